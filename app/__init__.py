@@ -1,0 +1,29 @@
+"""cere-bro: a research wiki that reads with memory.
+
+Things arrive (**items**, from **sources**). The wiki knows things (**pages**, joined by **links**).
+Everything else is a verb between the two: *ingest* brings items in, the *linker* proposes links, a
+person *accepts or rejects*, *threads* count what recurs. The graph is not a layer: it is pages and
+links, loaded when a question needs it. Whatever a machine does to the wiki is a proposal with
+evidence; a person's decision makes it true; every decision can be undone.
+
+    errors | settings  <-  domain  <-  store | sources | embeddings | vault
+                       <-  services  <-  pipeline  <-  bootstrap  <-  web | worker  <-  cli
+
+An arrow is "is imported by"; `|` marks siblings that may not import each other.
+
+    domain      tables and every judgement, as pure functions
+    store       the database: one module a noun; the one write path of pages and links
+    sources     readers: bytes from outside become frozen values
+    embeddings  the sentence encoder, in the worker alone; everyone else asks the worker
+    vault       Markdown files on disk
+    services    the verbs, the only writers: ingest, linker, review, pages, threads
+    pipeline    the order of the day: each step with the query that finds its pending work
+    bootstrap   settings become a running App; tests pass fakes here
+    web         screens, fragments and the JSON API
+    worker      runs pending work: claim a batch, do it, commit
+    cli         the same verbs for a terminal
+
+Read next: `pipeline.py`, `services/linker.py`, `domain/linking.py`.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,410 @@
+"""The command line: the verbs of the services for a terminal and for other programs.
+
+Exit codes: 0 done; 1 could not, with one line that says what and what to do; 2 wrong usage; 3 done
+in part. With --json standard output holds JSON alone; progress goes to standard error. Imports are
+inside the commands on purpose: `cerebro --help` must not pay for a database.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.errors import CerebroError
+
+if TYPE_CHECKING:
+    from app.bootstrap import App
+
+cli = typer.Typer(
+    name="cerebro",
+    help="A research wiki that reads with memory.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+
+
+def main() -> None:
+    """The entry point: every refusal becomes one line on standard error and exit code 1."""
+    # Many threads make a product with one vector slower, not faster; torch counts its own.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    try:
+        cli()
+    except CerebroError as error:
+        print(f"cerebro: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except BrokenPipeError:  # the reader of our output, `head` say, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def _open() -> App:
+    from app.bootstrap import build
+    from app.settings import load
+
+    _log()
+    return build(load())
+
+
+def _log() -> None:
+    from app.settings import load
+
+    logging.basicConfig(
+        level=load().log.upper(),
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+        stream=sys.stderr,
+    )
+
+
+def _say(words: str) -> None:
+    print(words, file=sys.stderr)
+
+
+def _out(value: object) -> None:
+    print(json.dumps(value, ensure_ascii=False, default=str))
+
+
+@contextmanager
+def _bar(words: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A progress bar on standard error, on a terminal alone; yields "now at n"."""
+    if not sys.stderr.isatty():
+        yield lambda at: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(words, total=total)
+        yield lambda at: progress.update(task, completed=at)
+
+
+# ---------------------------------------------------------------- running
+
+
+@cli.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8000,
+    no_worker: Annotated[bool, typer.Option("--no-worker", help="Start no worker.")] = False,
+    no_starter: Annotated[
+        bool, typer.Option("--no-starter", help="Leave an empty wiki empty.")
+    ] = False,
+    no_password: Annotated[
+        bool,
+        typer.Option("--no-password", help="Listen beyond this machine without a password."),
+    ] = False,
+) -> None:
+    """Serve the wiki, with one worker beside it."""
+    from app.serving import serve as run
+
+    _log()
+    run(
+        host=host,
+        port=port,
+        with_worker=not no_worker,
+        with_starter=not no_starter,
+        no_password=no_password,
+    )
+
+
+@cli.command()
+def worker(
+    once: Annotated[bool, typer.Option("--once", help="Stop when nothing is pending.")] = False,
+) -> None:
+    """Run pending work: encode texts, link papers."""
+    import signal
+
+    from app.worker import Worker
+
+    app = _open()
+    with _bar("working", None) as at:
+        parent = os.environ.get("CEREBRO_PARENT", "")
+        runner = Worker(
+            app,
+            progress=lambda step, done, waiting: at(done),
+            parent=int(parent) if parent.isdigit() else None,
+        )
+        signal.signal(signal.SIGTERM, lambda *_: runner.stopping.set())
+        signal.signal(signal.SIGINT, lambda *_: runner.stopping.set())
+        if once:
+            done = runner.once("command")
+            _say(f"Done: {done} rows." if done else "Nothing was pending.")
+        else:
+            runner.forever()
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database up to date. Adds no pages."""
+    from app.settings import load
+    from app.store import schema
+    from app.store.db import open_engine
+
+    done = schema.upgrade(open_engine(load().url))
+    _say("The schema is up to date now." if done else "The schema was up to date.")
+
+
+@cli.command()
+def assets() -> None:
+    """Install the fonts and scripts that the browser needs (npm, by lock file)."""
+    from app.web.assets import install
+
+    for line in install():
+        _say(line)
+
+
+@cli.command()
+def doctor(as_json: Json = False) -> None:
+    """Check the database and what is derived from it, and say in words what is wrong."""
+    from app.services.health import check
+    from app.store.db import reading
+
+    app = _open()
+    with reading(app.engine) as session:
+        findings = check(session, raw_folder=app.raw_folder)
+    if as_json:
+        _out([{"check": f.check, "ok": f.ok, "says": f.says} for f in findings])
+    else:
+        for finding in findings:
+            print(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.check}: {finding.says}")
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+# ---------------------------------------------------------------- import
+
+
+@cli.command("import")
+def import_(
+    paths: Annotated[list[Path], typer.Argument(help="Files or folders.")],
+    format: Annotated[
+        str | None, typer.Option("--format", help="The format, where the content does not tell.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Read files by their content: listings, digests, podcasts, JSON lines, Markdown."""
+    from app.importing import import_paths
+
+    app = _open()
+    with _bar("reading", None) as at:
+        result = import_paths(app, paths, format=format, dry_run=dry_run, progress=at)
+    if as_json:
+        _out(result.as_json())
+    else:
+        for line in result.in_words():
+            print(line)
+    for where, reason in result.refused:
+        _say(f"{where}: {reason}")
+    if result.failed:
+        raise typer.Exit(1)
+    if result.refused:
+        raise typer.Exit(3)
+
+
+# ---------------------------------------------------------------- the linker and review
+
+
+@cli.command()
+def link(
+    paper: Annotated[
+        str | None, typer.Option(help="One paper, by arxiv:…, doi:… or its page.")
+    ] = None,
+    candidates: Annotated[
+        int, typer.Option(help="With --json: how many candidates of each relation.", min=1, max=100)
+    ] = 10,
+    as_json: Json = False,
+) -> None:
+    """Propose links for kept papers that have no accepted `about` link, or for one paper."""
+    from app.pipeline import link_now
+
+    app = _open()
+    if app.encoder is None:
+        _say("There is no sentence encoder: linking by words and graph alone.")
+    rows, proposed = link_now(app, paper=paper or "", limit=candidates)
+    if as_json:
+        for row in rows:
+            _out(row)
+    else:
+        print(f"{proposed} links proposed. Decide them at /review or with `cerebro review`.")
+
+
+@cli.command()
+def review(as_json: Json = False) -> None:
+    """List what waits for a decision, the surest first."""
+    from app.store import links
+    from app.store.db import reading
+
+    app = _open()
+    with reading(app.engine) as session:
+        rows = links.proposals(session, limit=100_000) + links.proposals(
+            session, tension=True, limit=100_000
+        )
+    for row in rows:
+        if as_json:
+            _out(
+                {
+                    "id": row.id,
+                    "kind": "link",
+                    "source": row.source_slug,
+                    "relation": row.relation.value,
+                    "target": row.target_slug,
+                    "confidence": round(row.confidence, 4),
+                    "reason": row.reason,
+                    "evidence": row.evidence,
+                    "signals": row.signals,
+                }
+            )
+        else:
+            print(
+                f"{row.id:>6}  {row.confidence:.2f}  {row.source_title} "
+                f"[{row.relation.value}] {row.target_title}"
+            )
+    if not rows and not as_json:
+        print("Nothing to review.")
+
+
+@cli.command()
+def decide(
+    id: Annotated[int, typer.Argument(help="The proposal, as `cerebro review` lists it.")],
+    decision: Annotated[str, typer.Argument(help="accept, reject or defer.")],
+    reason: Annotated[str, typer.Option(help="Why; kept with the decision.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Accept, reject or defer one proposal."""
+    from app.services import review as deciding
+    from app.store.db import writing
+
+    app = _open()
+    verdict = deciding.verdict(decision, of="link")
+    with writing(app.engine) as session:
+        made = deciding.decide(session, id, verdict, now=app.clock(), reason=reason)
+        answer = {"decision": made.id, "link": id, "verdict": verdict.value}
+    if as_json:
+        _out(answer)
+    else:
+        print(f"Done. Take it back with `cerebro undo {answer['decision']}`.")
+
+
+@cli.command()
+def undo(
+    decision: Annotated[
+        int | None, typer.Argument(help="The decision; the last one when left out.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Take back a decision, with all others of the same action."""
+    from app.services import review as deciding
+    from app.store.db import writing
+
+    app = _open()
+    with writing(app.engine) as session:
+        taken = deciding.undo(session, decision, now=app.clock()).decisions
+        ids = [each.id for each in taken]
+    if as_json:
+        _out({"undone": ids})
+    else:
+        print(f"Undone: {len(ids)} decision{'s' if len(ids) != 1 else ''}.")
+
+
+# ---------------------------------------------------------------- threads and search
+
+
+@cli.command()
+def threads(as_json: Json = False) -> None:
+    """List threads with their computed counters, the last moved first."""
+    from app.domain.threads import counters
+    from app.store import threads as stored
+    from app.store.db import reading
+
+    app = _open()
+    with reading(app.engine) as session:
+        rows = stored.all_threads(session)
+    counted = [(row, counters(row.days, today=app.today(), marked=row.status)) for row in rows]
+    for row, numbers in sorted(counted, key=lambda each: each[1].latest, reverse=True):
+        if as_json:
+            _out(
+                {
+                    "id": row.slug,
+                    "title": row.title,
+                    "claim": row.claim,
+                    "papers": numbers.papers,
+                    "since": numbers.since,
+                    "latest": numbers.latest,
+                    "this_week": numbers.this_week,
+                    "momentum": numbers.momentum,
+                    "status": numbers.status,
+                    "questions": row.questions,
+                }
+            )
+        else:
+            print(
+                f"{row.title}\n    {row.claim}\n    {numbers.papers} papers since "
+                f"{numbers.since or 'never'}, latest {numbers.latest or 'never'}, {numbers.status}"
+            )
+
+
+@cli.command()
+def search(
+    query: Annotated[str, typer.Argument(help='Words; also kind:paper thread:slug "phrase" -not.')],
+    mode: Annotated[str, typer.Option(help="words, meaning or both.")] = "both",
+    kind: Annotated[str | None, typer.Option(help="Only pages of this kind.")] = None,
+    thread: Annotated[str | None, typer.Option(help="Only members of this thread.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100)] = 20,
+    as_json: Json = False,
+) -> None:
+    """Search pages by words, by meaning, or by both."""
+    from app.services.search import search as find
+    from app.store.db import reading
+
+    app = _open()
+    encoder = app.query_encoder_for_commands(_say) if mode != "words" else None
+    with reading(app.engine) as session:
+        found = find(
+            session,
+            query,
+            mode=mode,
+            kind=kind,
+            thread=thread,
+            limit=limit,
+            index=app.index,
+            query_encoder=encoder,
+        )
+    if found.notice:
+        _say(found.notice)
+    for hit in found.hits:
+        if as_json:
+            _out(
+                {
+                    "slug": hit.slug,
+                    "title": hit.title,
+                    "kind": str(hit.kind),
+                    "score": round(hit.score, 6),
+                    "why": str(hit.why),
+                    "snippet": "".join(part for part, _ in hit.snippet),
+                    "threads": [thread.slug for thread in hit.threads],
+                }
+            )
+        else:
+            print(f"{hit.title}  [{hit.kind}]  /w/{hit.slug}")
+            print(f"    {''.join(part for part, _ in hit.snippet)}")
+    if not found.hits and not as_json:
+        print("Nothing was found.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,604 @@
+"""Every table of cere-bro; the tables are the domain's records.
+
+Table classes do not validate what they are given (SQLModel skips it), so outside data is parsed
+into the frozen values of `items.py` first. Sessions, queries and writes live in `store`.
+Times are aware UTC; a `day` or `published` is ISO text, because a source may know only the month.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel
+
+SQLModel.metadata.naming_convention = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class PageKind(StrEnum):
+    """What a page is. The kind is data, never part of its address."""
+
+    PAPER = "paper"
+    CONCEPT = "concept"
+    THREAD = "thread"
+    DIGEST = "digest"
+    ARTICLE = "article"
+    EPISODE = "episode"
+    NOTE = "note"
+
+
+class Relation(StrEnum):
+    """How one page is linked to another; product.md section 1 fixes the list."""
+
+    ABOUT = "about"
+    PART_OF = "part-of"
+    EXTENDS = "extends"
+    CONFIRMS = "confirms"
+    CONTRADICTS = "contradicts"
+    USES = "uses"
+    COMPARES = "compares"
+    ANSWERS = "answers"
+    COVERS = "covers"
+    RECOMMENDS = "recommends"
+    BROADER = "broader"
+    RELATED = "related"
+    MENTIONS = "mentions"
+
+
+class Role(StrEnum):
+    """What a paper does in a thread (only on `part-of` links)."""
+
+    STARTS = "starts"
+    SUPPORTS = "supports"
+    EXTENDS = "extends"
+    CONTRADICTS = "contradicts"
+    FORMALISES = "formalises"
+    MEASURES = "measures"
+    APPLIES = "applies"
+
+
+class LinkStatus(StrEnum):
+    PROPOSED = "proposed"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    DEFERRED = "deferred"
+
+
+class Origin(StrEnum):
+    """Who made a link. `author` is a wikilink in the text and always accepted."""
+
+    AUTHOR = "author"
+    LINKER = "linker"
+    MODEL = "model"
+    AGENT = "agent"
+    IMPORT = "import"
+
+
+class AuthorKind(StrEnum):
+    """Who wrote a revision."""
+
+    PERSON = "person"
+    MODEL = "model"
+    AGENT = "agent"
+    IMPORT = "import"
+    VAULT = "vault"
+
+
+class PaperState(StrEnum):
+    """Where a paper stands with the reader. Only a kept paper has a page."""
+
+    WAITING = "waiting"
+    DEFERRED = "deferred"
+    KEPT = "kept"
+    DROPPED = "dropped"
+
+
+class Verdict(StrEnum):
+    ACCEPT = "accept"
+    REJECT = "reject"
+    DEFER = "defer"
+    KEEP = "keep"
+    DROP = "drop"
+
+
+class ThreadStatus(StrEnum):
+    """Set by the reader; growing and dormant are computed from its members' dates."""
+
+    OPEN = "open"
+    CONTRADICTED = "contradicted"
+    CLOSED = "closed"
+
+
+class QuestionState(StrEnum):
+    OPEN = "open"
+    PARTLY = "partly"
+    ANSWERED = "answered"
+
+
+class AliasKind(StrEnum):
+    """A name a page also goes by, or an address it had before a rename."""
+
+    NAME = "name"
+    REDIRECT = "redirect"
+
+
+class SourceKind(StrEnum):
+    FILE = "file"
+    LISTING = "listing"
+    DIGEST = "digest"
+    PODCAST = "podcast"
+    FEED = "feed"
+
+
+class RunState(StrEnum):
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+def choice(values: type[StrEnum]) -> sa.Enum:
+    """A column that holds the value of a StrEnum as plain text, readable from raw SQL."""
+    return sa.Enum(
+        values,
+        native_enum=False,
+        length=20,
+        values_callable=lambda enum: [member.value for member in enum],
+    )
+
+
+def json_column(default: Any = list) -> Any:
+    """A JSON column. Assign a new value to change it: a change in place is not saved."""
+    return Field(default_factory=default, sa_type=sa.JSON, nullable=False)
+
+
+# ---------------------------------------------------------------- what arrived
+
+
+class Source(SQLModel, table=True):
+    """A place items come from: a saved file, a listing, a show, a feed."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    key: str = Field(unique=True)
+    kind: SourceKind = Field(sa_type=choice(SourceKind))
+    name: str
+    url: str = ""
+    description: str = ""
+    created_at: datetime
+
+
+class Raw(SQLModel, table=True):
+    """The bytes of an item; the file raw/ab/abcdef… in the data folder holds them."""
+
+    sha256: str = Field(primary_key=True)
+    size: int
+    created_at: datetime
+
+
+class Item(SQLModel, table=True):
+    """One thing that arrived. `key` is its identity within its source, `hash` its content."""
+
+    __table_args__ = (sa.UniqueConstraint("source_id", "key"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    source_id: int = Field(foreign_key="source.id", index=True)
+    key: str
+    format: str
+    title: str
+    url: str = ""
+    published: str = ""
+    received_at: datetime
+    hash: str
+    raw_sha256: str | None = Field(default=None, foreign_key="raw.sha256")
+    page_id: int | None = Field(default=None, foreign_key="page.id", ondelete="SET NULL")
+
+
+class Mention(SQLModel, table=True):
+    """An item that is about a paper the wiki has: where it stood and what was said there."""
+
+    __table_args__ = (sa.UniqueConstraint("item_id", "paper_id", "section"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    item_id: int = Field(foreign_key="item.id", index=True, ondelete="CASCADE")
+    paper_id: int = Field(foreign_key="paper.id", index=True, ondelete="CASCADE")
+    section: str
+    day: str = ""
+    text: str = ""
+    source_name: str = ""
+    tier: int | None = None
+    tier_reason: str = ""
+    why_it_matters: str = ""
+
+
+# ---------------------------------------------------------------- what the wiki knows
+
+
+class Page(SQLModel, table=True):
+    """A node. `version` is the number of its newest revision; a save names the one it began from."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    slug: str = Field(unique=True)
+    kind: PageKind = Field(sa_type=choice(PageKind), index=True)
+    title: str
+    title_key: str = Field(index=True)
+    version: int = 1
+    author_kind: AuthorKind = Field(sa_type=choice(AuthorKind))
+    author: str = ""
+    created_at: datetime
+    updated_at: datetime = Field(index=True)
+    extra: dict[str, Any] = json_column(dict)
+    # Last on purpose: lists read the columns before it and never walk through long bodies.
+    body: str = ""
+
+
+class PageText(SQLModel, table=True):
+    """What search and the linker read of a page. Derived; the full-text index follows by trigger.
+
+    `names` holds aliases, identifiers and authors; `text` the body without markup and, for a
+    paper, its abstract. `hash` changes with title, aliases or text: vectors name the hash they
+    were made from.
+    """
+
+    __tablename__ = "page_text"
+
+    page_id: int = Field(primary_key=True, foreign_key="page.id", ondelete="CASCADE")
+    title: str
+    names: str
+    text: str
+    hash: str
+
+
+class Alias(SQLModel, table=True):
+    """Another name of a page. `key` is the name as names are compared (markdown.name_key)."""
+
+    __table_args__ = (sa.UniqueConstraint("page_id", "key", "kind"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    page_id: int = Field(foreign_key="page.id", ondelete="CASCADE")
+    name: str
+    key: str = Field(index=True)
+    kind: AliasKind = Field(default=AliasKind.NAME, sa_type=choice(AliasKind))
+
+
+class PageTag(SQLModel, table=True):
+    __tablename__ = "page_tag"
+
+    page_id: int = Field(primary_key=True, foreign_key="page.id", ondelete="CASCADE")
+    name: str = Field(primary_key=True, index=True)
+
+
+class Revision(SQLModel, table=True):
+    """A page as it stood. Revisions are never changed or removed."""
+
+    __table_args__ = (sa.UniqueConstraint("page_id", "number"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    page_id: int = Field(foreign_key="page.id", ondelete="CASCADE")
+    number: int
+    title: str
+    kind: PageKind = Field(sa_type=choice(PageKind))
+    body: str
+    aliases: list[str] = json_column()
+    tags: list[str] = json_column()
+    author_kind: AuthorKind = Field(sa_type=choice(AuthorKind))
+    author: str = ""
+    prompt: str = ""
+    note: str = ""
+    at: datetime
+
+
+class Draft(SQLModel, table=True):
+    """What stood in the editor and was not saved yet; offered on return."""
+
+    slug: str = Field(primary_key=True)
+    base: int = 0
+    title: str = ""
+    body: str = ""
+    at: datetime
+
+
+class Paper(SQLModel, table=True):
+    """A work the wiki has met. It waits in the Inbox and gets its page when kept."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    page_id: int | None = Field(
+        default=None, foreign_key="page.id", unique=True, ondelete="SET NULL"
+    )
+    state: PaperState = Field(sa_type=choice(PaperState), index=True)
+    title: str
+    title_key: str = Field(index=True)
+    abstract: str = ""
+    authors: list[str] = json_column()
+    venue: str = ""
+    published: str = Field(default="", index=True)
+    categories: list[str] = json_column()
+    references: list[str] = json_column()
+    code_url: str = ""
+    extra: dict[str, Any] = json_column(dict)
+    created_at: datetime
+
+
+class Identifier(SQLModel, table=True):
+    """arxiv:, doi:, url: … of a paper, or of a page that is none (an article's address)."""
+
+    __table_args__ = (
+        sa.UniqueConstraint("scheme", "value"),
+        sa.CheckConstraint("(paper_id IS NULL) <> (page_id IS NULL)", name="one_owner"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    scheme: str
+    value: str
+    paper_id: int | None = Field(
+        default=None, foreign_key="paper.id", index=True, ondelete="CASCADE"
+    )
+    page_id: int | None = Field(default=None, foreign_key="page.id", index=True, ondelete="CASCADE")
+    versions: list[int] = json_column()
+
+
+class Link(SQLModel, table=True):
+    """A typed edge. While `proposed` it is a proposal and waits in Review under its id.
+
+    A rejected link stays as a row: that is the memory which keeps it from coming back.
+    `evidence` is a list of {quotation, text, where, verbatim, spans}; `signals` a list of
+    {name, value, words}, strongest first. `text_hash` names the source text it was proposed on.
+    """
+
+    __table_args__ = (
+        sa.UniqueConstraint("source_id", "target_id", "relation"),
+        sa.Index("ix_link_status_confidence", "status", "confidence"),
+        sa.Index("ix_link_target_id_relation_status", "target_id", "relation", "status"),
+        sa.CheckConstraint("source_id <> target_id", name="not_to_itself"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    source_id: int = Field(foreign_key="page.id", ondelete="CASCADE")
+    target_id: int = Field(foreign_key="page.id", ondelete="CASCADE")
+    relation: Relation = Field(sa_type=choice(Relation))
+    role: Role | None = Field(default=None, sa_type=choice(Role))
+    note: str = ""
+    day: str = ""
+    status: LinkStatus = Field(sa_type=choice(LinkStatus))
+    origin: Origin = Field(sa_type=choice(Origin))
+    confidence: float = 1.0
+    reason: str = ""
+    evidence: list[dict[str, Any]] = json_column()
+    signals: list[dict[str, Any]] = json_column()
+    text_hash: str = ""
+    extra: dict[str, Any] = json_column(dict)
+    created_at: datetime
+    decided_at: datetime | None = Field(default=None, index=True)
+
+
+class RedLink(SQLModel, table=True):
+    """A wikilink to a page nobody wrote yet. Derived from the body of its page."""
+
+    __tablename__ = "red_link"
+
+    page_id: int = Field(primary_key=True, foreign_key="page.id", ondelete="CASCADE")
+    key: str = Field(primary_key=True, index=True)
+    name: str
+    relation: Relation = Field(default=Relation.MENTIONS, sa_type=choice(Relation))
+    sentence: str = ""
+
+
+class Decision(SQLModel, table=True):
+    """What somebody decided about a link or a paper, and how it stood before.
+
+    Decisions are only added to. An undo is a decision too: `undoes_id` names the one it takes back.
+    Decisions of one bulk action share a `batch`, so that one undo takes back all.
+    """
+
+    id: int | None = Field(default=None, primary_key=True)
+    at: datetime = Field(index=True)
+    who: str = "person"
+    verdict: Verdict = Field(sa_type=choice(Verdict))
+    link_id: int | None = Field(default=None, foreign_key="link.id", index=True, ondelete="CASCADE")
+    paper_id: int | None = Field(
+        default=None, foreign_key="paper.id", index=True, ondelete="CASCADE"
+    )
+    reason: str = ""
+    before: dict[str, Any] = json_column(dict)
+    batch: str = Field(default="", index=True)
+    undoes_id: int | None = Field(default=None, foreign_key="decision.id", ondelete="CASCADE")
+    undone: bool = False
+
+
+class Thread(SQLModel, table=True):
+    """The claim of a thread page. Its members are `part-of` links; its counters are computed."""
+
+    page_id: int = Field(primary_key=True, foreign_key="page.id", ondelete="CASCADE")
+    claim: str = ""
+    status: ThreadStatus = Field(default=ThreadStatus.OPEN, sa_type=choice(ThreadStatus))
+
+
+class Question(SQLModel, table=True):
+    """An open problem a page raised, which a later paper may answer."""
+
+    __table_args__ = (sa.UniqueConstraint("page_id", "number"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    page_id: int = Field(foreign_key="page.id", ondelete="CASCADE")
+    number: int
+    text: str
+    state: QuestionState = Field(default=QuestionState.OPEN, sa_type=choice(QuestionState))
+    day: str = ""
+
+
+class Digest(SQLModel, table=True):
+    """One day told in sections: a list of {name, title, items, text}; empty ones are kept empty."""
+
+    page_id: int = Field(primary_key=True, foreign_key="page.id", ondelete="CASCADE")
+    day: str = Field(unique=True)
+    framing: str = ""
+    sections: list[dict[str, Any]] = json_column()
+    ledger: dict[str, Any] = json_column(dict)
+
+
+class Episode(SQLModel, table=True):
+    """A podcast episode. `chapters` is a list of {at, title, text}, `at` in seconds."""
+
+    page_id: int = Field(primary_key=True, foreign_key="page.id", ondelete="CASCADE")
+    source_id: int = Field(foreign_key="source.id")
+    published: str = ""
+    minutes: int | None = None
+    ai_generated: str = ""
+    takeaways: list[str] = json_column()
+    chapters: list[dict[str, Any]] = json_column()
+
+
+# ---------------------------------------------------------------- triage
+
+
+class Topic(SQLModel, table=True):
+    """What the reader wants to read about: what to keep, what to filter."""
+
+    id: str = Field(primary_key=True)
+    name: str
+    keep: str = ""
+    filter: str = ""
+    tier: int = 2
+    threshold: float = 0.5
+    position: int = 0
+    extra: dict[str, Any] = json_column(dict)
+
+
+class Listing(SQLModel, table=True):
+    """One day of a listing: the funnel, what it cost, the prompt it was judged by."""
+
+    day: str = Field(primary_key=True)
+    item_id: int | None = Field(default=None, foreign_key="item.id", ondelete="SET NULL")
+    fetched: int | None = None
+    scanned: int | None = None
+    kept: int | None = None
+    model: str = ""
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_cost_usd: float | None = None
+    completion_cost_usd: float | None = None
+    prompt: str = ""
+    previous_day: str = ""
+    next_day: str = ""
+    month: str = ""
+
+
+class ListingPaper(SQLModel, table=True):
+    __tablename__ = "listing_paper"
+
+    day: str = Field(primary_key=True)
+    paper_id: int = Field(primary_key=True, foreign_key="paper.id", index=True, ondelete="CASCADE")
+    position: int = 0
+
+
+class Assessment(SQLModel, table=True):
+    """Relevance, novelty, topics and comment for one paper by one scorer on one day."""
+
+    __table_args__ = (sa.UniqueConstraint("paper_id", "scorer", "day"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    paper_id: int = Field(foreign_key="paper.id", ondelete="CASCADE")
+    day: str = ""
+    scorer: str
+    prompt: str = ""
+    relevance: int | None = None
+    novelty: int | None = None
+    topic_id: str | None = Field(default=None, foreign_key="topic.id")
+    comment: str = ""
+    topic_comment: str = ""
+    tags: list[str] = json_column()
+    at: datetime
+
+
+class AssessmentTopic(SQLModel, table=True):
+    """A topic an assessment matches, its primary one included."""
+
+    __tablename__ = "assessment_topic"
+
+    assessment_id: int = Field(primary_key=True, foreign_key="assessment.id", ondelete="CASCADE")
+    topic_id: str = Field(primary_key=True, foreign_key="topic.id", index=True)
+
+
+# ---------------------------------------------------------------- derived, and the machine's own
+
+
+class Vector(SQLModel, table=True):
+    """A page's text as one unit vector of `dim` little-endian float32 numbers."""
+
+    __table_args__ = (sa.Index("ix_vector_model", "model", "page_id", "text_hash"),)
+
+    page_id: int = Field(primary_key=True, foreign_key="page.id", ondelete="CASCADE")
+    model: str = Field(primary_key=True)
+    dim: int
+    text_hash: str
+    data: bytes
+
+
+class QueryVector(SQLModel, table=True):
+    """The vector of a recent search, so that it need not be made again."""
+
+    __tablename__ = "query_vector"
+
+    model: str = Field(primary_key=True)
+    text: str = Field(primary_key=True)
+    data: bytes
+    at: datetime
+
+
+class Run(SQLModel, table=True):
+    """What one trigger did: steps as {name, done, failed, seconds}, and its last words."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    trigger: str
+    state: RunState = Field(sa_type=choice(RunState))
+    steps: list[dict[str, Any]] = json_column()
+    log: str = ""
+    started_at: datetime
+    ended_at: datetime | None = None
+
+
+class Attempt(SQLModel, table=True):
+    """A row that failed in a step: how often, when it is tried again, and why it failed."""
+
+    step: str = Field(primary_key=True)
+    subject_id: int = Field(primary_key=True)
+    attempts: int = 0
+    next_try_at: datetime
+    last_error: str = ""
+    parked: bool = False
+
+
+class Done(SQLModel, table=True):
+    """The state a step last saw of a row: its pending work is where the row has moved on."""
+
+    step: str = Field(primary_key=True)
+    subject_id: int = Field(primary_key=True)
+    seen: str
+
+
+class Lease(SQLModel, table=True):
+    """Who may work now. The real clock counts here, never CEREBRO_NOW."""
+
+    name: str = Field(primary_key=True)
+    owner: str
+    until: float
+
+
+class Preference(SQLModel, table=True):
+    """What the Settings screen changed; a set variable wins."""
+
+    name: str = Field(primary_key=True)
+    value: str
+
+
+class Generation(SQLModel, table=True):
+    """A counter that grows with every change of what it names; caches and ETags key on it."""
+
+    name: str = Field(primary_key=True)
+    value: int = 0

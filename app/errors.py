@@ -1,0 +1,80 @@
+"""The one error tree of cere-bro.
+
+    CerebroError                 anything the program says no to, in one sentence for a person
+    ├── NotFound                 no such page, proposal, decision, thread ...
+    ├── Invalid                  the request itself is wrong: a bad field, name, date, relation
+    ├── Conflict                 the thing moved on meanwhile: decided elsewhere, edited elsewhere
+    │   └── EditConflict         an edit on an older revision that does not merge; carries both texts
+    ├── Unreadable               outside bytes that no reader understands
+    ├── Unavailable              a part that may be missing is missing (encoder, database, disk)
+    └── Misconfigured            a setting is wrong; the program does not start
+
+Errors know the thing, not the status. web/errors.py maps them to HTTP, cli.py to exit codes and
+the worker to "try again" or "park". Expected outcomes are values instead: an entry that cannot be
+read is a `Rejected`, never an exception.
+"""
+
+from __future__ import annotations
+
+
+class CerebroError(Exception):
+    """Base of everything the program refuses; `str(error)` is one clear sentence."""
+
+    code = "error"
+
+
+class NotFound(CerebroError):
+    """What was asked for does not exist."""
+
+    code = "not_found"
+
+
+class Invalid(CerebroError):
+    """The request is wrong in itself. `fields` maps a form field to its own sentence."""
+
+    code = "invalid"
+
+    def __init__(self, message: str, *, fields: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.fields = fields or {}
+
+
+class Conflict(CerebroError):
+    """The thing changed since the caller saw it."""
+
+    code = "conflict"
+
+
+class EditConflict(Conflict):
+    """Two edits of one page that do not merge. Both texts are carried: neither is lost.
+
+    `mine` is what the caller sent, `theirs` the page as it stands (revision `revision`), `merged`
+    both with conflict marks.
+    """
+
+    code = "edit_conflict"
+
+    def __init__(self, message: str, *, mine: str, theirs: str, merged: str, revision: int) -> None:
+        super().__init__(message)
+        self.mine = mine
+        self.theirs = theirs
+        self.merged = merged
+        self.revision = revision
+
+
+class Unreadable(CerebroError):
+    """Bytes from outside that no reader understands, or not at all."""
+
+    code = "unreadable"
+
+
+class Unavailable(CerebroError):
+    """A part the program can run without is not there now."""
+
+    code = "unavailable"
+
+
+class Misconfigured(CerebroError):
+    """A setting keeps the program from starting."""
+
+    code = "misconfigured"

@@ -1,0 +1,145 @@
+"""Importing files and folders: one transaction a file, and a report over all of them.
+
+Beside the pipeline, not in it: a person asks for an import; nothing of it is pending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy.engine import Engine
+
+from app.errors import CerebroError
+from app.services.ingest import Outcome, Report, import_files
+from app.sources.base import MAX_BYTES, File, Reader
+from app.store.db import writing
+
+# Of other tools, and copies they made: never pages.
+_SKIPPED = (".git", ".obsidian", ".trash", ".cerebro", "node_modules")
+
+
+class Wiki(Protocol):
+    """What an import needs of the App."""
+
+    @property
+    def engine(self) -> Engine: ...
+    @property
+    def readers(self) -> tuple[Reader, ...]: ...
+    @property
+    def raw_folder(self) -> Path: ...
+    @property
+    def clock(self) -> Callable[[], datetime]: ...
+
+
+class _DryRun(Exception):
+    """A dry run ends by throwing its transaction away."""
+
+
+@dataclass
+class Imported:
+    """What an import of several files did. `failed` means that no file could be read at all."""
+
+    report: Report = field(default_factory=Report)
+    files: int = 0
+    refused: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def failed(self) -> bool:
+        return self.files == 0
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "files": self.files,
+            "new": self.report.total(Outcome.NEW),
+            "changed": self.report.total(Outcome.CHANGED),
+            "same": self.report.total(Outcome.SAME),
+            "rejected": [{"where": where, "reason": reason} for where, reason in self.refused],
+            "kinds": self.report.by_kind(),
+        }
+
+    def in_words(self) -> Iterator[str]:
+        """Lines for a terminal: the totals, then each kind of thing."""
+        yield (
+            f"{self.report.total(Outcome.NEW)} new, {self.report.total(Outcome.CHANGED)} changed, "
+            f"{self.report.total(Outcome.SAME)} same, {len(self.refused)} rejected"
+        )
+        for kind, counts in self.report.by_kind().items():
+            yield f"  {kind}: " + ", ".join(f"{n} {name}" for name, n in counts.items())
+
+
+def import_paths(
+    wiki: Wiki,
+    paths: Sequence[Path],
+    *,
+    format: str | None = None,
+    dry_run: bool = False,
+    keep_raw: bool = True,
+    progress: Callable[[int], None] = lambda at: None,
+) -> Imported:
+    """Import files and folders (their Markdown and other readable files, not what is hidden).
+
+    A file that cannot be read is refused with its reason; the others go on. `progress` hears how
+    many things have been read.
+    """
+    result = Imported()
+    read = 0
+
+    def count() -> None:
+        nonlocal read
+        read += 1
+        progress(read)
+
+    files = [found for path in paths for found in _files(path, result)]
+    try:
+        with writing(wiki.engine) as session:
+            reports = import_files(
+                session,
+                _loaded(files, result),
+                wiki.readers,
+                format=format,
+                raw_folder=wiki.raw_folder if keep_raw and not dry_run else None,
+                now=wiki.clock(),
+                progress=count,
+            )
+            if dry_run:
+                raise _DryRun
+    except _DryRun:
+        pass
+    for name, report in reports:
+        if isinstance(report, CerebroError):
+            result.refused.append((name, str(report)))
+            continue
+        result.files += 1
+        result.report.add(report)
+        result.refused += [(f"{name}, {r.where}", r.reason) for r in report.rejected]
+    return result
+
+
+def _loaded(files: list[tuple[Path, str]], result: Imported) -> Iterator[File]:
+    for path, name in files:
+        try:
+            if path.stat().st_size > MAX_BYTES:
+                result.refused.append((name, f"Larger than {MAX_BYTES // 1_000_000} MB: split it."))
+                continue
+            yield File(name, path.read_bytes())
+        except OSError as error:
+            result.refused.append((name, f"Cannot be read: {error.strerror}."))
+
+
+def _files(path: Path, result: Imported) -> Iterator[tuple[Path, str]]:
+    """The files a path means, with the names they are reported and keyed by."""
+    if path.is_dir():
+        for found in sorted(path.rglob("*")):
+            inside = found.relative_to(path)
+            hidden = any(part.startswith(".") or part in _SKIPPED for part in inside.parts)
+            # A link that leaves the folder is not followed: a vault is what lies in it.
+            if found.is_file() and not hidden and found.resolve().is_relative_to(path.resolve()):
+                yield found, str(inside)
+    elif path.is_file():
+        yield path, path.name
+    else:
+        result.refused.append((str(path), "There is no such file or folder."))

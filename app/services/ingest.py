@@ -1,0 +1,849 @@
+"""Ingest: what a reader hands over becomes topics, pages, papers, links and mentions.
+
+Idempotent by content: the same document twice changes nothing. One paper met in several documents
+is one row, joined by identifier or title. What a person wrote is never overwritten, and what a
+person decided is only replaced by an import that names a later time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import Session, col, select
+
+from app.domain import items as arrived
+from app.domain.identifiers import PaperId, is_slug, parse_id, title_key
+from app.domain.markdown import name_key
+from app.domain.records import (
+    Assessment,
+    AssessmentTopic,
+    AuthorKind,
+    Decision,
+    Digest,
+    Episode,
+    Identifier,
+    Item,
+    Link,
+    LinkStatus,
+    Listing,
+    ListingPaper,
+    Mention,
+    Origin,
+    Page,
+    Paper,
+    PaperState,
+    Question,
+    SourceKind,
+    Thread,
+    Topic,
+    Verdict,
+)
+from app.errors import CerebroError, Unreadable
+from app.sources.base import File, Reader, reader_for
+from app.store import items, links, pages, papers
+from app.store.db import bump
+from app.store.pages import IMPORT, Content
+
+_STATE = {
+    Verdict.KEEP: PaperState.KEPT,
+    Verdict.DROP: PaperState.DROPPED,
+    Verdict.DEFER: PaperState.DEFERRED,
+}
+_LINK_VERDICT = {
+    LinkStatus.ACCEPTED: Verdict.ACCEPT,
+    LinkStatus.REJECTED: Verdict.REJECT,
+    LinkStatus.DEFERRED: Verdict.DEFER,
+}
+
+
+_JOINS = (
+    arrived.LinkArrival,
+    arrived.DecisionArrival,
+    arrived.MentionArrival,
+    arrived.AssessmentArrival,
+)
+
+
+class Outcome(StrEnum):
+    NEW = "new"
+    CHANGED = "changed"
+    SAME = "same"
+
+
+@dataclass
+class Report:
+    """What an import did: outcomes by kind of thing, and what was refused, with reasons."""
+
+    counts: Counter[tuple[str, Outcome]] = field(default_factory=Counter)
+    rejected: list[arrived.Rejected] = field(default_factory=list)
+
+    def total(self, outcome: Outcome) -> int:
+        return sum(n for (_, found), n in self.counts.items() if found == outcome)
+
+    def by_kind(self) -> dict[str, dict[str, int]]:
+        """{"paper": {"new": 3, …}, …}"""
+        table: dict[str, dict[str, int]] = {}
+        for (kind, outcome), number in sorted(self.counts.items()):
+            table.setdefault(kind, {})[outcome.value] = number
+        return table
+
+    def add(self, other: Report) -> None:
+        self.counts += other.counts
+        self.rejected += other.rejected
+
+
+class _Refused(CerebroError):
+    """This arrival cannot be stored; the sentence goes into the report."""
+
+
+class _Ingest:
+    """One document on its way in: things first, then what joins them, so that order is free."""
+
+    def __init__(self, session: Session, document: arrived.Document, *, now: datetime) -> None:
+        self.session = session
+        self.document = document
+        self.now = now
+        self.report = Report()
+        # A file in which a person states facts may correct them; a page that was saved only adds.
+        self.authoritative = document.source.kind == SourceKind.FILE
+        self.local_papers: dict[str, int] = {}
+        self.joining: list[arrived.Arrival] = []
+
+    def things(self, hash: str, raw_size: int | None, progress: Callable[[], None]) -> None:
+        """Store topics, pages and papers; what joins them waits for `joins`."""
+        self.source = items.source(self.session, self.document.source, now=self.now)
+        self.item = self._item(hash, raw_size)
+        for arrival in self.document.arrivals:
+            progress()
+            if isinstance(arrival, arrived.Rejected):
+                self.report.rejected.append(arrival)
+            elif isinstance(arrival, _JOINS):
+                self.joining.append(arrival)
+            else:
+                self._store(arrival)
+
+    def joins(self) -> None:
+        """Store links, decisions, mentions and assessments, now that everything they name is there."""
+        for arrival in self.joining:
+            self._store(arrival)
+        if self.report.total(Outcome.NEW) or self.report.total(Outcome.CHANGED):
+            bump(self.session)
+
+    def _store(self, arrival: arrived.Arrival) -> None:
+        kind = type(arrival).__name__.removesuffix("Arrival").lower()
+        if isinstance(arrival, arrived.PageArrival):
+            kind = arrival.kind.value
+        try:
+            with self.session.begin_nested():
+                outcome = self._dispatch(arrival)
+        except CerebroError as error:
+            self.report.rejected.append(
+                arrived.Rejected(where=f"{kind} {_label(arrival)}", reason=str(error))
+            )
+        else:
+            self.report.counts[kind, outcome] += 1
+
+    def _dispatch(self, arrival: arrived.Arrival) -> Outcome:
+        match arrival:
+            case arrived.TopicArrival():
+                return self._topic(arrival)
+            case arrived.PageArrival():
+                return self._page(arrival)[1]
+            case arrived.PaperArrival():
+                return self._paper(arrival)
+            case arrived.ThreadArrival():
+                return self._thread(arrival)
+            case arrived.DigestArrival():
+                return self._digest(arrival)
+            case arrived.EpisodeArrival():
+                return self._episode(arrival)
+            case arrived.ListingArrival():
+                return self._listing(arrival)
+            case arrived.LinkArrival():
+                return self._link(arrival)
+            case arrived.DecisionArrival():
+                return self._decision(arrival)
+            case arrived.MentionArrival():
+                return self._mention(arrival)
+            case arrived.AssessmentArrival():
+                return self._assessment(arrival)
+
+    # ------------------------------------------------------------ the item itself
+
+    def _item(self, hash: str, raw_size: int | None) -> Item:
+        assert self.source.id is not None
+        if raw_size is not None:
+            items.note_raw(self.session, hash, raw_size, now=self.now)
+        item = items.item(self.session, self.source.id, self.document.key)
+        if item is None:
+            item = Item(
+                source_id=self.source.id,
+                key=self.document.key,
+                format=self.document.format,
+                title=self.document.title,
+                url=self.document.url,
+                published=self.document.published,
+                received_at=self.now,
+                hash=hash,
+                raw_sha256=hash if raw_size is not None else None,
+            )
+        elif item.hash != hash:
+            item.hash = hash
+            item.raw_sha256 = hash if raw_size is not None else None
+        self.session.add(item)
+        self.session.flush()
+        return item
+
+    # ------------------------------------------------------------ things
+
+    def _topic(self, topic: arrived.TopicArrival) -> Outcome:
+        standing = self.session.get(Topic, topic.id)
+        if standing is None:
+            position = self.session.scalar(sa.select(sa.func.count()).select_from(Topic)) or 0
+            self.session.add(
+                Topic(
+                    id=topic.id,
+                    name=topic.name,
+                    keep=topic.keep,
+                    filter=topic.filter,
+                    tier=topic.tier,
+                    position=position,
+                    extra=dict(topic.extra),
+                )
+            )
+            return Outcome.NEW
+        facts = {"name": topic.name, "keep": topic.keep, "filter": topic.filter}
+        if self.authoritative:
+            facts["tier"] = topic.tier  # type: ignore[assignment]
+        return self._fill(standing, facts, extra=topic.extra)
+
+    def _page(self, arrival: arrived.PageArrival) -> tuple[Page, Outcome]:
+        page = self._existing(arrival)
+        if page is None:
+            return self._new_page(arrival), Outcome.NEW
+        if page.kind != arrival.kind:
+            if not arrival.text and not arrival.aliases:
+                return page, Outcome.SAME  # it was only named, and the name is taken
+            raise _Refused(
+                f"{page.slug!r} is a {page.kind.value} here, not a {arrival.kind.value}. "
+                "Give it another id."
+            )
+        outcome = self._revise(
+            page,
+            title=arrival.title,
+            text=arrival.text,
+            aliases=arrival.aliases,
+            tags=arrival.tags,
+        )
+        if arrival.extra and (merged := {**page.extra, **arrival.extra}) != page.extra:
+            page.extra = merged
+            outcome = Outcome.CHANGED
+        return page, _most(outcome, self._questions(page, arrival.questions))
+
+    def _existing(self, arrival: arrived.PageArrival) -> Page | None:
+        identifier = parse_id(arrival.ref)
+        if identifier is not None:
+            owner = self._identified(identifier)
+            return self.session.get(Page, owner) if owner else None
+        if arrival.ref:
+            page = pages.by_slug(self.session, arrival.ref)
+            if page is not None:
+                return page
+            moved = pages.named(self.session, arrival.ref)
+            if moved is not None and moved.kind == arrival.kind.value:
+                return self.session.get(Page, moved.id)
+            return None
+        return self.session.exec(
+            select(Page).where(
+                Page.title_key == name_key(arrival.title), Page.kind == arrival.kind
+            )
+        ).first()
+
+    def _identified(self, identifier: PaperId) -> int | None:
+        """The page an identifier leads to, a paper's or its own."""
+        row = self.session.exec(
+            select(Identifier).where(
+                Identifier.scheme == identifier.scheme, Identifier.value == identifier.value
+            )
+        ).first()
+        if row is None:
+            return None
+        if row.page_id is not None:
+            return row.page_id
+        paper = self.session.get(Paper, row.paper_id)
+        return paper.page_id if paper else None
+
+    def _new_page(self, arrival: arrived.PageArrival) -> Page:
+        identifier = parse_id(arrival.ref)
+        page = pages.create(
+            self.session,
+            Content(
+                title=arrival.title,
+                kind=arrival.kind,
+                body=arrival.text,
+                aliases=arrival.aliases,
+                tags=arrival.tags,
+            ),
+            author=IMPORT,
+            now=self.now,
+            slug=arrival.ref if is_slug(arrival.ref) else "",
+            extra=arrival.extra,
+            note=self.document.title,
+        )
+        if identifier is not None:
+            self.session.add(
+                Identifier(
+                    scheme=identifier.scheme, value=identifier.value, page_id=page.id, versions=[]
+                )
+            )
+        self._questions(page, arrival.questions)
+        return page
+
+    def _revise(
+        self,
+        page: Page,
+        *,
+        title: str = "",
+        text: str = "",
+        aliases: Iterable[str] = (),
+        tags: Iterable[str] = (),
+    ) -> Outcome:
+        """Bring an imported page up to date; a page a person edited only gains names."""
+        before = pages.content_of(self.session, page)
+        machine_owned = page.author_kind == AuthorKind.IMPORT
+        may_replace = machine_owned and self.authoritative
+        content = Content(
+            title=title if title and may_replace else before.title,
+            kind=before.kind,
+            body=text if text and (may_replace or not before.body) else before.body,
+            aliases=(*before.aliases, *aliases),
+            tags=(*before.tags, *tags),
+        )
+        changed = pages.revise(
+            self.session, page, content, author=IMPORT, now=self.now, note=self.document.title
+        )
+        return Outcome.CHANGED if changed else Outcome.SAME
+
+    def _questions(self, page: Page, questions: tuple[str, ...]) -> Outcome:
+        assert page.id is not None
+        standing = pages.questions_of(self.session, page.id)
+        known = {title_key(question.text) for question in standing}
+        number = max((question.number for question in standing), default=0)
+        outcome = Outcome.SAME
+        for text in questions:
+            if text.strip() and title_key(text) not in known:
+                known.add(title_key(text))
+                number += 1
+                self.session.add(
+                    Question(
+                        page_id=page.id, number=number, text=text, day=self.document.published
+                    )
+                )
+                outcome = Outcome.CHANGED
+        return outcome
+
+    def _paper(self, arrival: arrived.PaperArrival) -> Outcome:
+        identifiers = [found for ref in arrival.refs if (found := parse_id(ref))]
+        paper = papers.find(self.session, identifiers, arrival.title)
+        if paper is None:
+            outcome, paper = Outcome.NEW, self._new_paper(arrival)
+        else:
+            outcome = self._known_paper(paper, arrival, identifiers)
+        assert paper.id is not None
+        if papers.add_identifiers(self.session, paper, identifiers):
+            outcome = _most(outcome, Outcome.CHANGED)
+        for name in (arrival.title, *arrival.aliases):
+            self.local_papers.setdefault(title_key(name), paper.id)
+        if arrival.day:
+            outcome = _most(outcome, self._listed(paper, arrival))
+        if arrival.keep or (
+            not arrival.day and paper.state in (PaperState.WAITING, PaperState.DEFERRED)
+        ):
+            outcome = _most(outcome, self._keep(paper, arrival))
+        if outcome == Outcome.CHANGED:
+            papers.touch(self.session, paper)
+        return outcome
+
+    def _new_paper(self, arrival: arrived.PaperArrival) -> Paper:
+        title = " ".join(arrival.title.split())
+        if not title:
+            raise _Refused("A paper needs a title.")
+        paper = Paper(
+            state=PaperState.WAITING,
+            title=title,
+            title_key=title_key(title),
+            abstract=arrival.abstract,
+            authors=list(arrival.authors),
+            venue=arrival.venue,
+            published=arrival.published,
+            categories=list(arrival.categories),
+            references=list(arrival.references),
+            code_url=arrival.code_url,
+            extra=dict(arrival.extra),
+            created_at=self.now,
+        )
+        self.session.add(paper)
+        self.session.flush()
+        return paper
+
+    def _known_paper(
+        self, paper: Paper, arrival: arrived.PaperArrival, identifiers: list[PaperId]
+    ) -> Outcome:
+        facts: dict[str, Any] = {
+            "abstract": arrival.abstract,
+            "authors": list(arrival.authors),
+            "venue": arrival.venue,
+            "published": arrival.published,
+            "categories": list(arrival.categories),
+            "references": list(arrival.references),
+            "code_url": arrival.code_url,
+        }
+        newer = self._is_newer(paper, identifiers)
+        outcome = self._fill(paper, facts, extra=arrival.extra, replace=newer)
+        title = " ".join(arrival.title.split())
+        if title and title != paper.title and (newer or self.authoritative):
+            paper.title, paper.title_key = title, title_key(title)
+            outcome = Outcome.CHANGED
+            page = self.session.get(Page, paper.page_id) if paper.page_id else None
+            if page is not None and page.author_kind == AuthorKind.IMPORT:
+                before = pages.content_of(self.session, page)
+                pages.revise(
+                    self.session,
+                    page,
+                    Content(
+                        title=title,
+                        kind=before.kind,
+                        body=before.body,
+                        aliases=before.aliases,
+                        tags=before.tags,
+                    ),
+                    author=IMPORT,
+                    now=self.now,
+                    note=self.document.title,
+                )
+        self.session.add(paper)
+        return outcome
+
+    def _is_newer(self, paper: Paper, identifiers: list[PaperId]) -> bool:
+        """Whether this is a later version of the paper than any seen before."""
+        assert paper.id is not None
+        seen = {
+            (row.scheme, row.value): max(row.versions, default=0)
+            for row in papers.identifiers_of(self.session, paper.id)
+        }
+        return any(
+            found.version is not None and found.version > seen.get((found.scheme, found.value), 0) > 0
+            for found in identifiers
+        )
+
+    def _listed(self, paper: Paper, arrival: arrived.PaperArrival) -> Outcome:
+        assert paper.id is not None
+        if self.session.get(ListingPaper, (arrival.day, paper.id)) is not None:
+            return Outcome.SAME
+        if self.session.get(Listing, arrival.day) is None:
+            self.session.add(Listing(day=arrival.day, month=arrival.day[:7]))
+        self.session.add(
+            ListingPaper(day=arrival.day, paper_id=paper.id, position=arrival.position)
+        )
+        self.session.flush()
+        return Outcome.CHANGED
+
+    def _keep(self, paper: Paper, arrival: arrived.PaperArrival) -> Outcome:
+        had_page = paper.page_id is not None
+        page = papers.give_page(
+            self.session,
+            paper,
+            now=self.now,
+            slug=arrival.slug,
+            body=arrival.text,
+            aliases=arrival.aliases,
+            tags=arrival.tags,
+        )
+        outcome = Outcome.CHANGED
+        if had_page:
+            outcome = self._revise(
+                page, text=arrival.text, aliases=arrival.aliases, tags=arrival.tags
+            )
+        return _most(outcome, self._questions(page, arrival.questions))
+
+    def _thread(self, arrival: arrived.ThreadArrival) -> Outcome:
+        page, outcome = self._page(arrival.page)
+        assert page.id is not None
+        thread = self.session.get(Thread, page.id)
+        if thread is None:
+            self.session.add(Thread(page_id=page.id, claim=arrival.claim))
+        elif arrival.claim and thread.claim != arrival.claim and self.authoritative:
+            thread.claim = arrival.claim
+            self.session.add(thread)
+            outcome = _most(outcome, Outcome.CHANGED)
+        self.session.flush()
+        pages.reindex(self.session, page)
+        return outcome
+
+    def _digest(self, arrival: arrived.DigestArrival) -> Outcome:
+        page, outcome = self._page(arrival.page)
+        assert page.id is not None
+        self._belongs(page)
+        other = self.session.exec(select(Digest).where(Digest.day == arrival.day)).first()
+        if other is not None and other.page_id != page.id:
+            raise _Refused(f"There is another digest of {arrival.day} already.")
+        facts = {
+            "framing": arrival.framing,
+            "sections": [
+                {"name": s.name, "title": s.title, "items": list(s.items), "text": s.text}
+                for s in arrival.sections
+            ],
+            "ledger": dict(arrival.ledger),
+        }
+        return _most(outcome, self._facts(Digest, page.id, facts, day=arrival.day))
+
+    def _episode(self, arrival: arrived.EpisodeArrival) -> Outcome:
+        page, outcome = self._page(arrival.page)
+        assert page.id is not None and self.source.id is not None
+        self._belongs(page)
+        facts = {
+            "published": arrival.published,
+            "minutes": arrival.minutes,
+            "ai_generated": arrival.ai_generated,
+            "takeaways": list(arrival.takeaways),
+            "chapters": [asdict(chapter) for chapter in arrival.chapters],
+        }
+        return _most(outcome, self._facts(Episode, page.id, facts, source_id=self.source.id))
+
+    def _belongs(self, page: Page) -> None:
+        """The first page that stands for a whole item is where the item leads to."""
+        if self.item.page_id is None:
+            self.item.page_id = page.id
+            self.session.add(self.item)
+
+    def _listing(self, arrival: arrived.ListingArrival) -> Outcome:
+        facts = {k: v for k, v in asdict(arrival).items() if k != "day"}
+        standing = self.session.get(Listing, arrival.day)
+        if standing is None:
+            self.session.add(Listing(day=arrival.day, item_id=self.item.id, **facts))
+            return Outcome.NEW
+        return self._fill(standing, {**facts, "item_id": self.item.id}, replace=True)
+
+    # ------------------------------------------------------------ what joins things
+
+    def _find_paper(self, ref: str) -> Paper | None:
+        """The paper a reference means, by this document's own names first."""
+        scheme, _, rest = ref.partition(":")
+        if scheme == "title":
+            key = title_key(rest)
+            if key in self.local_papers:
+                return self.session.get(Paper, self.local_papers[key])
+            return papers.find(self.session, [], rest)
+        identifier = parse_id(ref)
+        if identifier is not None:
+            return papers.by_id(self.session, identifier)
+        page = pages.named(self.session, ref)
+        return papers.of_page(self.session, page.id) if page else None
+
+    def _known(self, ref: str) -> Paper:
+        paper = self._find_paper(ref)
+        if paper is None:
+            raise _Refused(f"No paper {ref!r} is here or in this file.")
+        return paper
+
+    def _page_id(self, ref: str, *, keep: bool) -> int:
+        """The page a reference means; `keep` gives a paper that still waits its page."""
+        identifier = parse_id(ref)
+        if identifier is not None or ref.startswith("title:"):
+            if identifier is not None and (owner := self._identified(identifier)):
+                return owner
+            paper = self._known(ref)
+            if paper.page_id is not None:
+                return paper.page_id
+            if not keep:
+                raise _Refused(f"{ref} is not kept, so nothing is linked to it.")
+            page = papers.give_page(self.session, paper, now=self.now)
+            assert page.id is not None
+            return page.id
+        found = pages.named(self.session, ref)
+        if found is None:
+            raise _Refused(f"There is no page {ref!r} here or in this file.")
+        return found.id
+
+    def _link(self, arrival: arrived.LinkArrival) -> Outcome:
+        keep = arrival.status == LinkStatus.ACCEPTED
+        source_id = self._page_id(arrival.source, keep=keep)
+        target_id = self._page_id(arrival.target, keep=keep)
+        if source_id == target_id:
+            raise _Refused("A page cannot be linked to itself.")
+        link = links.between(self.session, source_id, target_id, arrival.relation)
+        if link is None:
+            links.add(self.session, self._new_link(arrival, source_id, target_id))
+            return Outcome.NEW
+        return self._known_link(link, arrival)
+
+    def _new_link(self, arrival: arrived.LinkArrival, source_id: int, target_id: int) -> Link:
+        at = _time(arrival.at)
+        decided = arrival.status != LinkStatus.PROPOSED
+        return Link(
+            source_id=source_id,
+            target_id=target_id,
+            relation=arrival.relation,
+            role=arrival.role,
+            note=arrival.note,
+            day=arrival.day,
+            status=arrival.status,
+            origin=Origin.IMPORT,
+            confidence=1.0 if arrival.confidence is None else arrival.confidence,
+            reason=arrival.reason,
+            evidence=self._evidence(arrival),
+            extra=dict(arrival.extra),
+            created_at=at or self.now,
+            decided_at=(at or self.now) if decided else None,
+        )
+
+    def _evidence(self, arrival: arrived.LinkArrival) -> list[dict[str, Any]]:
+        return [
+            {
+                "quotation": quotation.quote,
+                "where": quotation.where or self.document.title,
+                "verbatim": False,
+                "spans": [],
+            }
+            for quotation in arrival.evidence
+        ]
+
+    def _known_link(self, link: Link, arrival: arrived.LinkArrival) -> Outcome:
+        outcome = Outcome.SAME
+        if link.status != arrival.status and self._may_decide(link, arrival):
+            self._decide_link(link, arrival)
+            outcome = Outcome.CHANGED
+        facts = {"note": arrival.note, "day": arrival.day, "role": arrival.role}
+        if not link.evidence and arrival.evidence:
+            facts["evidence"] = self._evidence(arrival)  # type: ignore[assignment]
+        return _most(outcome, self._fill(link, facts, extra=arrival.extra))
+
+    def _may_decide(self, link: Link, arrival: arrived.LinkArrival) -> bool:
+        if link.origin == Origin.AUTHOR or arrival.status == LinkStatus.PROPOSED:
+            return False
+        newest = self.session.exec(
+            select(Decision)
+            .where(
+                Decision.link_id == link.id,
+                Decision.who == "person",
+                col(Decision.undone).is_(False),
+                col(Decision.undoes_id).is_(None),
+            )
+            .order_by(col(Decision.id).desc())
+        ).first()
+        at = _time(arrival.at)
+        return newest is None or (at is not None and at > newest.at)
+
+    def _decide_link(self, link: Link, arrival: arrived.LinkArrival) -> None:
+        at = _time(arrival.at) or self.now
+        self.session.add(
+            Decision(
+                at=at,
+                who="import",
+                verdict=_LINK_VERDICT[arrival.status],
+                link_id=link.id,
+                reason=arrival.reason or self.document.title,
+                before={"status": link.status.value},
+                batch=f"import:{self.item.id}:{link.id}:{int(at.timestamp())}",
+            )
+        )
+        link.status, link.decided_at = arrival.status, at
+        self.session.add(link)
+
+    def _decision(self, arrival: arrived.DecisionArrival) -> Outcome:
+        paper = self._known(arrival.paper)
+        state = _STATE[arrival.verdict]
+        if paper.state == state:
+            return Outcome.SAME
+        at = _time(arrival.at)
+        newest = self.session.exec(
+            select(Decision)
+            .where(Decision.paper_id == paper.id, Decision.who == "person")
+            .where(col(Decision.undone).is_(False), col(Decision.undoes_id).is_(None))
+            .order_by(col(Decision.id).desc())
+        ).first()
+        if newest is not None and (at is None or at <= newest.at):
+            return Outcome.SAME
+        before = {"state": paper.state.value, "page": paper.page_id}
+        if state == PaperState.KEPT:
+            papers.give_page(self.session, paper, now=self.now)
+        elif paper.page_id is not None:
+            raise _Refused(f"{arrival.paper} has a page already: drop it in the wiki itself.")
+        paper.state = state
+        self.session.add(paper)
+        self.session.add(
+            Decision(
+                at=at or self.now,
+                who="import",
+                verdict=arrival.verdict,
+                paper_id=paper.id,
+                reason=arrival.reason,
+                before=before,
+                batch=f"import:{self.item.id}:paper:{paper.id}",
+            )
+        )
+        return Outcome.NEW
+
+    def _mention(self, arrival: arrived.MentionArrival) -> Outcome:
+        paper = self._known(arrival.paper)
+        standing = self.session.exec(
+            select(Mention).where(
+                Mention.item_id == self.item.id,
+                Mention.paper_id == paper.id,
+                Mention.section == arrival.section,
+            )
+        ).first()
+        facts = {k: v for k, v in asdict(arrival).items() if k not in ("paper", "section")}
+        if standing is None:
+            self.session.add(
+                Mention(
+                    item_id=self.item.id, paper_id=paper.id, section=arrival.section, **facts
+                )
+            )
+            return Outcome.NEW
+        return self._fill(standing, facts, replace=True)
+
+    def _assessment(self, arrival: arrived.AssessmentArrival) -> Outcome:
+        paper = self._known(arrival.paper)
+        known = set(self.session.exec(select(Topic.id)))
+        topics = [topic for topic in dict.fromkeys(arrival.topics) if topic in known]
+        standing = self.session.exec(
+            select(Assessment).where(
+                Assessment.paper_id == paper.id,
+                Assessment.scorer == arrival.scorer,
+                Assessment.day == arrival.day,
+            )
+        ).first()
+        facts = {
+            "relevance": arrival.relevance,
+            "novelty": arrival.novelty,
+            "topic_id": topics[0] if topics else None,
+            "comment": arrival.comment,
+            "topic_comment": arrival.topic_comment,
+            "tags": list(arrival.tags),
+        }
+        if standing is not None:
+            return self._fill(standing, facts, replace=True)
+        assessment = Assessment(
+            paper_id=paper.id, day=arrival.day, scorer=arrival.scorer, at=self.now, **facts
+        )
+        self.session.add(assessment)
+        self.session.flush()
+        for topic in topics:
+            self.session.add(AssessmentTopic(assessment_id=assessment.id, topic_id=topic))
+        return Outcome.NEW
+
+    # ------------------------------------------------------------ comparing with what stands
+
+    def _facts(self, table: Any, page_id: int, facts: Mapping[str, Any], **fixed: Any) -> Outcome:
+        standing = self.session.get(table, page_id)
+        if standing is None:
+            self.session.add(table(page_id=page_id, **facts, **fixed))
+            self.session.flush()
+            return Outcome.CHANGED
+        return self._fill(standing, facts, replace=True)
+
+    def _fill(
+        self,
+        row: Any,
+        facts: Mapping[str, Any],
+        *,
+        extra: Mapping[str, Any] | None = None,
+        replace: bool = False,
+    ) -> Outcome:
+        """Set what is known now; a fact that stands is replaced only where the document may."""
+        outcome = Outcome.SAME
+        for name, value in facts.items():
+            standing = getattr(row, name)
+            empty = standing in (None, "", [], {})
+            if value in (None, "", [], {}) or value == standing:
+                continue
+            if empty or replace or self.authoritative:
+                setattr(row, name, value)
+                outcome = Outcome.CHANGED
+        if extra and (merged := {**row.extra, **extra}) != row.extra:
+            row.extra = merged
+            outcome = Outcome.CHANGED
+        self.session.add(row)
+        return outcome
+
+
+def _most(*outcomes: Outcome) -> Outcome:
+    for outcome in (Outcome.NEW, Outcome.CHANGED):
+        if outcome in outcomes:
+            return outcome
+    return Outcome.SAME
+
+
+def _time(text: str) -> datetime | None:
+    """An ISO date or time; one without a zone counts as UTC. None for anything else."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _label(arrival: arrived.Arrival) -> str:
+    match arrival:
+        case arrived.LinkArrival():
+            return f"{arrival.source} {arrival.relation.value} {arrival.target}"
+        case arrived.PaperArrival():
+            return arrival.refs[0] if arrival.refs else arrival.title
+        case arrived.PageArrival():
+            return arrival.ref or arrival.title
+        case arrived.ThreadArrival() | arrived.DigestArrival() | arrived.EpisodeArrival():
+            return arrival.page.ref or arrival.page.title
+        case arrived.TopicArrival():
+            return arrival.id
+        case arrived.ListingArrival():
+            return arrival.day
+        case _:
+            return arrival.paper
+
+
+
+
+def import_files(
+    session: Session,
+    files: Iterable[File],
+    readers: Sequence[Reader],
+    *,
+    format: str | None = None,
+    raw_folder: Path | None,
+    now: datetime,
+    progress: Callable[[], None] = lambda: None,
+) -> list[tuple[str, Report | CerebroError]]:
+    """Read saved files by their content (or as `format`) and store what they say.
+
+    For each file its name with a report, or with the reason why nothing in it could be read. Links
+    hold whatever the order of files and lines. Bytes are kept under `raw_folder` before the row
+    that names them; None keeps none. `progress` is called once an arrival.
+    """
+    results: list[tuple[str, Report | CerebroError]] = []
+    begun: list[_Ingest] = []
+    for file in files:
+        try:
+            document = reader_for(file, readers, format=format).read(file)
+            if raw_folder is None:
+                digest, size = sha256(file.data).hexdigest(), None
+            else:
+                digest, size = items.keep_raw(raw_folder, file.data), len(file.data)
+        except Unreadable as error:
+            results.append((file.name, error))
+            continue
+        one = _Ingest(session, document, now=now)
+        one.things(digest, size, progress)
+        begun.append(one)
+        results.append((file.name, one.report))
+    for one in begun:
+        one.joins()
+    return results

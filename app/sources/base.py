@@ -1,0 +1,72 @@
+"""What a reader is, and which reader a file's content calls for.
+
+A new format is one module and one line in `READERS`. A reader never raises on content: a file that
+is not its format at all raises Unreadable before the first arrival; anything less is `Rejected`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from app.domain.items import Document
+from app.errors import Invalid, Unreadable
+
+MAX_BYTES = 200_000_000
+
+
+@dataclass(frozen=True)
+class File:
+    """A saved file: its name (for keys and dates of last resort) and its bytes."""
+
+    name: str
+    data: bytes
+
+    def text(self) -> str:
+        """The text, decoded: BOMs honoured, broken UTF-8 and NUL replaced by U+FFFD."""
+        for mark, encoding in (
+            (b"\xef\xbb\xbf", "utf-8-sig"),
+            (b"\xff\xfe", "utf-16"),
+            (b"\xfe\xff", "utf-16"),
+        ):
+            if self.data.startswith(mark):
+                return self.data.decode(encoding, "replace").replace("\x00", "\ufffd")
+        return self.data.decode("utf-8", "replace").replace("\x00", "\ufffd")
+
+
+class Reader(Protocol):
+    """A format: its name in `--format`, a cheap look at the content, and the reading itself."""
+
+    @property
+    def format(self) -> str: ...
+
+    def recognises(self, file: File) -> bool:
+        """Whether the content is this format, from a look at its beginning."""
+        ...
+
+    def read(self, file: File) -> Document:
+        """Read the file. Raises Unreadable when nothing in it is this format."""
+        ...
+
+
+def reader_for(file: File, readers: Sequence[Reader], *, format: str | None = None) -> Reader:
+    """The reader named `format`, or the first that recognises the content.
+
+    Raises Unreadable, naming the formats there are, when none does.
+    """
+    names = ", ".join(reader.format for reader in readers)
+    if format is not None:
+        for reader in readers:
+            if reader.format == format:
+                return reader
+        raise Invalid(f"No format is called {format!r}. Use one of: {names}.")
+    if not file.data or file.data.isspace():
+        raise Unreadable(f"{file.name} is empty.")
+    for reader in readers:
+        if reader.recognises(file):
+            return reader
+    raise Unreadable(
+        f"{file.name} is in no format that can be read. Formats: {names}. "
+        "Name one with --format if you know it."
+    )

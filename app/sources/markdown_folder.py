@@ -1,0 +1,471 @@
+"""Reads one Markdown file of a folder: YAML front matter and text become a page, paper or thread.
+
+The text is kept as it is; its wikilinks are derived by whoever stores the page. Front matter that
+cannot be read is `Rejected` and the text still arrives, as a note.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import TypeVar
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from app.domain.identifiers import clean_date, is_slug, parse_id, slugify
+from app.domain.items import (
+    Arrival,
+    Document,
+    LinkArrival,
+    PageArrival,
+    PaperArrival,
+    Quotation,
+    Ref,
+    Rejected,
+    SourceRef,
+    ThreadArrival,
+)
+from app.domain.records import LinkStatus, PageKind, Relation, Role, SourceKind
+from app.errors import Unreadable
+from app.sources.base import File
+
+MAX_FRONT_MATTER = 65_536
+_MAX_NODES = 10_000
+_MAX_DEPTH = 20
+_MAX_NAME = 2_000
+_SUFFIXES = (".md", ".markdown")
+_KINDS = {kind.value: kind for kind in PageKind}
+_FENCE = re.compile(r"\s{0,3}(```|~~~)")
+_HEADING = re.compile(r"\s{0,3}#{1,6}[ \t]+(\S.*)")
+_UNPRINTABLE = re.compile("[\ud800-\udfff\x00]")
+_LARGEST = 2**63 - 1
+
+Word = TypeVar("Word", bound=StrEnum)
+
+
+class _BadField(Exception):
+    """Why a part of the front matter is not taken, as one sentence."""
+
+
+@dataclass(frozen=True)
+class MarkdownFolder:
+    format: str = "markdown"
+
+    def recognises(self, file: File) -> bool:
+        """A name that ends in .md, front matter, or a heading as the first line."""
+        if file.name.lower().endswith(_SUFFIXES):
+            return True
+        start = File(name=file.name, data=file.data[:4096]).text().lstrip("\ufeff\r\n")
+        first = start.split("\n", 1)[0].rstrip()
+        return (first == "---" and "\n---" in start) or _HEADING.fullmatch(first) is not None
+
+    def read(self, file: File) -> Document:
+        """One file, one page; problems inside it come as `Rejected` after it."""
+        text = file.text().replace("\r\n", "\n").replace("\r", "\n")
+        if not text.strip():
+            raise Unreadable(f"{file.name} is empty.")
+        path = PurePosixPath(file.name.replace("\\", "/"))
+        front, body, problem = _front_matter(text)
+        page = _Page(front=front, body=body, stem=path.stem.strip() or "page")
+        if problem:
+            page.problems.append(Rejected(where="front matter", reason=problem))
+        arrivals = tuple(page.arrivals())
+        return Document(
+            source=SourceRef(key="markdown", kind=SourceKind.FILE, name="Markdown files"),
+            key=str(path.with_suffix("") if path.name else path).lstrip("/"),
+            format=self.format,
+            title=page.title,
+            published=page.published,
+            arrivals=(*arrivals, *page.problems),
+        )
+
+
+def _front_matter(text: str) -> tuple[dict[str, Node], str, str]:
+    """The fields, the text below them, and what is wrong with them ('' for nothing)."""
+    first, _, rest = text.partition("\n")
+    if first.rstrip() != "---":
+        return {}, text, ""
+    closing = re.search(r"^(?:---|\.\.\.)[ \t]*$", rest, re.MULTILINE)
+    if closing is None or closing.start() > MAX_FRONT_MATTER:
+        if closing is None and not re.match(r"[ \t]*[\w\"'-]+[ \t]*:", rest):
+            return {}, text, ""  # a rule as the first line, not front matter
+        reason = "does not end with ---" if closing is None else "is longer than 64 kB"
+        return {}, text, f"The front matter {reason}; the text is kept as a note."
+    body = rest[closing.end() :].lstrip("\n")
+    try:
+        return _fields(rest[: closing.start()]), body, ""
+    except _BadField as bad:
+        return {}, body, f"{bad} The text is kept as a note."
+
+
+def _fields(yaml: str) -> dict[str, Node]:
+    """The top-level fields as YAML nodes; their values are made one by one, by need."""
+    try:
+        root = YAML(typ="safe", pure=True).compose(_UNPRINTABLE.sub("\ufffd", yaml))
+    except MarkedYAMLError as error:
+        line = f" in line {error.problem_mark.line + 2}" if error.problem_mark else ""
+        raise _BadField(f"The front matter is not YAML{line}: {error.problem}.") from None
+    except RecursionError:
+        raise _BadField("The front matter is nested too deeply.") from None
+    except Exception as error:  # the parser raises whatever it stumbles over
+        raise _BadField(f"The front matter is not YAML: {type(error).__name__}.") from None
+    if root is None:
+        return {}
+    if not isinstance(root, MappingNode):
+        raise _BadField("The front matter is not a list of fields.")
+    _check_size(root)
+    return {key.value: value for key, value in root.value if isinstance(key, ScalarNode)}
+
+
+def _check_size(root: Node) -> None:
+    """Aliases let a few lines stand for millions of nodes, or for themselves."""
+    left = [(root, 0)]
+    seen = 0
+    while left:
+        node, depth = left.pop()
+        seen += 1
+        if seen > _MAX_NODES:
+            raise _BadField("The front matter holds too many values.")
+        if depth > _MAX_DEPTH:
+            raise _BadField("The front matter is nested too deeply.")
+        if isinstance(node, SequenceNode):
+            left += [(item, depth + 1) for item in node.value]
+        elif isinstance(node, MappingNode):
+            left += [(part, depth + 1) for pair in node.value for part in pair]
+
+
+# ---------------------------------------------------------------- values of nodes
+
+
+def _kind_of(node: Node) -> str:
+    return str(node.tag).rsplit(":", 1)[-1]
+
+
+def _scalar(node: Node | None) -> str | None:
+    """A scalar as it is written (`1e3`, `2026-05-08`, `true` stay text); None when it is none."""
+    if not isinstance(node, ScalarNode):
+        return None
+    return "" if _kind_of(node) == "null" else _UNPRINTABLE.sub("\ufffd", str(node.value)).strip()
+
+
+def _value(node: Node) -> object:
+    """A node as JSON knows it, for fields that are kept without being understood."""
+    if isinstance(node, SequenceNode):
+        return [_value(item) for item in node.value]
+    if isinstance(node, MappingNode):
+        return {_scalar(key) or str(_value(key)): _value(value) for key, value in node.value}
+    text, kind = _scalar(node) or "", _kind_of(node)
+    if kind == "null":
+        return None
+    if kind == "bool":
+        return text.lower() in ("true", "yes", "on")
+    return _number(text, kind)
+
+
+def _number(text: str, kind: str) -> int | float | str:
+    try:
+        if kind == "int" and len(text) <= 20 and abs(int(text)) <= _LARGEST:
+            return int(text)
+        if kind == "float" and math.isfinite(float(text)):
+            return float(text)
+    except ValueError:
+        pass
+    return text
+
+
+def _ref(text: str) -> Ref | None:
+    """A slug, an identifier, or the page a `[[wikilink]]` names; None for anything else."""
+    if text.startswith("[[") and text.endswith("]]"):
+        inner = text[2:-2].split("|")[0].split("#")[0].strip()
+        return (inner if is_slug(inner) else slugify(inner)) if inner else None
+    if is_slug(text):
+        return text
+    found = parse_id(text)
+    return str(found) if found else None
+
+
+# ---------------------------------------------------------------- the page
+
+
+@dataclass
+class _Page:
+    """One file's fields and text, and the problems met while reading them."""
+
+    front: dict[str, Node]
+    body: str
+    stem: str
+    problems: list[Rejected] = field(default_factory=list)
+    taken: set[str] = field(default_factory=lambda: {"id", "links"})
+
+    def arrivals(self) -> Iterator[Arrival]:
+        match self.kind:
+            case PageKind.PAPER:
+                paper = self._paper()
+                yield paper
+                yield from self._links(paper.refs[0] if paper.refs else paper.slug)
+            case PageKind.THREAD:
+                claim, members = self._text("claim"), list(self._members())
+                links = list(self._links(self.slug))
+                yield ThreadArrival(page=self._page(self.slug), claim=claim)
+                yield from members
+                yield from links
+            case _:
+                links = list(self._links(self.ref or slugify(self.stem)))
+                yield self._page(self.ref or (slugify(self.stem) if links else ""))
+                yield from links
+
+    @property
+    def kind(self) -> PageKind:
+        """The page's kind; an unknown one is a note, and its word is kept among the extra fields."""
+        given = (_scalar(self.front.get("kind")) or "").lower()
+        if given in _KINDS:
+            self.taken.add("kind")
+            return _KINDS[given]
+        identifier = parse_id(_scalar(self.front.get("id")) or "")
+        if not given and identifier and identifier.scheme != "url":
+            return PageKind.PAPER
+        return PageKind.NOTE
+
+    @property
+    def title(self) -> str:
+        return (self._text("title") or _first_heading(self.body) or self.stem)[:_MAX_NAME]
+
+    @property
+    def published(self) -> str:
+        for name in ("published", "date", "day"):
+            if found := clean_date(_scalar(self.front.get(name))):
+                return found
+        return ""
+
+    @property
+    def ref(self) -> Ref:
+        """The page's `id`; '' when it has none, so that the wiki chooses an address."""
+        given = self._text("id")
+        if is_slug(given):
+            return given
+        found = parse_id(given)
+        if found and found.scheme == "url":
+            return str(found)
+        if given:
+            self._problem(
+                "id", f"{given[:80]!r} is neither a slug ([a-z0-9-]) nor url: an address."
+            )
+        return ""
+
+    @property
+    def slug(self) -> str:
+        ref = self.ref
+        return ref if is_slug(ref) else self.stem if is_slug(self.stem) else slugify(self.stem)
+
+    def _paper(self) -> PaperArrival:
+        refs, slug = self._paper_ids()
+        return PaperArrival(
+            refs=refs,
+            title=self.title,
+            abstract=self._text("abstract"),
+            authors=self._names("authors", of="name"),
+            published=clean_date(self._text("published")),
+            venue=self._text("venue"),
+            categories=self._names("categories"),
+            references=tuple(ref for text in self._names("references") if (ref := _ref(text))),
+            code_url=self._text("code"),
+            keep=True,
+            slug=slug,
+            text=self.body,
+            aliases=self._names("aliases"),
+            tags=self._tags(),
+            questions=self._names("questions", of="text"),
+            extra=self._extra(),
+        )
+
+    def _paper_ids(self) -> tuple[tuple[Ref, ...], str]:
+        given = [self._text("id"), *self._names("identifiers")]
+        given += [
+            value if value.lower().startswith(f"{name}:") else f"{name}:{value}"
+            for name in ("arxiv", "doi")
+            if (value := self._text(name))
+        ]
+        slug = self._text("slug")
+        refs: list[Ref] = []
+        for text in filter(None, given):
+            if found := parse_id(text):
+                refs.append(str(found) + (f"v{found.version}" if found.version else ""))
+            elif is_slug(text):
+                slug = slug or text
+            else:
+                self._problem("id", f"{text[:80]!r} is neither an identifier nor a slug.")
+        for choice in (slug, self.stem):
+            if is_slug(choice):
+                return tuple(dict.fromkeys(refs)), choice
+        return tuple(dict.fromkeys(refs)), slugify(self.stem)
+
+    def _page(self, ref: Ref) -> PageArrival:
+        title, aliases = self.title, self._names("aliases")
+        if ref != self.stem and self.stem.casefold() not in {
+            name.casefold() for name in (title, *aliases)
+        }:
+            aliases = (*aliases, self.stem)  # wikilinks elsewhere name the file
+        return PageArrival(
+            ref=ref,
+            kind=self.kind,
+            title=title,
+            text=self.body,
+            aliases=aliases,
+            tags=self._tags(),
+            questions=self._names("questions", of="text"),
+            extra=self._extra(),
+        )
+
+    def _links(self, source: Ref) -> Iterator[LinkArrival]:
+        yield from self._each("links", lambda entry: _link(entry, source=source))
+
+    def _members(self) -> Iterator[LinkArrival]:
+        yield from self._each("members", lambda entry: _member(entry, thread=self.slug))
+
+    # -- fields
+
+    def _problem(self, where: str, reason: str) -> None:
+        problem = Rejected(where=where, reason=reason)
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+    def _text(self, name: str) -> str:
+        node = self.front.get(name)
+        self.taken.add(name)
+        text = _scalar(node)
+        if text is None and node is not None:
+            self._problem(name, "This is not a text.")
+        return text or ""
+
+    def _names(self, name: str, *, of: str = "") -> tuple[str, ...]:
+        """A list of texts, or one text; of objects, the text in `of`."""
+        node = self.front.get(name)
+        self.taken.add(name)
+        items = node.value if isinstance(node, SequenceNode) else [node] if node else []
+        texts = [
+            _scalar(_mapping(item).get(of))
+            if of and isinstance(item, MappingNode)
+            else _scalar(item)
+            for item in items
+        ]
+        if any(text is None for text in texts):
+            self._problem(name, "This is not a list of texts.")
+        return tuple(dict.fromkeys(text for text in texts if text))
+
+    def _tags(self) -> tuple[str, ...]:
+        """Tags as a list, or in one text with commas between, with or without #."""
+        listed = [part for text in self._names("tags") for part in text.split(",")]
+        return tuple(dict.fromkeys(tag for part in listed if (tag := part.strip().lstrip("#"))))
+
+    def _each(
+        self, name: str, read: Callable[[Mapping[str, Node]], LinkArrival]
+    ) -> Iterator[LinkArrival]:
+        node = self.front.get(name)
+        self.taken.add(name)
+        if node is None or _scalar(node) == "":
+            return
+        if not isinstance(node, SequenceNode):
+            self._problem(name, "This is not a list.")
+            return
+        for number, item in enumerate(node.value, start=1):
+            where = f"{name.removesuffix('s')} {number}"
+            if not isinstance(item, MappingNode):
+                self._problem(where, "This entry has no fields.")
+                continue
+            try:
+                yield read(_mapping(item))
+            except _BadField as bad:
+                self._problem(where, str(bad))
+
+    def _extra(self) -> dict[str, object]:
+        return {name: _value(node) for name, node in self.front.items() if name not in self.taken}
+
+
+def _mapping(node: MappingNode) -> dict[str, Node]:
+    return {key.value: value for key, value in node.value if isinstance(key, ScalarNode)}
+
+
+def _link(entry: Mapping[str, Node], *, source: Ref) -> LinkArrival:
+    relation, target = _word(entry, "relation", Relation), _target(entry, "target")
+    if relation is None:
+        raise _BadField("It names no relation.")
+    if target == source:
+        raise _BadField("The link leads from the page to itself.")
+    return LinkArrival(
+        source=source,
+        relation=relation,
+        target=target,
+        status=_word(entry, "status", LinkStatus) or LinkStatus.ACCEPTED,
+        role=_word(entry, "role", Role) if relation is Relation.PART_OF else None,
+        note=_scalar(entry.get("note")) or "",
+        day=clean_date(_scalar(entry.get("date"))),
+        reason=_scalar(entry.get("reason")) or "",
+        evidence=tuple(_quotations(entry.get("evidence"))),
+    )
+
+
+def _member(entry: Mapping[str, Node], *, thread: Ref) -> LinkArrival:
+    return LinkArrival(
+        source=_target(entry, "paper"),
+        relation=Relation.PART_OF,
+        target=thread,
+        role=_word(entry, "role", Role),
+        note=_scalar(entry.get("note")) or "",
+        day=clean_date(_scalar(entry.get("date"))),
+    )
+
+
+def _word(entry: Mapping[str, Node], name: str, words: type[Word]) -> Word | None:
+    given = (_scalar(entry.get(name)) or "").lower()
+    if not given:
+        return None
+    try:
+        return words(given)
+    except ValueError:
+        known = ", ".join(word.value for word in words)
+        raise _BadField(f"The {name} {given[:60]!r} is none of {known}.") from None
+
+
+def _target(entry: Mapping[str, Node], name: str) -> Ref:
+    given = _scalar(entry.get(name)) or _unquoted_wikilink(entry.get(name))
+    if not given:
+        raise _BadField(f"It names no {name}.")
+    ref = _ref(given)
+    if ref is None:
+        raise _BadField(f"The {name} {given[:80]!r} is neither a slug nor an identifier.")
+    return ref
+
+
+def _unquoted_wikilink(node: Node | None) -> str:
+    """`[[name]]` without quotes is, to YAML, a list in a list."""
+    for _ in range(2):
+        if not isinstance(node, SequenceNode) or len(node.value) != 1:
+            return ""
+        node = node.value[0]
+    name = _scalar(node)
+    return f"[[{name}]]" if name else ""
+
+
+def _quotations(node: Node | None) -> Iterator[Quotation]:
+    for item in node.value if isinstance(node, SequenceNode) else ():
+        parts = _mapping(item) if isinstance(item, MappingNode) else {"quote": item}
+        if quote := _scalar(parts.get("quote")):
+            yield Quotation(quote=quote, where=_scalar(parts.get("where")) or "")
+
+
+def _first_heading(text: str) -> str:
+    """The words of the first heading that is not inside a code block; '' when there is none."""
+    fence = ""
+    for line in text.split("\n"):
+        mark = _FENCE.match(line)
+        if mark and (not fence or mark[1] == fence):
+            fence = "" if fence else mark[1]
+        elif not fence and (heading := _HEADING.fullmatch(line)):
+            return heading[1].rstrip().rstrip("#").rstrip() or ""
+    return ""

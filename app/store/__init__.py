@@ -1,0 +1,1 @@
+"""The database: statements by noun. Nothing here decides; nothing here commits."""

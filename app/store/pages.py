@@ -1,0 +1,691 @@
+"""Pages: finding them, and the one write path that every change of a page takes.
+
+A save, an import, a rename and an accepted proposal all end in `create` or `revise`, so that a
+page, its revision, its names, its outgoing wikilinks and its searchable text never disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import Session, col, select
+
+from app.domain.identifiers import is_slug, slugify
+from app.domain.markdown import link_keys, name_key, plain_text, wikilinks
+from app.domain.records import (
+    Alias,
+    AliasKind,
+    AuthorKind,
+    Digest,
+    Draft,
+    Episode,
+    Identifier,
+    Link,
+    LinkStatus,
+    Origin,
+    Page,
+    PageKind,
+    PageTag,
+    PageText,
+    Paper,
+    Question,
+    RedLink,
+    Relation,
+    Revision,
+    Thread,
+)
+from app.errors import Conflict, Invalid, NotFound
+from app.store import decisions
+from app.store.db import bump, generation
+
+MAX_BODY = 1_000_000
+MAX_TITLE = 500
+
+
+@dataclass(frozen=True)
+class Author:
+    """Who makes a revision; `prompt` names prompt and version when a model does."""
+
+    kind: AuthorKind
+    name: str = ""
+    prompt: str = ""
+
+
+PERSON = Author(AuthorKind.PERSON, "you")
+IMPORT = Author(AuthorKind.IMPORT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """What of a page is edited as one: a revision holds exactly this."""
+
+    title: str
+    kind: PageKind
+    body: str = ""
+    aliases: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+    def cleaned(self) -> Content:
+        """The same with blanks, repeats and characters no text may hold taken out.
+
+        Raises Invalid, naming the field, for an empty or overlong title or body.
+        """
+        title = " ".join(_storable(self.title).split())
+        wrong: dict[str, str] = {}
+        if not title:
+            wrong["title"] = "A page needs a title."
+        elif len(title) > MAX_TITLE:
+            wrong["title"] = f"A title may have {MAX_TITLE} characters at most."
+        body = _storable(self.body).replace("\r\n", "\n").replace("\r", "\n")
+        if len(body) > MAX_BODY:
+            wrong["body"] = "The text is longer than a million characters: split the page."
+        if wrong:
+            raise Invalid(" ".join(wrong.values()), fields=wrong)
+        own = name_key(title)
+        return replace(
+            self,
+            title=title,
+            body=body,
+            aliases=_distinct(self.aliases, without={own}),
+            tags=tuple(sorted(_distinct(tag.lstrip("#").lower() for tag in self.tags))),
+        )
+
+
+def _storable(text: str) -> str:
+    """Text that every database takes: no NUL, no lone surrogates."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
+
+
+def _distinct(names: Iterable[str], *, without: Collection[str] = ()) -> tuple[str, ...]:
+    seen = set(without)
+    kept = []
+    for name in names:
+        plain = " ".join(_storable(name).split())[:MAX_TITLE]
+        key = name_key(plain)
+        if key and key not in seen:
+            seen.add(key)
+            kept.append(plain)
+    return tuple(kept)
+
+
+@dataclass(frozen=True)
+class PageRef:
+    """A page as links need it."""
+
+    id: int
+    slug: str
+    title: str
+    kind: str
+
+
+# ---------------------------------------------------------------- finding
+
+
+def by_slug(session: Session, slug: str) -> Page | None:
+    return session.exec(select(Page).where(Page.slug == slug)).first()
+
+
+def get(session: Session, slug: str) -> Page:
+    """The page at this address. Raises NotFound."""
+    page = by_slug(session, slug)
+    if page is None:
+        raise NotFound(f"There is no page at {slug!r}.")
+    return page
+
+
+def named(session: Session, name: str) -> PageRef | None:
+    """The page a person means by a slug, title, alias or former address, without regard to case."""
+    return resolve(session, [name]).get(name_key(name))
+
+
+def resolve(session: Session, names: Iterable[str]) -> dict[str, PageRef]:
+    """Pages by name, keyed by `name_key`: slug first, then title, alias, former address.
+
+    Two pages may share a title but for case; the older one is meant then.
+    """
+    keys = {key for name in names if (key := name_key(name))}
+    found: dict[str, tuple[int, PageRef]] = {}
+    for chunk in _chunks(sorted(keys), 400):
+        for statement in _lookups(chunk):
+            for key, rank, page_id, slug, title, kind in session.connection().execute(statement):
+                if key not in found or (rank, page_id) < (found[key][0], found[key][1].id):
+                    found[key] = (rank, PageRef(page_id, slug, title, _value(kind)))
+    return {key: ref for key, (_, ref) in found.items()}
+
+
+def _lookups(keys: list[str]) -> tuple[Any, ...]:
+    page = (col(Page.id), col(Page.slug), col(Page.title), col(Page.kind))
+    rank = sa.case((col(Alias.kind) == AliasKind.NAME, 2), else_=3)
+    return (
+        sa.select(col(Page.slug), sa.literal(0), *page).where(col(Page.slug).in_(keys)),
+        sa.select(col(Page.title_key), sa.literal(1), *page).where(col(Page.title_key).in_(keys)),
+        sa.select(col(Alias.key), rank, *page)
+        .join(Page, col(Page.id) == col(Alias.page_id))
+        .where(col(Alias.key).in_(keys)),
+    )
+
+
+def _value(kind: Any) -> str:
+    return str(getattr(kind, "value", kind))
+
+
+def _chunks(keys: list[str], size: int) -> Iterable[list[str]]:
+    for start in range(0, len(keys), size):
+        yield keys[start : start + size]
+
+
+def aliases_of(session: Session, page_id: int) -> list[str]:
+    """The names a person gave the page beside its title, in the order they were given."""
+    return list(
+        session.exec(
+            select(Alias.name)
+            .where(Alias.page_id == page_id, Alias.kind == AliasKind.NAME)
+            .order_by(col(Alias.id))
+        )
+    )
+
+
+def tags_of(session: Session, page_id: int) -> list[str]:
+    return sorted(session.exec(select(PageTag.name).where(PageTag.page_id == page_id)))
+
+
+def content_of(session: Session, page: Page) -> Content:
+    """The page as its newest revision holds it."""
+    assert page.id is not None
+    return Content(
+        title=page.title,
+        kind=page.kind,
+        body=page.body,
+        aliases=tuple(aliases_of(session, page.id)),
+        tags=tuple(tags_of(session, page.id)),
+    )
+
+
+def former(session: Session, slug: str) -> Page | None:
+    """The page that lived at this address before a rename."""
+    return session.exec(
+        select(Page)
+        .join(Alias, col(Alias.page_id) == col(Page.id))
+        .where(Alias.key == slug, Alias.kind == AliasKind.REDIRECT)
+    ).first()
+
+
+def revision(session: Session, page_id: int, number: int) -> Revision:
+    """One revision of a page. Raises NotFound."""
+    found = session.exec(
+        select(Revision).where(Revision.page_id == page_id, Revision.number == number)
+    ).first()
+    if found is None:
+        raise NotFound(f"This page has no revision {number}.")
+    return found
+
+
+def revisions(session: Session, page_id: int, *, limit: int = 200) -> list[Any]:
+    """Rows (number, title, author_kind, author, note, at, body) of a page's history, newest first."""
+    return list(
+        session.connection().execute(
+            sa.select(
+                col(Revision.number),
+                col(Revision.title),
+                col(Revision.author_kind),
+                col(Revision.author),
+                col(Revision.note),
+                col(Revision.at),
+                col(Revision.body),
+            )
+            .where(col(Revision.page_id) == page_id)
+            .order_by(col(Revision.number).desc())
+            .limit(limit)
+        )
+    )
+
+
+def ever_had_one(session: Session) -> bool:
+    """Whether the wiki has or had a page."""
+    return generation(session) > 0 or count(session) > 0
+
+
+def count(session: Session, kind: PageKind | None = None) -> int:
+    """How many pages there are, of one kind or of all."""
+    statement = sa.select(sa.func.count()).select_from(Page)
+    if kind is not None:
+        statement = statement.where(col(Page.kind) == kind)
+    return session.scalar(statement) or 0
+
+
+def questions_of(session: Session, page_id: int) -> list[Question]:
+    return list(
+        session.exec(
+            select(Question).where(Question.page_id == page_id).order_by(col(Question.number))
+        )
+    )
+
+
+# ---------------------------------------------------------------- the write path
+
+
+def create(
+    session: Session,
+    content: Content,
+    *,
+    author: Author,
+    now: datetime,
+    slug: str = "",
+    extra: Mapping[str, Any] | None = None,
+    note: str = "",
+    paper: Paper | None = None,
+) -> Page:
+    """A new page with its first revision, names, links and searchable text.
+
+    `slug` is kept exactly as given when it is free; otherwise, and without one, a free address is
+    made from it or the title. `paper` is the work a paper's page is about. Raises Invalid for
+    content no page may have.
+    """
+    content = content.cleaned()
+    page = Page(
+        slug=free_slug(session, slug or slugify(content.title)),
+        kind=content.kind,
+        title=content.title,
+        title_key=name_key(content.title),
+        body=content.body,
+        author_kind=author.kind,
+        author=author.name,
+        created_at=now,
+        updated_at=now,
+        extra=dict(extra or {}),
+    )
+    session.add(page)
+    session.flush()
+    assert page.id is not None
+    if paper is not None:
+        paper.page_id = page.id
+        session.add(paper)
+    _add_names(session, page.id, content)
+    _write(session, page, content, author=author, now=now, note=note, fresh=True)
+    _adopt_links(session, page, content, now=now)
+    return page
+
+
+def revise(
+    session: Session,
+    page: Page,
+    content: Content,
+    *,
+    author: Author,
+    now: datetime,
+    note: str = "",
+) -> bool:
+    """Make `content` the newest revision of the page; whether there was anything to change.
+
+    The title that a page gives up stays an alias, so that links by the old name still arrive.
+    """
+    content = content.cleaned()
+    before = content_of(session, page)
+    if name_key(before.title) != name_key(content.title):
+        content = replace(content, aliases=(*content.aliases, before.title)).cleaned()
+    if content == before:
+        return False
+    _keep_kind(session, page, content.kind)
+    page.title, page.title_key = content.title, name_key(content.title)
+    page.kind, page.body = content.kind, content.body
+    page.author_kind, page.author = author.kind, author.name
+    page.version += 1
+    page.updated_at = now
+    _set_names(session, page, before, content)
+    _write(session, page, content, author=author, now=now, note=note)
+    _adopt_links(session, page, content, now=now)
+    if not _names(before) <= _names(content):
+        _relink_sources(session, _linked_to(session, [page.id]), now=now)
+    return True
+
+
+def _keep_kind(session: Session, page: Page, kind: PageKind) -> None:
+    """Raises Invalid when a page that is about a paper, a day or an episode would stop to be."""
+    if kind == page.kind:
+        return
+    for table in (Paper, Digest, Episode):
+        owner = sa.exists().where(col(table.page_id) == page.id)  # type: ignore[attr-defined]
+        if session.scalar(sa.select(owner)):
+            wrong = f"This page stays {_KIND_WORDS[page.kind]}: more than its text belongs to it."
+            raise Invalid(wrong, fields={"kind": wrong})
+
+
+_KIND_WORDS = {kind: f"{'an' if kind.value[0] in 'ae' else 'a'} {kind.value}" for kind in PageKind}
+
+
+def rename(session: Session, page: Page, slug: str, *, now: datetime) -> None:
+    """Give the page another address; the old one leads to it from now on.
+
+    Raises Invalid for what is no slug and Conflict when another page lives there.
+    """
+    if not is_slug(slug):
+        raise Invalid(
+            "An address may hold small letters, digits and hyphens.",
+            fields={"slug": "Use small letters, digits and hyphens."},
+        )
+    if slug == page.slug:
+        return
+    if by_slug(session, slug) is not None:
+        raise Conflict(f"Another page lives at {slug!r} already.")
+    assert page.id is not None
+    session.connection().execute(
+        sa.delete(Alias).where(col(Alias.key) == slug, col(Alias.kind) == AliasKind.REDIRECT)
+    )
+    session.add(
+        Alias(page_id=page.id, name=page.slug, key=name_key(page.slug), kind=AliasKind.REDIRECT)
+    )
+    page.slug = slug
+    session.add(page)
+    session.flush()
+    _adopt_links(session, page, content_of(session, page), now=now)
+    bump(session)
+
+
+def free_slug(session: Session, wanted: str) -> str:
+    """`wanted`, or `wanted-2`, `wanted-3` … when a page or a former address has it."""
+    base = wanted if is_slug(wanted) else slugify(wanted)
+    if not _addresses(session, col(Page.slug) == base, col(Alias.key) == base):
+        return base
+    base = base[:190]  # room for a number
+    taken = _addresses(
+        session,
+        col(Page.slug).startswith(f"{base}-", autoescape=True),
+        col(Alias.key).startswith(f"{base}-", autoescape=True),
+    )
+    number = 2
+    while f"{base}-{number}" in taken:
+        number += 1
+    return f"{base}-{number}"
+
+
+def _addresses(session: Session, of_page: Any, of_alias: Any) -> set[str]:
+    """Addresses in use, present and former, under these conditions."""
+    return set(
+        session.connection()
+        .execute(
+            sa.union_all(
+                sa.select(col(Page.slug)).where(of_page),
+                sa.select(col(Alias.key)).where(of_alias, col(Alias.kind) == AliasKind.REDIRECT),
+            )
+        )
+        .scalars()
+    )
+
+
+def _write(
+    session: Session,
+    page: Page,
+    content: Content,
+    *,
+    author: Author,
+    now: datetime,
+    note: str,
+    fresh: bool = False,
+) -> None:
+    assert page.id is not None
+    session.add(page)
+    session.add(
+        Revision(
+            page_id=page.id,
+            number=page.version,
+            title=content.title,
+            kind=content.kind,
+            body=content.body,
+            aliases=list(content.aliases),
+            tags=list(content.tags),
+            author_kind=author.kind,
+            author=author.name,
+            prompt=author.prompt,
+            note=note,
+            at=now,
+        )
+    )
+    session.flush()
+    if not fresh or "[[" in page.body:
+        relink(session, page, now=now)
+    reindex(session, page, fresh=fresh)
+    bump(session)
+
+
+def _add_names(session: Session, page_id: int, content: Content) -> None:
+    for name in content.aliases:
+        session.add(Alias(page_id=page_id, name=name, key=name_key(name)))
+    for name in content.tags:
+        session.add(PageTag(page_id=page_id, name=name))
+
+
+def _set_names(session: Session, page: Page, before: Content, content: Content) -> None:
+    assert page.id is not None
+    if (before.aliases, before.tags) == (content.aliases, content.tags):
+        return
+    session.connection().execute(
+        sa.delete(Alias).where(col(Alias.page_id) == page.id, col(Alias.kind) == AliasKind.NAME)
+    )
+    session.connection().execute(sa.delete(PageTag).where(col(PageTag.page_id) == page.id))
+    _add_names(session, page.id, content)
+
+
+# ---------------------------------------------------------------- what follows from a body
+
+
+@dataclass
+class _Wanted:
+    """The wikilinks of one body: by (page, relation), and those that lead nowhere yet."""
+
+    links: dict[tuple[int, Relation], str] = field(default_factory=dict)
+    red: dict[str, tuple[str, Relation, str]] = field(default_factory=dict)
+
+
+def relink(session: Session, page: Page, *, now: datetime) -> None:
+    """Make the author links and red links of a page agree with the wikilinks in its body."""
+    assert page.id is not None
+    wanted = _wanted(session, page) if "[[" in page.body else _Wanted()
+    standing = {
+        (link.target_id, link.relation): link
+        for link in session.exec(select(Link).where(Link.source_id == page.id))
+    }
+    for (target_id, relation), sentence in wanted.links.items():
+        _author_link(
+            session,
+            page.id,
+            target_id,
+            relation,
+            sentence,
+            standing.get((target_id, relation)),
+            now,
+        )
+    for pair, link in standing.items():
+        if link.origin == Origin.AUTHOR and pair not in wanted.links:
+            _withdraw(session, link)
+    session.connection().execute(sa.delete(RedLink).where(col(RedLink.page_id) == page.id))
+    for key, (name, relation, sentence) in wanted.red.items():
+        session.add(
+            RedLink(page_id=page.id, key=key, name=name, relation=relation, sentence=sentence)
+        )
+    session.flush()
+
+
+def _wanted(session: Session, page: Page) -> _Wanted:
+    found = wikilinks(page.body)
+    pages = resolve(session, [key for link in found for key in link_keys(link.target)])
+    wanted = _Wanted()
+    for link in found:
+        keys = link_keys(link.target)
+        relation = _relation(link.relation)
+        target = next((pages[k] for k in keys if k in pages), None)
+        if target is not None:
+            if target.id != page.id:
+                wanted.links.setdefault((target.id, relation), link.sentence)
+        elif keys:
+            # Under its barest name: whichever page answers to one of its names answers to that.
+            wanted.red.setdefault(keys[-1][:300], (link.target[:300], relation, link.sentence))
+    return wanted
+
+
+def _relation(word: str | None) -> Relation:
+    """`[[extends::X]]` says how; any other word before the colons is read as a plain mention."""
+    try:
+        return Relation((word or "mentions").strip().lower())
+    except ValueError:
+        return Relation.MENTIONS
+
+
+def _author_link(
+    session: Session,
+    source_id: int,
+    target_id: int,
+    relation: Relation,
+    sentence: str,
+    standing: Link | None,
+    now: datetime,
+) -> None:
+    evidence = [{"quotation": sentence, "where": "text", "verbatim": False, "spans": []}]
+    if standing is None:
+        session.add(
+            Link(
+                source_id=source_id,
+                target_id=target_id,
+                relation=relation,
+                status=LinkStatus.ACCEPTED,
+                origin=Origin.AUTHOR,
+                evidence=evidence,
+                created_at=now,
+                decided_at=now,
+            )
+        )
+    elif standing.origin == Origin.AUTHOR:
+        if standing.evidence != evidence:
+            standing.evidence = evidence
+            session.add(standing)
+    else:  # what a person writes in the text overrides what a machine proposed or was told
+        before = {"origin": standing.origin.value, "status": standing.status.value}
+        standing.extra = {**standing.extra, _BEFORE: before}
+        standing.origin = Origin.AUTHOR
+        standing.status = LinkStatus.ACCEPTED
+        standing.decided_at = now
+        standing.evidence = [*evidence, *standing.evidence]
+        session.add(standing)
+
+
+_BEFORE = "before_author"  # in a link's `extra`: how it stood until the text said it
+
+
+def _withdraw(session: Session, link: Link) -> None:
+    """The wikilink is gone from the text: so is the link, unless it stood before on its own."""
+    assert link.id is not None
+    before = link.extra.get(_BEFORE)
+    if not isinstance(before, dict):
+        session.delete(link)
+        return
+    decided = decisions.standing_status(session, link.id)
+    link.extra = {key: value for key, value in link.extra.items() if key != _BEFORE}
+    link.origin = Origin(before["origin"])
+    link.status = decided or LinkStatus(before["status"])
+    link.evidence = link.evidence[1:]
+    session.add(link)
+
+
+def _names(content: Content) -> set[str]:
+    return {name_key(name) for name in (content.title, *content.aliases)}
+
+
+def _adopt_links(session: Session, page: Page, content: Content, *, now: datetime) -> None:
+    """Links by a name this page now has are its own: their pages are linked anew.
+
+    That is so for red links, and for links that reached another page by a lesser claim to the name.
+    """
+    assert page.id is not None
+    keys = {page.slug, *_names(content)}
+    bare = {key for name in keys for key in link_keys(name)}
+    red = sa.select(col(RedLink.page_id)).where(col(RedLink.key).in_(bare)).distinct()
+    sources = set(session.connection().execute(red).scalars())
+    rivals = sa.union(
+        sa.select(col(Alias.page_id)).where(
+            col(Alias.key).in_(keys), col(Alias.page_id) != page.id
+        ),
+        sa.select(col(Page.id)).where(col(Page.title_key).in_(keys), col(Page.id) != page.id),
+    )
+    others = list(session.connection().execute(rivals).scalars())
+    sources |= _linked_to(session, others)
+    _relink_sources(session, sources - {page.id}, now=now)
+
+
+def _linked_to(session: Session, page_ids: Collection[int | None]) -> set[int]:
+    """Pages whose text links to one of these."""
+    if not page_ids:
+        return set()
+    statement = sa.select(col(Link.source_id)).where(
+        col(Link.target_id).in_(page_ids), col(Link.origin) == Origin.AUTHOR
+    )
+    return set(session.connection().execute(statement).scalars())
+
+
+def _relink_sources(session: Session, sources: Iterable[int], *, now: datetime) -> None:
+    for source_id in sorted(sources):
+        source = session.get(Page, source_id)
+        if source is not None:
+            relink(session, source, now=now)
+
+
+def reindex(session: Session, page: Page, *, fresh: bool = False) -> None:
+    """Write the searchable text of a page; the full-text index follows by trigger."""
+    assert page.id is not None
+    title, names, text = _searchable(session, page)
+    digest = sha256("\0".join((title, names, text)).encode()).hexdigest()[:16]
+    standing = None if fresh else session.get(PageText, page.id)
+    if standing is None:
+        session.add(PageText(page_id=page.id, title=title, names=names, text=text, hash=digest))
+    elif standing.hash == digest:
+        return
+    else:
+        standing.title, standing.names = title, names
+        standing.text, standing.hash = text, digest
+        session.add(standing)
+    session.flush()
+    if page.kind == PageKind.CONCEPT:
+        bump(session, "concepts")
+
+
+def _searchable(session: Session, page: Page) -> tuple[str, str, str]:
+    assert page.id is not None
+    names = aliases_of(session, page.id)
+    text = [plain_text(page.body)] if page.body else []
+    if page.kind == PageKind.PAPER:
+        paper = session.exec(select(Paper).where(Paper.page_id == page.id)).first()
+        if paper is not None:
+            names += paper.authors
+            names += session.exec(
+                select(Identifier.value).where(Identifier.paper_id == paper.id)
+            ).all()
+            text.insert(0, paper.abstract)
+    elif page.kind == PageKind.THREAD:
+        thread = session.get(Thread, page.id)
+        text.insert(0, thread.claim if thread else "")
+    return page.title, "\n".join(names), "\n\n".join(part for part in text if part)
+
+
+# ---------------------------------------------------------------- drafts
+
+
+def keep_draft(
+    session: Session, slug: str, *, base: int, title: str, body: str, now: datetime
+) -> None:
+    """Remember what stands in the editor; an earlier draft of the page is replaced."""
+    session.merge(
+        Draft(
+            slug=slug[:200],
+            base=base,
+            title=_storable(title)[:MAX_TITLE],
+            body=_storable(body)[:MAX_BODY],
+            at=now,
+        )
+    )
+
+
+def drop_draft(session: Session, slug: str) -> None:
+    session.connection().execute(sa.delete(Draft).where(col(Draft.slug) == slug[:200]))

@@ -1,0 +1,374 @@
+"""Papers: one row for one work, whatever document speaks of it, and the page a kept one gets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import aliased
+from sqlmodel import Session, col, select
+
+from app.domain.identifiers import (
+    PaperId,
+    is_slug,
+    parse_arxiv,
+    parse_id,
+    slugify,
+    title_key,
+)
+from app.domain.records import (
+    Assessment,
+    Decision,
+    Identifier,
+    Link,
+    LinkStatus,
+    ListingPaper,
+    Mention,
+    Page,
+    PageKind,
+    Paper,
+    PaperState,
+    Question,
+)
+from app.store import pages
+from app.store.db import bump
+
+# Schemes of which a work has one: two papers that differ in it are two works, same title or not.
+_EXCLUSIVE = ("arxiv", "doi")
+
+
+def by_id(session: Session, identifier: PaperId) -> Paper | None:
+    return session.exec(
+        select(Paper)
+        .join(Identifier, col(Identifier.paper_id) == col(Paper.id))
+        .where(Identifier.scheme == identifier.scheme, Identifier.value == identifier.value)
+    ).first()
+
+
+def of_page(session: Session, page_id: int) -> Paper | None:
+    return session.exec(select(Paper).where(Paper.page_id == page_id)).first()
+
+
+def identifiers_of(session: Session, paper_id: int) -> list[Identifier]:
+    """Identifiers of a paper, arXiv first."""
+    return list(
+        session.exec(
+            select(Identifier)
+            .where(Identifier.paper_id == paper_id)
+            .order_by(col(Identifier.scheme), col(Identifier.id))
+        )
+    )
+
+
+def reference(session: Session, paper: Paper) -> str:
+    """How programs name the paper: `arxiv:…` or another identifier, else its page's slug."""
+    assert paper.id is not None
+    for found in identifiers_of(session, paper.id):
+        return f"{found.scheme}:{found.value}"
+    page = session.get(Page, paper.page_id) if paper.page_id else None
+    return page.slug if page else wanted_slug(paper) or slugify(paper.title)
+
+
+def wanted_slug(paper: Paper) -> str:
+    """The address that a paper without a page was given; '' when it was given none."""
+    slug = paper.extra.get("slug")
+    return slug if isinstance(slug, str) else ""
+
+
+def references(session: Session, page_ids: Iterable[int]) -> dict[int, str]:
+    """How programs name each page: a paper by its first identifier, any other by its slug."""
+    wanted = list(page_ids)
+    names: dict[int, str] = {}
+    for start in range(0, len(wanted), 500):
+        chunk = wanted[start : start + 500]
+        slugs = session.connection().execute(
+            sa.select(col(Page.id), col(Page.slug)).where(col(Page.id).in_(chunk))
+        )
+        names.update({page_id: slug for page_id, slug in slugs if page_id is not None})
+        found = session.connection().execute(
+            sa.select(col(Paper.page_id), col(Identifier.scheme), col(Identifier.value))
+            .join(Identifier, col(Identifier.paper_id) == col(Paper.id))
+            .where(col(Paper.page_id).in_(chunk))
+            .order_by(col(Identifier.scheme).desc(), col(Identifier.id).desc())
+        )
+        for page_id, scheme, value in found:  # the last one wins: arxiv sorts last here
+            if page_id is not None:
+                names[page_id] = f"{scheme}:{value}"
+    return names
+
+
+def find(session: Session, identifiers: Iterable[PaperId], title: str) -> Paper | None:
+    """The one paper these identifiers or this title mean, joining what proves to be the same work.
+
+    Two rows that one document shows to be one paper are merged here. A title joins only when it
+    does not contradict an identifier: another arXiv id under the same title is another paper.
+    """
+    known = list(identifiers)
+    found: list[Paper] = []
+    for identifier in known:
+        paper = by_id(session, identifier)
+        if paper is not None and paper not in found:
+            found.append(paper)
+    if title.strip():
+        found += [
+            p for p in _by_title(session, title) if p not in found and _fits(session, p, known)
+        ]
+    if not found:
+        return None
+    if len(found) == 1:
+        return found[0]
+    first, *rest = sorted(found, key=lambda p: (p.page_id is None, p.id))
+    for other in rest:
+        # Two that are both kept have two pages, perhaps with work in both: a person joins those.
+        joinable = first.page_id is None or other.page_id is None
+        if joinable and _fits(session, other, [*known, *_ids(session, first)]):
+            absorb(session, first, other)
+    return first
+
+
+def _by_title(session: Session, title: str) -> list[Paper]:
+    return list(
+        session.exec(
+            select(Paper)
+            .where(Paper.title_key == title_key(title))
+            .order_by(col(Paper.id))
+            .limit(20)
+        )
+    )
+
+
+def _ids(session: Session, paper: Paper) -> list[PaperId]:
+    assert paper.id is not None
+    return [PaperId(i.scheme, i.value) for i in identifiers_of(session, paper.id)]
+
+
+def _fits(session: Session, paper: Paper, identifiers: list[PaperId]) -> bool:
+    """Whether the paper may carry these identifiers beside its own."""
+    own = {i.scheme: i.value for i in _ids(session, paper)}
+    return all(own.get(i.scheme, i.value) == i.value for i in identifiers if i.scheme in _EXCLUSIVE)
+
+
+def add_identifiers(session: Session, paper: Paper, identifiers: Iterable[PaperId]) -> bool:
+    """Note identifiers and versions seen; whether any was new."""
+    assert paper.id is not None
+    changed = False
+    for identifier in identifiers:
+        row = session.exec(
+            select(Identifier).where(
+                Identifier.scheme == identifier.scheme, Identifier.value == identifier.value
+            )
+        ).first()
+        if row is None:
+            row = Identifier(
+                scheme=identifier.scheme, value=identifier.value, paper_id=paper.id, versions=[]
+            )
+            changed = True
+        if identifier.version is not None and identifier.version not in row.versions:
+            row.versions = sorted({*row.versions, identifier.version})
+            changed = True
+        session.add(row)
+    session.flush()
+    return changed
+
+
+def absorb(session: Session, paper: Paper, other: Paper) -> None:
+    """Make two rows of one work one: everything known of `other` becomes known of `paper`.
+
+    At most one of them may have a page. What was decided of either stands.
+    """
+    assert paper.id is not None
+    assert other.id is not None
+    session.flush()
+    for table, keys in (
+        (Mention, ("item_id", "section")),
+        (Assessment, ("scorer", "day")),
+        (ListingPaper, ("day",)),
+    ):
+        _move(session, table, other.id, paper.id, keys)
+    for owned in (Decision, Identifier):
+        session.connection().execute(
+            sa.update(owned).where(col(owned.paper_id) == other.id).values(paper_id=paper.id)
+        )
+    session.expire_all()  # what is loaded of the rows moved is stale
+    for name in _FACTS:
+        if not getattr(paper, name) and getattr(other, name):
+            setattr(paper, name, getattr(other, name))
+    paper.extra = {**other.extra, **paper.extra}
+    if paper.state == PaperState.WAITING:
+        paper.state = other.state
+    if paper.page_id is None and other.page_id is not None:
+        page_id, other.page_id = other.page_id, None
+        session.add(other)
+        session.flush()
+        paper.page_id, paper.state = page_id, PaperState.KEPT
+    session.add(paper)
+    session.delete(other)
+    session.flush()
+    touch(session, paper)
+
+
+_FACTS = ("abstract", "authors", "venue", "published", "categories", "references", "code_url")
+
+
+def _move(session: Session, table: Any, source: int, target: int, keys: tuple[str, ...]) -> None:
+    """Hand rows over to another paper, leaving out those it has already."""
+    has = aliased(table)
+    double = sa.exists().where(
+        has.paper_id == target, *(getattr(has, key) == getattr(table, key) for key in keys)
+    )
+    session.connection().execute(
+        sa.update(table)
+        .where(table.paper_id == source, ~double)
+        .values(paper_id=target)
+        .execution_options(synchronize_session=False)
+    )
+    session.connection().execute(sa.delete(table).where(table.paper_id == source))
+
+
+def give_page(
+    session: Session,
+    paper: Paper,
+    *,
+    now: datetime,
+    slug: str = "",
+    body: str = "",
+    aliases: tuple[str, ...] = (),
+    tags: tuple[str, ...] = (),
+    author: pages.Author = pages.IMPORT,
+) -> Page:
+    """The page of a kept paper; made now if it has none. The paper's state becomes kept."""
+    paper.state = PaperState.KEPT
+    session.add(paper)
+    page = session.get(Page, paper.page_id) if paper.page_id else None
+    if page is not None:
+        return page
+    return pages.create(
+        session,
+        pages.Content(
+            title=paper.title, kind=PageKind.PAPER, body=body, aliases=aliases, tags=tags
+        ),
+        author=author,
+        now=now,
+        slug=slug or wanted_slug(paper) or slugify(paper.title),
+        paper=paper,
+    )
+
+
+def take_page(session: Session, paper: Paper) -> bool:
+    """Take away the page that keeping a paper made; False when somebody has worked on it.
+
+    Work is an edit, a decided link, a question. The machine's waiting proposals go with the page.
+    """
+    page = session.get(Page, paper.page_id) if paper.page_id else None
+    if page is None:
+        return True
+    linked = sa.exists().where(
+        (col(Link.source_id) == page.id) | (col(Link.target_id) == page.id),
+        col(Link.status) != LinkStatus.PROPOSED,
+    )
+    asked = sa.exists().where(col(Question.page_id) == page.id)
+    if page.version > 1 or session.scalar(sa.select(linked | asked)):
+        return False
+    paper.page_id = None
+    session.add(paper)
+    session.flush()
+    session.delete(page)
+    session.flush()
+    for name in ("wiki", "vectors"):
+        bump(session, name)
+    return True
+
+
+def waiting(
+    session: Session,
+    *,
+    day: str = "",
+    topic: str = "",
+    minimum: int = 0,
+    state: PaperState = PaperState.WAITING,
+    limit: int = 50,
+    offset: int = 0,
+) -> list[Any]:
+    """Rows of the Inbox, best first: papers not decided, with their newest marks.
+
+    Rows: id, title, abstract, published, authors, relevance, novelty, comment, topic_id,
+    topic_comment, scorer, day. Papers that nobody assessed come last, newest first.
+    """
+    newest = (
+        sa.select(sa.func.max(col(Assessment.id)).label("id"))
+        .group_by(col(Assessment.paper_id))
+        .subquery()
+    )
+    marks = (
+        sa.select(Assessment.__table__)  # type: ignore[attr-defined]
+        .join(newest, newest.c.id == col(Assessment.id))
+        .subquery()
+    )
+    score = sa.func.coalesce(marks.c.relevance, 0) + sa.func.coalesce(marks.c.novelty, 0)
+    listed = (
+        sa.select(col(ListingPaper.paper_id), sa.func.max(col(ListingPaper.day)).label("day"))
+        .group_by(col(ListingPaper.paper_id))
+        .subquery()
+    )
+    statement = (
+        sa.select(
+            col(Paper.id),
+            col(Paper.title),
+            col(Paper.abstract),
+            col(Paper.published),
+            col(Paper.authors),
+            marks.c.relevance,
+            marks.c.novelty,
+            marks.c.comment,
+            marks.c.topic_id,
+            marks.c.topic_comment,
+            marks.c.scorer,
+            listed.c.day,
+        )
+        .select_from(Paper)
+        .outerjoin(marks, marks.c.paper_id == col(Paper.id))
+        .outerjoin(listed, listed.c.paper_id == col(Paper.id))
+        .where(col(Paper.state) == state)
+        .order_by(score.desc(), listed.c.day.desc(), col(Paper.published).desc(), col(Paper.id))
+        .limit(limit)
+        .offset(offset)
+    )
+    if day:
+        statement = statement.where(listed.c.day == day)
+    if topic:
+        statement = statement.where(marks.c.topic_id == topic)
+    if minimum:
+        statement = statement.where(score >= minimum)
+    return list(session.connection().execute(statement))
+
+
+def count(session: Session, state: PaperState = PaperState.WAITING) -> int:
+    return session.scalar(sa.select(sa.func.count()).where(col(Paper.state) == state)) or 0
+
+
+def touch(session: Session, paper: Paper) -> None:
+    """After a change of a paper's own facts: its page's searchable text and the caches follow."""
+    if paper.page_id is not None:
+        page = session.get(Page, paper.page_id)
+        if page is not None:
+            pages.reindex(session, page)
+    bump(session)
+
+
+def named(session: Session, name: str) -> Paper | None:
+    """The paper that `arxiv:…`, `doi:…`, a bare arXiv id, or a page's name means.
+
+    A paper that waits has no page yet: the slug it was given names it.
+    """
+    identifier = parse_id(name) or parse_arxiv(name)
+    if identifier is not None:
+        return by_id(session, identifier)
+    page = pages.named(session, name)
+    if page is not None:
+        return of_page(session, page.id)
+    if not is_slug(name):
+        return None
+    given = col(Paper.extra)["slug"].as_string() == name
+    return session.exec(select(Paper).where(given).order_by(col(Paper.id))).first()

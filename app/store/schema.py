@@ -1,0 +1,55 @@
+"""Bringing the schema up to date, and saying whether it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import Engine
+
+from app.errors import Unavailable
+from app.store.db import BUSY_SECONDS, in_words
+
+MIGRATIONS = Path(__file__).parents[2] / "migrations"
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+def current(engine: Engine) -> str | None:
+    """The revision the database stands at; None for a new one."""
+    with in_words(engine), engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def newest() -> str | None:
+    return ScriptDirectory.from_config(_config()).get_current_head()
+
+
+def upgrade(engine: Engine) -> bool:
+    """Bring the schema up to date in one transaction; whether anything was to be done.
+
+    Raises Unavailable when the database is from a newer program than this one, or cannot be written.
+    """
+    stands, head = current(engine), newest()
+    if stands == head:
+        return False
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if stands is not None and stands not in known:
+        raise Unavailable(
+            f"The database is at revision {stands}, which this version does not know. "
+            "Use the newer version that made it."
+        )
+    config = _config()
+    with in_words(engine), engine.execution_options(write=True).connect() as connection:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        connection.commit()
+    return True

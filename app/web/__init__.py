@@ -1,0 +1,1 @@
+"""Screens, fragments and the JSON API. Reads go straight to `store`; writes go through a service."""

@@ -1,0 +1,75 @@
+"""The web application: routes, templates, static files and the one security middleware."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from sqlalchemy import text
+
+from app import __version__
+from app.bootstrap import App
+from app.domain.records import LinkStatus, PageKind
+from app.store import links, pages, papers, runs
+from app.store.db import reading
+from app.web import templating
+from app.web.assets import Assets, Static
+from app.web.routes import (
+    api,
+    importing,
+    inbox,
+    jobs,
+    page,
+    review,
+    search,
+    settings,
+    threads,
+    today,
+)
+from app.web.security import Security
+
+ROUTERS = (today, inbox, review, page, threads, search, jobs, settings, importing, api)
+
+
+def create(app: App) -> FastAPI:
+    """The ASGI application over one wiki."""
+    web = FastAPI(
+        title="cere-bro",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+    )
+    web.state.app = app
+    assets = Assets.load()
+    templating.install(
+        web,
+        assets=assets,
+        nav=lambda request: _nav(app, request),
+        clock=app.clock,
+        zone=app.settings.zone,
+    )
+    for module in ROUTERS:
+        web.include_router(module.router)
+    web.mount("/static", Static(assets), name="static")
+
+    @web.get("/healthz", include_in_schema=False)
+    def healthz() -> JSONResponse:
+        """Whether the process answers and its database opens; no model, no worker is asked."""
+        with app.engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+        return JSONResponse({"status": "ok", "version": __version__})
+
+    web.add_middleware(Security, hosts=app.settings.hosts, crashed=templating.crashed)
+    return web
+
+
+def _nav(app: App, request: Request) -> templating.Nav:
+    """The counts beside the navigation, a handful of indexed counts a page."""
+    with reading(app.engine) as session:
+        run = runs.running(session)
+        return templating.Nav(
+            inbox=papers.count(session),
+            review=links.count(session, LinkStatus.PROPOSED),
+            threads=pages.count(session, PageKind.THREAD),
+            job=runs.in_words(run) if run else "",
+        )

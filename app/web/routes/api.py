@@ -1,0 +1,399 @@
+"""The JSON API: the commands again, for programs. Errors are {"error": {"code", "message", "id"}}."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+from sqlmodel import Session, col
+
+from app.domain.records import Link, LinkStatus, Page, PageKind, Relation
+from app.domain.threads import counters
+from app.errors import EditConflict, Invalid, NotFound
+from app.services import health, linker, review
+from app.services import pages as editing
+from app.services.search import search as find
+from app.store import links, pages, papers, threads
+from app.store.pages import Content
+from app.web.deps import Reads, TheApp, Writes
+from app.web.routes.page import as_json
+
+router = APIRouter(prefix="/api/v1", tags=["cere-bro"])
+
+Slug = Annotated[str, Field(max_length=300)]
+LARGEST_ID = 2**53
+MOST_NODES = 300
+_REFUSED: dict[int | str, dict[str, Any]] = {
+    400: {"description": "The request cannot be read, or its Host is not served here"},
+    403: {"description": "Another site asked for the change"},
+    404: {"description": "There is no such thing"},
+    409: {"description": "It changed or was decided meanwhile"},
+    413: {"description": "The body is too large"},
+    422: {"description": "A field is wrong"},
+    503: {"description": "A part of the wiki is not available now"},
+}
+
+
+class PageIn(BaseModel):
+    """A page as a program writes it. What is left out stays as it is."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    title: str | None = Field(None, max_length=500)
+    kind: PageKind | None = None
+    body: str | None = Field(None, max_length=pages.MAX_BODY)
+    aliases: list[str] | None = Field(None, max_length=200)
+    tags: list[str] | None = Field(None, max_length=200)
+    note: str = Field("", max_length=500)
+
+
+class DecisionIn(BaseModel):
+    """A decision on one proposal."""
+
+    decision: str = Field(description="accept, reject or defer")
+    reason: str = Field("", max_length=1000)
+    relation: Relation | None = None
+    target: str = Field("", max_length=500)
+
+
+# ---------------------------------------------------------------- finding
+
+
+@router.get("/search", responses=_REFUSED)
+def search(
+    session: Reads,
+    app: TheApp,
+    q: Annotated[str, Query(max_length=2000)] = "",
+    mode: str = "both",
+    kind: str | None = None,
+    thread: str | None = None,
+    since: Annotated[str | None, Query(alias="from")] = None,
+    until: Annotated[str | None, Query(alias="to")] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
+) -> dict[str, object]:
+    """Pages by words, by meaning, or both, with why each was found."""
+    found = find(
+        session,
+        q,
+        mode=mode,
+        kind=kind or None,
+        thread=thread or None,
+        since=since or None,
+        until=until or None,
+        limit=limit,
+        offset=offset,
+        index=app.index,
+        query_encoder=app.query_encoder,
+    )
+    return {
+        "total": found.total,
+        "mode": str(found.mode),
+        "notice": found.notice,
+        "hits": [
+            {
+                "slug": hit.slug,
+                "title": hit.title,
+                "kind": str(hit.kind),
+                "score": round(hit.score, 6),
+                "why": str(hit.why),
+                "date": hit.date,
+                "snippet": [{"text": words, "marked": marked} for words, marked in hit.snippet],
+                "threads": [each.slug for each in hit.threads],
+            }
+            for hit in found.hits
+        ],
+    }
+
+
+@router.get("/pages/{slug}", responses=_REFUSED)
+def read_page(slug: Slug, session: Reads) -> Response:
+    """One page with its links; its version is the ETag."""
+    page = _page(session, slug)
+    return JSONResponse(as_json(session, page), headers={"ETag": f'"{page.version}"'})
+
+
+@router.get("/pages/{slug}/raw", responses=_REFUSED, response_class=PlainTextResponse)
+def read_raw(slug: Slug, session: Reads) -> Response:
+    """The Markdown of a page as it was written."""
+    page = _page(session, slug)
+    return PlainTextResponse(page.body, headers={"ETag": f'"{page.version}"'})
+
+
+def _page(session: Session, slug: str) -> Page:
+    page = pages.by_slug(session, slug)
+    if page is None:
+        found = pages.named(session, slug)
+        page = session.get(Page, found.id) if found else None
+    if page is None:
+        raise NotFound(f"There is no page {slug[:100]!r}.")
+    return page
+
+
+@router.put("/pages/{slug}", responses={**_REFUSED, 201: {"description": "A new page"}})
+def write_page(
+    slug: Slug,
+    new: PageIn,
+    session: Writes,
+    app: TheApp,
+    if_match: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Save a page. `If-Match` names the version the edit began from (the ETag of a read).
+
+    An edit of a page that moved on is merged; where both changed the same lines the answer is 409
+    with both texts. A page that does not exist is made.
+    """
+    page = pages.by_slug(session, slug)
+    base = _base(if_match, page)
+    before = pages.content_of(session, page) if page else None
+    content = Content(
+        title=new.title if new.title is not None else (before.title if before else slug),
+        kind=new.kind or (before.kind if before else PageKind.NOTE),
+        body=new.body if new.body is not None else (before.body if before else ""),
+        aliases=tuple(new.aliases)
+        if new.aliases is not None
+        else (before.aliases if before else ()),
+        tags=tuple(new.tags) if new.tags is not None else (before.tags if before else ()),
+    )
+    try:
+        with session.begin_nested():
+            saved = editing.save(
+                session, slug, content, base=base, now=app.clock(), note=new.note
+            )
+    except EditConflict as error:
+        return JSONResponse(
+            {
+                "error": {"code": error.code, "message": str(error), "id": ""},
+                "mine": error.mine,
+                "theirs": error.theirs,
+                "merged": error.merged,
+                "version": error.revision,
+            },
+            409,
+        )
+    return JSONResponse(
+        as_json(session, saved.page),
+        200 if page else 201,
+        headers={"ETag": f'"{saved.page.version}"'},
+    )
+
+
+def _base(if_match: str | None, page: Page | None) -> int:
+    """The version an edit began from. Raises Invalid where it is needed and missing."""
+    if page is None:
+        return 0
+    tag = (if_match or "").strip().removeprefix("W/").strip('"')
+    if tag == "*":
+        return page.version
+    if not tag.isascii() or not tag.isdigit() or len(tag) > 12:
+        raise Invalid(
+            "This page exists: send If-Match with the ETag of the version you edited, or *.",
+            fields={"If-Match": "Send the ETag that reading the page gave."},
+        )
+    return int(tag)
+
+
+# ---------------------------------------------------------------- review
+
+
+@router.get("/review", responses=_REFUSED)
+def proposals(
+    session: Reads,
+    thread: Annotated[str, Query(max_length=300)] = "",
+    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+    offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+) -> dict[str, object]:
+    """What waits for a decision, the surest first; claims in tension apart."""
+    rows = links.proposals(session, thread=thread, limit=limit, offset=offset)
+    tension = links.proposals(session, thread=thread, tension=True, limit=limit)
+    return {
+        "waiting": links.count(session),
+        "proposals": [_proposal(row) for row in rows],
+        "tension": [_proposal(row) for row in tension],
+    }
+
+
+def _proposal(row: Any) -> dict[str, object]:
+    return {
+        "id": row.id,
+        "kind": "link",
+        "source": {"slug": row.source_slug, "title": row.source_title},
+        "relation": row.relation.value,
+        "target": {"slug": row.target_slug, "title": row.target_title},
+        "confidence": round(row.confidence, 6),
+        "reason": row.reason,
+        "evidence": row.evidence,
+        "signals": row.signals,
+    }
+
+
+async def _decision(request: Request) -> DecisionIn:
+    """The decision of a request, posted as JSON or as a form."""
+    if request.headers.get("content-type", "").startswith("application/json"):
+        try:
+            given = json.loads(await request.body())
+        except (ValueError, RecursionError) as error:
+            raise Invalid("The body is no JSON.") from error
+    else:
+        given = {k: v for k, v in (await request.form()).items() if isinstance(v, str)}
+        given = {k: v for k, v in given.items() if v or k == "decision"}
+    try:
+        return DecisionIn.model_validate(given)
+    except ValueError as error:
+        raise Invalid(
+            "A decision needs `decision`: accept, reject or defer; and may have reason, relation "
+            "and target."
+        ) from error
+
+
+@router.post("/review/{id}", responses=_REFUSED)
+def decide(
+    id: int, given: Annotated[DecisionIn, Depends(_decision)], session: Writes, app: TheApp
+) -> dict[str, object]:
+    """Accept, reject or defer a proposal; form fields or JSON: decision, reason, relation, target."""
+    if not 0 < id < LARGEST_ID:
+        raise NotFound(f"There is no proposal {id}.")
+    made = review.decide(
+        session,
+        id,
+        review.verdict(given.decision, of="link"),
+        now=app.clock(),
+        reason=given.reason,
+        relation=given.relation,
+        target=given.target,
+    )
+    return {"id": id, "decision": made.id, "verdict": made.verdict.value}
+
+
+@router.post("/decisions/{id}/undo", responses=_REFUSED)
+def undo(id: int, session: Writes, app: TheApp) -> dict[str, object]:
+    """Take back a decision, with all others of the same action."""
+    if not 0 < id < LARGEST_ID:
+        raise NotFound(f"There is no decision {id}.")
+    taken = review.undo(session, id, now=app.clock()).decisions
+    return {"undone": [each.id for each in taken]}
+
+
+@router.get("/papers/{id:path}/candidates", responses=_REFUSED)
+def candidates(
+    id: str,
+    session: Reads,
+    app: TheApp,
+    limit: Annotated[int, Query(ge=1, le=100)] = 10,
+) -> dict[str, object]:
+    """What the linker thinks a kept paper is about, below the floor too; nothing is stored."""
+    work = linker.claim(session, app.index, now=app.clock(), paper=id)
+    names = papers.references(session, [*work.papers, *(each.id for each in work.concepts)])
+    return {
+        "paper": id,
+        "candidates": [
+            {
+                "target": names[proposal.candidate.concept],
+                "relation": "about",
+                "confidence": round(proposal.candidate.confidence, 6),
+                "proposed": proposal.candidate.proposed,
+                "reason": proposal.reason,
+                "evidence": linker.evidence_json(proposal),
+                "signals": linker.signals_json(proposal.candidate),
+            }
+            for proposal in linker.rank_papers(work, app.weights, limit=limit)
+        ],
+    }
+
+
+# ---------------------------------------------------------------- threads, graph, health
+
+
+@router.get("/threads", responses=_REFUSED)
+def all_threads(session: Reads, app: TheApp) -> list[dict[str, object]]:
+    """Every thread with its computed counters, the last moved first."""
+    found = []
+    for row in threads.all_threads(session):
+        numbers = counters(row.days, today=app.today(), marked=row.status)
+        found.append(
+            {
+                "slug": row.slug,
+                "title": row.title,
+                "claim": row.claim,
+                "papers": numbers.papers,
+                "since": numbers.since,
+                "latest": numbers.latest,
+                "this_week": numbers.this_week,
+                "momentum": numbers.momentum,
+                "weekly": list(numbers.weekly),
+                "status": numbers.status,
+                "questions": row.questions,
+            }
+        )
+    return sorted(found, key=lambda each: str(each["latest"]), reverse=True)
+
+
+@router.get("/graph", responses=_REFUSED)
+def graph(
+    session: Reads,
+    focus: Annotated[str, Query(max_length=300)],
+    depth: Annotated[int, Query(ge=1, le=3)] = 2,
+) -> dict[str, object]:
+    """The neighbourhood of a page, at most 300 nodes: those nearer and stronger linked first."""
+    start = _page(session, focus)
+    assert start.id is not None
+    reached = {start.id: 0}
+    edges: dict[tuple[int, int, str], Any] = {}
+    ring = [start.id]
+    for distance in range(1, depth + 1):
+        found: list[int] = []
+        for edge in links.edges_around(session, ring, limit=5 * MOST_NODES):
+            edges[edge.source_id, edge.target_id, edge.relation.value] = edge
+            for node in (edge.source_id, edge.target_id):
+                if node not in reached and len(reached) < MOST_NODES:
+                    reached[node] = distance
+                    found.append(node)
+        ring = found
+        if not ring:
+            break
+    rows = session.connection().execute(
+        sa.select(col(Page.id), col(Page.slug), col(Page.title), col(Page.kind)).where(
+            col(Page.id).in_(list(reached))
+        )
+    )
+    named = {row.id: row for row in rows}
+    return {
+        "focus": start.slug,
+        "nodes": [
+            {
+                "slug": named[node].slug,
+                "title": named[node].title,
+                "kind": named[node].kind.value,
+                "distance": distance,
+            }
+            for node, distance in reached.items()
+        ],
+        "edges": [
+            {
+                "source": named[edge.source_id].slug,
+                "target": named[edge.target_id].slug,
+                "relation": edge.relation.value,
+                "status": edge.status.value,
+                "confidence": round(edge.confidence, 4),
+            }
+            for edge in edges.values()
+            if edge.source_id in reached and edge.target_id in reached
+        ],
+        "links": session.scalar(
+            sa.select(sa.func.count()).where(col(Link.status) == LinkStatus.ACCEPTED)
+        ),
+    }
+
+
+@router.get("/health", responses=_REFUSED)
+def checks(session: Reads, app: TheApp) -> dict[str, object]:
+    """Whether what is stored and what is derived from it agree."""
+    findings = health.check(session, raw_folder=app.raw_folder)
+    return {
+        "ok": all(finding.ok for finding in findings),
+        "checks": [{"check": f.check, "ok": f.ok, "says": f.says} for f in findings],
+    }

@@ -1,0 +1,318 @@
+"""The Inbox: papers that wait for a decision, and the deciding.
+
+It shows and hands on; what a decision means is services.review's to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
+from urllib.parse import quote, urlencode
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi.responses import RedirectResponse, Response
+from sqlmodel import Session, col
+
+from app.domain.identifiers import clean_date
+from app.domain.records import (
+    Assessment,
+    Identifier,
+    ListingPaper,
+    Paper,
+    PaperState,
+    Topic,
+    Verdict,
+)
+from app.services import review
+from app.store import papers as store
+from app.web.deps import Form, Reads, TheApp, Writes, text, whole
+from app.web.render import plain_title
+from app.web.templating import is_partial, page
+
+router = APIRouter(include_in_schema=False)
+
+PER_PAGE = 50
+BEST, NEWEST, LATER = "best", "newest", "later"
+_SORTS = {BEST: "best first", NEWEST: "newest first", LATER: "put off for later"}
+_DONE = {Verdict.KEEP: "Kept", Verdict.DROP: "Dropped", Verdict.DEFER: "Put off"}
+
+PaperNumber = Annotated[int, Path(ge=1, le=2**63 - 1)]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A view of the Inbox as its address says it. `minimum` is relevance and novelty together."""
+
+    topic: str = ""
+    minimum: int = 0
+    sort: str = BEST
+    day: str = ""
+    page: int = 1
+
+    def url(self, **changes: Any) -> str:
+        """The address of this view with other values; from its first page on, unless told."""
+        asked = replace(self, **{"page": 1, **changes})
+        fields = {
+            "topic": asked.topic,
+            "min": str(asked.minimum) if asked.minimum else "",
+            "sort": "" if asked.sort == BEST else asked.sort,
+            "day": asked.day,
+            "page": str(asked.page) if asked.page > 1 else "",
+        }
+        query = urlencode({name: value for name, value in fields.items() if value})
+        return f"/inbox?{query}" if query else "/inbox"
+
+
+def _asked(
+    topic: str = "",
+    minimum: Annotated[str, Query(alias="min")] = "",
+    sort: str = "",
+    day: str = "",
+    page: str = "",
+) -> Asked:
+    return Asked(
+        topic=topic.strip(),
+        minimum=whole(minimum, 0, most=20),
+        sort=sort if sort in _SORTS else BEST,
+        day=clean_date(day),
+        page=whole(page, 1, least=1, most=100_000),
+    )
+
+
+@router.get("/inbox")
+def inbox(
+    request: Request, session: Reads, asked: Annotated[Asked, Depends(_asked)]
+) -> Response:
+    """Papers that wait, best first. A partial request gets the rows of one page alone."""
+    rows = _waiting(session, asked)
+    more = asked.url(page=asked.page + 1) if len(rows) > PER_PAGE else None
+    papers = _papers(session, rows[:PER_PAGE])
+    if is_partial(request):
+        return page(request, "inbox/_rows.html", papers=papers, more=more)
+    if not papers and asked != Asked():
+        # The last of these was decided just now, or there never were any: here is what is left.
+        return RedirectResponse(asked.url() if asked.page > 1 else "/inbox", 303)
+    return page(
+        request,
+        "inbox/page.html",
+        papers=papers,
+        total=_count(session, asked),
+        topics=_topics(session, asked),
+        sorts=_sorts(asked, put_off=store.count(session, PaperState.DEFERRED)),
+        more=more,
+        next_scan="",
+        minimum=asked.minimum or None,
+        lower=asked.url(minimum=0),
+    )
+
+
+@router.post("/inbox/{paper_id}")
+def decide(
+    request: Request, session: Writes, app: TheApp, form: Form, paper_id: PaperNumber
+) -> Response:
+    """Keep, drop or put off one paper. Conflict when that was done elsewhere meanwhile."""
+    verdict = review.verdict(text(form, "decision"), of="paper")
+    decision = review.decide_paper(
+        session, paper_id, verdict, now=app.clock(), reason=text(form, "reason")
+    )
+    if not is_partial(request):
+        return RedirectResponse(_back(text(form, "next")), 303)
+    paper = session.get(Paper, paper_id)
+    title = plain_title(paper.title) if paper else ""
+    return page(
+        request,
+        "review/_toast.html",
+        toast={"words": f"{_DONE[verdict]}: {title}", "undo": decision.id},
+        removed=[],
+        restored=[],
+        counts=None,
+        papers=[],
+        inbox=store.count(session),
+    )
+
+
+def _back(wanted: str) -> str:
+    """Where to go after a decision: a view of the Inbox that the form names, or the Inbox."""
+    return wanted if wanted.startswith("/inbox?") and wanted.isprintable() else "/inbox"
+
+
+def _sorts(asked: Asked, *, put_off: int) -> list[dict[str, object]]:
+    return [
+        {"words": words, "url": asked.url(sort=name), "current": name == asked.sort}
+        for name, words in _SORTS.items()
+        if name != LATER or put_off
+    ]
+
+
+def _topics(session: Session, asked: Asked) -> list[dict[str, object]]:
+    """The topics of the papers in view, most first, behind "all topics"."""
+    counted = _count_by_topic(session, replace(asked, topic=""))
+    choices: list[dict[str, object]] = [
+        {
+            "words": "all topics",
+            "count": sum(row.papers for row in counted),
+            "url": asked.url(topic=""),
+            "current": not asked.topic,
+        }
+    ]
+    choices += [
+        {
+            "words": row.name,
+            "count": row.papers,
+            "url": asked.url(topic=row.id),
+            "current": row.id == asked.topic,
+        }
+        for row in counted
+        if row.id is not None
+    ]
+    return choices if len(choices) > 1 else []
+
+
+def paper_rows(session: Session, paper_ids: Collection[int]) -> list[dict[str, object]]:
+    """These papers as inbox/_paper.html shows them, best first: for those an undo puts back."""
+    marked = _marked().where(col(Paper.id).in_(paper_ids)).order_by(*_ORDER[BEST])
+    return _papers(session, list(session.connection().execute(marked)))
+
+
+def _papers(session: Session, rows: list[Any]) -> list[dict[str, object]]:
+    urls = addresses(session, [row.id for row in rows])
+    return [
+        {
+            "id": row.id,
+            "title": row.title,
+            "abstract": row.abstract,
+            "authors": row.authors,
+            "published": row.published or row.day or "",
+            "topic": row.topic or "",
+            "relevance": row.relevance,
+            "novelty": row.novelty,
+            "comment": row.comment or row.topic_comment or "",
+            "url": urls.get(row.id, ""),
+            "deferred": row.state == PaperState.DEFERRED,
+            "again": "",
+            "would_link": [],
+        }
+        for row in rows
+    ]
+
+
+# ---------------------------------------------------------------- statements
+
+_NEWEST_MARKS = (
+    sa.select(sa.func.max(col(Assessment.id)))
+    .where(col(Assessment.paper_id) == col(Paper.id))
+    .correlate(Paper)
+    .scalar_subquery()
+)
+_DAY = (
+    sa.select(sa.func.max(col(ListingPaper.day)))
+    .where(col(ListingPaper.paper_id) == col(Paper.id))
+    .correlate(Paper)
+    .scalar_subquery()
+)
+_SCORE = sa.func.coalesce(col(Assessment.relevance), 0) + sa.func.coalesce(
+    col(Assessment.novelty), 0
+)
+_BY_DATE = (sa.func.coalesce(_DAY, col(Paper.published)).desc(), col(Paper.published).desc())
+_ORDER = {
+    BEST: (_SCORE.desc(), *_BY_DATE, col(Paper.id)),
+    NEWEST: (*_BY_DATE, _SCORE.desc(), col(Paper.id)),
+    LATER: (_SCORE.desc(), *_BY_DATE, col(Paper.id)),
+}
+
+
+def _marked() -> sa.Select[Any]:
+    """Papers with their newest marks."""
+    return (
+        sa.select(
+            col(Paper.id),
+            col(Paper.title),
+            col(Paper.abstract),
+            col(Paper.authors),
+            col(Paper.published),
+            col(Paper.state),
+            col(Assessment.relevance),
+            col(Assessment.novelty),
+            col(Assessment.comment),
+            col(Assessment.topic_comment),
+            col(Topic.name).label("topic"),
+            _DAY.label("day"),
+        )
+        .select_from(Paper)
+        .outerjoin(Assessment, col(Assessment.id) == _NEWEST_MARKS)
+        .outerjoin(Topic, col(Topic.id) == col(Assessment.topic_id))
+    )
+
+
+def _conditions(asked: Asked) -> list[Any]:
+    state = PaperState.DEFERRED if asked.sort == LATER else PaperState.WAITING
+    conditions: list[Any] = [col(Paper.state) == state]
+    if asked.topic:
+        conditions.append(col(Assessment.topic_id) == asked.topic)
+    if asked.minimum:
+        conditions.append(_SCORE >= asked.minimum)
+    if asked.day:
+        on_day = sa.select(col(ListingPaper.paper_id)).where(col(ListingPaper.day) == asked.day)
+        conditions.append(col(Paper.id).in_(on_day))
+    return conditions
+
+
+def _waiting(session: Session, asked: Asked) -> list[Any]:
+    """The rows of one page, and one more when there are more."""
+    statement = (
+        _marked()
+        .where(*_conditions(asked))
+        .order_by(*_ORDER[asked.sort])
+        .limit(PER_PAGE + 1)
+        .offset((asked.page - 1) * PER_PAGE)
+    )
+    return list(session.connection().execute(statement))
+
+
+def _count(session: Session, asked: Asked) -> int:
+    statement = (
+        sa.select(sa.func.count())
+        .select_from(Paper)
+        .outerjoin(Assessment, col(Assessment.id) == _NEWEST_MARKS)
+        .where(*_conditions(asked))
+    )
+    return session.connection().execute(statement).scalar() or 0
+
+
+def _count_by_topic(session: Session, asked: Asked) -> list[Any]:
+    """Rows (id, name, papers), most papers first; id is None for papers of no topic."""
+    papers = sa.func.count().label("papers")
+    return list(
+        session.connection().execute(
+            sa.select(col(Topic.id), col(Topic.name), papers)
+            .select_from(Paper)
+            .outerjoin(Assessment, col(Assessment.id) == _NEWEST_MARKS)
+            .outerjoin(Topic, col(Topic.id) == col(Assessment.topic_id))
+            .where(*_conditions(asked))
+            .group_by(col(Topic.id))
+            .order_by(papers.desc(), col(Topic.name))
+        )
+    )
+
+
+_SITES = {"arxiv": "https://arxiv.org/abs/", "doi": "https://doi.org/"}
+
+
+def addresses(session: Session, paper_ids: Collection[int]) -> dict[int, str]:
+    """Where each paper can be read outside: arXiv, else by DOI, else its own address."""
+    found = session.connection().execute(
+        sa.select(col(Identifier.paper_id), col(Identifier.scheme), col(Identifier.value))
+        .where(
+            col(Identifier.paper_id).in_(paper_ids),
+            col(Identifier.scheme).in_(["arxiv", "doi", "url"]),
+        )
+        .order_by(col(Identifier.scheme), col(Identifier.id))
+    )
+    urls: dict[int, str] = {}
+    for paper_id, scheme, value in found:
+        url = _SITES[scheme] + quote(value, safe="/:;(),._-") if scheme in _SITES else value
+        if url.startswith(("https://", "http://")):
+            urls.setdefault(paper_id, url)
+    return urls

@@ -1,0 +1,888 @@
+"""Pages: reading, editing, history, and the index of all of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from markupsafe import Markup
+from sqlmodel import Session, col, select
+
+from app.domain import graph
+from app.domain.identifiers import is_slug, parse_arxiv, parse_doi, slugify
+from app.domain.markdown import first_words, link_keys, name_key
+from app.domain.merge import diff_lines
+from app.domain.records import (
+    Alias,
+    Assessment,
+    AuthorKind,
+    Digest,
+    Draft,
+    Episode,
+    Link,
+    LinkStatus,
+    Page,
+    PageKind,
+    Paper,
+    RedLink,
+    Revision,
+    Thread,
+    Topic,
+)
+from app.errors import EditConflict, Invalid, NotFound
+from app.services import pages as editing
+from app.store import items, links, pages, papers, threads
+from app.store.pages import Content
+from app.web.deps import Form, Reads, TheApp, Writes, lines, text, whole
+from app.web.render import LinkTarget, render_body
+from app.web.routes.threads import thread_context
+from app.web.templating import page as screen
+
+router = APIRouter(include_in_schema=False)
+
+PER_PAGE = 100
+_KINDS = [kind.value for kind in PageKind]
+
+
+# ---------------------------------------------------------------- reading
+
+
+@router.get("/w/{slug}.md")
+def raw_markdown(slug: str, session: Reads) -> Response:
+    """The body as it was written."""
+    page = pages.get(session, slug)
+    return PlainTextResponse(page.body, media_type="text/markdown; charset=utf-8")
+
+
+@router.get("/w/{slug}.json")
+def raw_json(slug: str, session: Reads) -> JSONResponse:
+    return JSONResponse(as_json(session, pages.get(session, slug)))
+
+
+def as_json(session: Session, page: Page) -> dict[str, object]:
+    """A page with its names and accepted links, as programs get it."""
+    assert page.id is not None
+    content = pages.content_of(session, page)
+    paper = papers.of_page(session, page.id) if page.kind == PageKind.PAPER else None
+    return {
+        "slug": page.slug,
+        "id": papers.reference(session, paper) if paper else page.slug,
+        "kind": page.kind.value,
+        "title": page.title,
+        "aliases": list(content.aliases),
+        "tags": list(content.tags),
+        "version": page.version,
+        "created_at": page.created_at.isoformat(),
+        "updated_at": page.updated_at.isoformat(),
+        "body": page.body,
+        "paper": _paper_json(session, paper) if paper else None,
+        "links": [
+            {"relation": row.relation.value, "target": row.slug, "origin": row.origin.value}
+            for row in links.outgoing(session, page.id)
+        ],
+        "backlinks": [
+            {"relation": row.relation.value, "source": row.slug}
+            for row in links.backlinks(session, page.id, limit=500)
+        ],
+    }
+
+
+def _paper_json(session: Session, paper: Paper) -> dict[str, object]:
+    assert paper.id is not None
+    return {
+        "identifiers": {i.scheme: i.value for i in papers.identifiers_of(session, paper.id)},
+        "authors": paper.authors,
+        "published": paper.published,
+        "venue": paper.venue,
+        "categories": paper.categories,
+        "abstract": paper.abstract,
+    }
+
+
+@router.get("/w/{slug}")
+def read(request: Request, slug: str, session: Reads, app: TheApp) -> Response:
+    page = pages.by_slug(session, slug)
+    if page is None:
+        return _elsewhere(session, slug)
+    assert page.id is not None
+    if page.kind == PageKind.DIGEST:
+        digest = session.get(Digest, page.id)
+        if digest is not None:
+            return RedirectResponse(f"/today/{digest.day}", 303)
+    context = page_context(session, page)
+    context["notice"] = _NOTICES.get(request.query_params.get("saved", ""), "")
+    if page.kind == PageKind.THREAD:
+        context |= thread_context(session, page, today=app.today())
+        return screen(request, "threads/thread.html", **context)
+    return screen(request, "pages/page.html", **context)
+
+
+_NOTICES = {
+    "merged": "Saved. Your edit and one made meanwhile were put together.",
+    "restored": "The earlier text is back, as a new revision.",
+    "renamed": "Moved. The old address leads here.",
+}
+
+
+def _elsewhere(session: Session, slug: str) -> Response:
+    """An alias or a former address leads to its page; any other name has none yet."""
+    found = pages.named(session, slug.replace("-", " ")) or pages.named(session, slug)
+    if found is None:
+        raise NotFound(f"There is no page at {slug[:100]!r}.")
+    return RedirectResponse(f"/w/{found.slug}", 308)
+
+
+@router.get("/arxiv/{identifier:path}")
+def by_arxiv(identifier: str, session: Reads) -> Response:
+    return _by_identifier(session, parse_arxiv(identifier), f"arXiv {identifier}")
+
+
+@router.get("/doi/{identifier:path}")
+def by_doi(identifier: str, session: Reads) -> Response:
+    return _by_identifier(session, parse_doi(identifier), f"DOI {identifier}")
+
+
+def _by_identifier(session: Session, identifier: Any, words: str) -> Response:
+    paper = papers.by_id(session, identifier) if identifier else None
+    page = session.get(Page, paper.page_id) if paper and paper.page_id else None
+    if page is None:
+        raise NotFound(f"No paper with {words[:100]} has a page here.")
+    return RedirectResponse(f"/w/{page.slug}", 303)
+
+
+def page_context(session: Session, page: Page) -> dict[str, object]:
+    """What every layout of a page shows."""
+    assert page.id is not None
+    content = pages.content_of(session, page)
+    counts = links.counts(session, page.id)
+    rendered = render_body(page.body, resolver(session))
+    backlinks = [_backlink(row, page, content) for row in links.backlinks(session, page.id)]
+    paper = papers.of_page(session, page.id) if page.kind == PageKind.PAPER else None
+    return {
+        "page": _head(page),
+        "aliases": list(content.aliases),
+        "tags": list(content.tags),
+        "facts": _facts(page, counts),
+        "body": _episode(session, page) + rendered.html,
+        "contents": rendered.contents,
+        "paper": _paper(session, paper) if paper else None,
+        "used_by": [],
+        "mentions": backlinks if _is_stub(page) else [],
+        "threads": _thread_neighbours(session, page.id),
+        "conflict": False,
+        "neighbours": _neighbours(session, page),
+        "suggestions": [_suggestion(row) for row in links.suggestions(session, page.id)],
+        "backlinks": [] if _is_stub(page) else backlinks[:5],
+        "backlink_total": counts["incoming"],
+        "provenance": _provenance(session, page, paper),
+        "questions": pages.questions_of(session, page.id),
+    }
+
+
+def _is_stub(page: Page) -> bool:
+    return not page.body and page.kind in (PageKind.CONCEPT, PageKind.NOTE)
+
+
+@dataclass(frozen=True)
+class _Head:
+    slug: str
+    title: str
+    kind: str
+    version: int
+    updated_at: Any
+    author: str
+    author_kind: str
+    unreviewed: bool
+
+
+def _head(page: Page) -> _Head:
+    return _Head(
+        slug=page.slug,
+        title=page.title,
+        kind=page.kind.value,
+        version=page.version,
+        updated_at=page.updated_at,
+        author=page.author,
+        author_kind=page.author_kind.value,
+        unreviewed=page.author_kind == AuthorKind.MODEL,
+    )
+
+
+def resolver(session: Session) -> Any:
+    """Names to pages for the renderer, all names of a body in one go."""
+
+    def resolve(keys: Collection[str]) -> Mapping[str, LinkTarget]:
+        return {
+            key: LinkTarget(found.slug, found.title, found.kind)
+            for key, found in pages.resolve(session, keys).items()
+        }
+
+    return resolve
+
+
+def _facts(page: Page, counts: dict[str, int]) -> list[str]:
+    words = []
+    if counts["papers"] and page.kind in (PageKind.CONCEPT, PageKind.THREAD):
+        words.append(f"{counts['papers']:,} paper{'s' if counts['papers'] != 1 else ''}")
+    if counts["threads"]:
+        words.append(f"in {counts['threads']} thread{'s' if counts['threads'] != 1 else ''}")
+    return words
+
+
+def _backlink(row: Any, page: Page, content: Content) -> dict[str, object]:
+    return {
+        "slug": row.slug,
+        "title": row.title,
+        "kind": row.kind.value,
+        "relation": row.relation.value,
+        "sentence_parts": _sentence(row.evidence, (page.title, *content.aliases)),
+    }
+
+
+def _sentence(evidence: list[dict[str, Any]], names: tuple[str, ...]) -> list[tuple[str, bool]]:
+    """The first quotation of a link with its marked words, or the page's name in it."""
+    if not evidence:
+        return []
+    first = evidence[0]
+    quotation = str(first.get("quotation", ""))
+    return parts(quotation, first.get("spans") or _named_in(quotation, names))
+
+
+def _named_in(sentence: str, names: tuple[str, ...]) -> list[list[int]]:
+    folded = sentence.lower()
+    for name in names:
+        start = folded.find(name.lower())
+        if name and start >= 0 and len(folded) == len(sentence):
+            return [[start, start + len(name)]]
+    return []
+
+
+def parts(quotation: str, spans: list[Any]) -> list[tuple[str, bool]]:
+    """A quotation cut into pieces, marked or not. Spans out of order or bounds are left out."""
+    cut: list[tuple[str, bool]] = []
+    at = 0
+    for start, end in sorted((int(a), int(b)) for a, b in spans):
+        if at <= start < end <= len(quotation):
+            if start > at:
+                cut.append((quotation[at:start], False))
+            cut.append((quotation[start:end], True))
+            at = end
+    if at < len(quotation):
+        cut.append((quotation[at:], False))
+    return cut
+
+
+def _suggestion(row: Any) -> dict[str, object]:
+    first = row.evidence[0] if row.evidence else {}
+    return {
+        "id": row.id,
+        "slug": row.slug,
+        "title": row.title,
+        "kind": row.kind.value,
+        "relation": row.relation.value,
+        "confidence": row.confidence,
+        "quotation_parts": parts(str(first.get("quotation", "")), first.get("spans") or []),
+        "reason": row.reason,
+        "outgoing": bool(row.outgoing),
+    }
+
+
+def _neighbours(session: Session, page: Page) -> dict[str, object] | None:
+    """The page and its nearest neighbours as a drawing of at most 24 nodes."""
+    assert page.id is not None
+    edges = _edges(links.edges_around(session, [page.id]))
+    near = graph.strongest(page.id, edges, limit=11)
+    if not near:
+        return None
+    nodes = {page.id, *near}
+    rows = session.connection().execute(
+        sa.select(col(Page.id), col(Page.slug), col(Page.title), col(Page.kind)).where(
+            col(Page.id).in_(nodes)
+        )
+    )
+    named = {row.id: row for row in rows}
+    drawn = graph.among(nodes, [*edges, *_edges(links.edges_around(session, near))])
+    near = sorted(near, key=lambda node: (named[node].kind.value, named[node].title))
+    places = graph.around(page.id, near)
+    linked = {end for edge in drawn if not edge.proposed for end in (edge.source, edge.target)}
+    return {
+        "width": graph.WIDTH,
+        "height": graph.HEIGHT,
+        "nodes": [
+            {
+                "x": places[node].x,
+                "y": places[node].y,
+                "title": named[node].title,
+                "slug": named[node].slug,
+                "kind": named[node].kind.value,
+                "focus": node == page.id,
+                "proposed": node not in linked,
+            }
+            for node in (page.id, *near)
+        ],
+        "edges": [
+            {
+                "x1": places[edge.source].x,
+                "y1": places[edge.source].y,
+                "x2": places[edge.target].x,
+                "y2": places[edge.target].y,
+                "proposed": edge.proposed,
+            }
+            for edge in drawn
+        ],
+    }
+
+
+def _edges(rows: list[Any]) -> list[graph.Edge]:
+    return [
+        graph.Edge(
+            row.source_id, row.target_id, row.status == LinkStatus.PROPOSED, row.confidence
+        )
+        for row in rows
+    ]
+
+
+def _thread_neighbours(session: Session, page_id: int) -> list[dict[str, object]]:
+    """For each thread a page stands in: the members before and after it."""
+    found = []
+    for slug, title in threads.of_pages(session, [page_id]).get(page_id, []):
+        thread = pages.get(session, slug)
+        assert thread.id is not None
+        slugs = [row.slug for row in threads.members(session, thread.id)]
+        own = session.get(Page, page_id)
+        at = slugs.index(own.slug) if own and own.slug in slugs else -1
+        found.append(
+            {
+                "slug": slug,
+                "title": title,
+                "previous": slugs[at - 1] if at > 0 else None,
+                "next": slugs[at + 1] if 0 <= at < len(slugs) - 1 else None,
+            }
+        )
+    return found
+
+
+def _paper(session: Session, paper: Paper) -> dict[str, object]:
+    assert paper.id is not None
+    topics = {t.id: t.name for t in session.exec(select(Topic))}
+    return {
+        "authors": paper.authors,
+        "venue": paper.venue,
+        "published": paper.published,
+        "ids": [_identifier(i.scheme, i.value) for i in papers.identifiers_of(session, paper.id)],
+        "abstract": paper.abstract,
+        "code_url": paper.code_url if paper.code_url.startswith(("https://", "http://")) else "",
+        "scores": [
+            {
+                "scorer": a.scorer,
+                "relevance": a.relevance,
+                "novelty": a.novelty,
+                "topic": topics.get(a.topic_id or "", ""),
+                "comment": a.comment,
+                "day": a.day,
+            }
+            for a in session.exec(
+                select(Assessment)
+                .where(Assessment.paper_id == paper.id)
+                .order_by(col(Assessment.id).desc())
+                .limit(3)
+            )
+        ],
+        "takeaways": [],
+    }
+
+
+def _identifier(scheme: str, value: str) -> tuple[str, str]:
+    match scheme:
+        case "arxiv":
+            return f"arXiv:{value}", f"https://arxiv.org/abs/{value}"
+        case "doi":
+            return f"doi:{value}", f"https://doi.org/{value}"
+        case "url":
+            return "link", value
+        case _:
+            return f"{scheme}:{value}", ""
+
+
+def _episode(session: Session, page: Page) -> Markup:
+    """Takeaways and chapters of an episode, as text of its page."""
+    if page.kind != PageKind.EPISODE or page.id is None:
+        return Markup()
+    episode = session.get(Episode, page.id)
+    if episode is None:
+        return Markup()
+    said = []
+    if episode.ai_generated:
+        said += [f"*{episode.ai_generated}*", ""]
+    if episode.takeaways:
+        said += ["## Takeaways", "", *(f"- {t}" for t in episode.takeaways), ""]
+    if episode.chapters:
+        said += ["## Chapters", ""]
+        for chapter in episode.chapters:
+            minutes, seconds = divmod(int(chapter["at"]), 60)
+            said.append(f"- {minutes:02}:{seconds:02} **{chapter['title']}** {chapter['text']}")
+    return render_body("\n".join(said), resolver(session), id_prefix="e-").html
+
+
+def _provenance(session: Session, page: Page, paper: Paper | None) -> list[tuple[str, str]]:
+    lines_: list[tuple[str, str]] = []
+    if paper is not None and paper.id is not None:
+        for row in items.mentions_of(session, paper.id)[:8]:
+            where = f"{row.section}, {row.item_title}" if row.section else row.item_title
+            tier = f", tier {row.tier}" if row.tier else ""
+            lines_.append((f"{where}{tier}", f"/w/{row.page_slug}" if row.page_slug else ""))
+    if page.author_kind == AuthorKind.IMPORT:
+        lines_.append((f"imported {page.created_at:%Y-%m-%d}", ""))
+    lines_.append((f"revision {page.version}", f"/w/{page.slug}/history"))
+    return lines_
+
+
+# ---------------------------------------------------------------- links
+
+
+@router.get("/w/{slug}/links")
+def all_links(request: Request, slug: str, session: Reads) -> Response:
+    page = pages.get(session, slug)
+    assert page.id is not None
+    content = pages.content_of(session, page)
+    return screen(
+        request,
+        "pages/links.html",
+        page=_head(page),
+        backlink_total=links.counts(session, page.id)["incoming"],
+        outgoing=[
+            {
+                "slug": row.slug,
+                "title": row.title,
+                "kind": row.kind.value,
+                "relation": row.relation.value,
+                "note": row.note,
+                "origin": row.origin.value,
+            }
+            for row in links.outgoing(session, page.id)
+        ],
+        backlinks=[
+            _backlink(row, page, content) for row in links.backlinks(session, page.id, limit=500)
+        ],
+        suggestions=[_suggestion(row) for row in links.suggestions(session, page.id, limit=50)],
+        red_links=[
+            {"name": red.name, "slug": slugify(red.name), "sentence": red.sentence}
+            for red in session.exec(select(RedLink).where(RedLink.page_id == page.id))
+        ],
+    )
+
+
+# ---------------------------------------------------------------- editing
+
+
+@dataclass
+class _Fields:
+    """The editor's fields as text, as they are shown again after an error."""
+
+    title: str = ""
+    kind: str = PageKind.NOTE.value
+    aliases: str = ""
+    tags: str = ""
+    body: str = ""
+    base_rev: str = ""
+
+
+@router.get("/new")
+def new(request: Request) -> Response:
+    title = request.query_params.get("title", "")[:500]
+    return _editor(request, "new-page", _Fields(title=title, kind="concept"), new=True)
+
+
+@router.get("/w/{slug}/edit")
+def edit(request: Request, slug: str, session: Reads) -> Response:
+    page = pages.by_slug(session, slug)
+    draft = session.get(Draft, slug[:200])
+    if page is None:
+        if not is_slug(slug):
+            raise NotFound("An address may hold small letters, digits and hyphens.")
+        title = request.query_params.get("title", "")[:500] or slug.replace("-", " ").capitalize()
+        fields = _Fields(title=title, kind=PageKind.CONCEPT.value)
+        return _editor(request, slug, fields, new=True, draft=draft)
+    content = pages.content_of(session, page)
+    fields = _Fields(
+        title=content.title,
+        kind=content.kind.value,
+        aliases="\n".join(content.aliases),
+        tags="\n".join(content.tags),
+        body=content.body,
+        base_rev=str(page.version),
+    )
+    return _editor(request, slug, fields, new=False, draft=draft)
+
+
+def _editor(
+    request: Request,
+    slug: str,
+    form: _Fields,
+    *,
+    new: bool,
+    status: int = 200,
+    errors: dict[str, str] | None = None,
+    draft: Draft | None = None,
+    preview: Markup | None = None,
+    conflict: EditConflict | None = None,
+) -> Response:
+    if draft is not None and draft.body == form.body:
+        draft = None
+    return screen(
+        request,
+        "pages/edit.html",
+        status_code=status,
+        slug=slug,
+        new=new,
+        kinds=_KINDS,
+        form=form,
+        errors=errors or {},
+        draft=draft,
+        preview=preview,
+        conflict=conflict,
+    )
+
+
+@router.post("/w/{slug}/edit")
+def save(request: Request, slug: str, form: Form, session: Writes, app: TheApp) -> Response:
+    fields = _Fields(
+        title=text(form, "title"),
+        kind=text(form, "kind", PageKind.NOTE.value),
+        aliases=text(form, "aliases"),
+        tags=text(form, "tags"),
+        body=text(form, "body"),
+        base_rev=text(form, "base_rev"),
+    )
+    if slug == "new-page" and fields.title.strip():
+        slug = pages.free_slug(session, slugify(fields.title))
+    if "preview" in form:
+        rendered = render_body(fields.body, resolver(session))
+        return _editor(
+            request, slug, fields, new=not fields.base_rev.strip(), preview=rendered.html
+        )
+    try:
+        content = _content(slug, form, fields)
+        base = _base(fields.base_rev)
+        with session.begin_nested():
+            saved = editing.save(session, slug, content, base=base, now=app.clock())
+    except Invalid as error:
+        errors = error.fields or {"": str(error)}
+        return _editor(
+            request, slug, fields, new=not fields.base_rev.strip(), status=422, errors=errors
+        )
+    except EditConflict as error:
+        fields.body, fields.base_rev = error.merged, str(error.revision)
+        return _editor(request, slug, fields, new=False, status=409, conflict=error)
+    notice = "?saved=merged" if saved.merged else ""
+    return RedirectResponse(f"/w/{saved.page.slug}{notice}", 303)
+
+
+def _content(slug: str, form: Any, fields: _Fields) -> Content:
+    if not is_slug(slug):
+        raise Invalid("An address may hold small letters, digits and hyphens.")
+    if fields.kind not in _KINDS:
+        raise Invalid(
+            f"No kind of page is called {fields.kind[:40]!r}.",
+            fields={"kind": f"Choose one of {', '.join(_KINDS)}."},
+        )
+    return Content(
+        title=fields.title,
+        kind=PageKind(fields.kind),
+        body=fields.body,
+        aliases=lines(form, "aliases"),
+        tags=lines(form, "tags"),
+    )
+
+
+def _base(value: str) -> int:
+    """The revision an edit began from; '' is a new page."""
+    if not value.strip():
+        return 0
+    if not value.strip().isascii() or not value.strip().isdigit() or len(value) > 12:
+        raise Invalid("The revision this edit began from is missing. Copy your text and reload.")
+    return int(value)
+
+
+@router.post("/_/preview")
+def preview(request: Request, form: Form, session: Reads) -> Response:
+    rendered = render_body(text(form, "body"), resolver(session))
+    return screen(request, "pages/_preview.html", preview=rendered.html)
+
+
+@router.post("/_/draft/{slug}", status_code=204)
+def draft(slug: str, form: Form, session: Writes, app: TheApp) -> Response:
+    if is_slug(slug) and text(form, "body"):
+        pages.keep_draft(
+            session,
+            slug,
+            base=whole(text(form, "base_rev"), 0),
+            title=text(form, "title"),
+            body=text(form, "body"),
+            now=app.clock(),
+        )
+    return Response(status_code=204)
+
+
+# ---------------------------------------------------------------- history
+
+
+@router.get("/w/{slug}/history")
+def history(request: Request, slug: str, session: Reads) -> Response:
+    page = pages.get(session, slug)
+    assert page.id is not None
+    rows = pages.revisions(session, page.id, limit=101)
+    words = [Counter(row.body.split()) for row in rows] + [Counter()]
+    shown = [
+        _revision(row, words[at], words[at + 1], page) for at, row in enumerate(rows[:100])
+    ]
+    return screen(request, "pages/history.html", page=_head(page), revisions=shown, pager=None)
+
+
+def _revision(row: Any, words: Counter[str], before: Counter[str], page: Page) -> dict[str, object]:
+    return {
+        "number": row.number,
+        "at": row.at,
+        "author": row.author or row.author_kind.value,
+        "author_kind": row.author_kind.value,
+        "note": row.note,
+        "prompt": "",
+        "added": (words - before).total(),
+        "removed": (before - words).total(),
+        "current": row.number == page.version,
+    }
+
+
+@router.get("/w/{slug}/diff")
+def diff(request: Request, slug: str, session: Reads) -> Response:
+    page = pages.get(session, slug)
+    assert page.id is not None
+    newer = whole(request.query_params.get("to", ""), page.version, least=1)
+    older = whole(request.query_params.get("from", ""), newer - 1, least=0)
+    after = pages.revision(session, page.id, newer)
+    before = pages.revision(session, page.id, older) if older else _nothing(after)
+    rows = diff_lines(before.body, after.body)
+    return screen(
+        request,
+        "pages/diff.html",
+        page=_head(page),
+        before=before,
+        after=after,
+        lines=[{"kind": row.kind.value, "parts": list(row.spans)} for row in rows],
+        title_change={"before": before.title, "after": after.title}
+        if older and before.title != after.title
+        else None,
+    )
+
+
+def _nothing(after: Revision) -> Revision:
+    """What stood before the first revision."""
+    return Revision(
+        page_id=after.page_id,
+        number=0,
+        title="",
+        kind=after.kind,
+        body="",
+        author_kind=after.author_kind,
+        at=after.at,
+    )
+
+
+@router.post("/w/{slug}/restore")
+def restore(slug: str, form: Form, session: Writes, app: TheApp) -> Response:
+    number = whole(text(form, "version"), 0)
+    saved = editing.restore(session, slug, number, now=app.clock())
+    return RedirectResponse(f"/w/{saved.page.slug}?saved=restored", 303)
+
+
+@router.post("/w/{slug}/rename")
+def rename(slug: str, form: Form, session: Writes, app: TheApp) -> Response:
+    page = editing.rename(
+        session, slug, text(form, "slug"), title=text(form, "title"), now=app.clock()
+    )
+    return RedirectResponse(f"/w/{page.slug}?saved=renamed", 303)
+
+
+# ---------------------------------------------------------------- the index, the card
+
+
+@router.get("/_/card/{slug}")
+def card(request: Request, slug: str, session: Reads) -> Response:
+    page = pages.get(session, slug)
+    assert page.id is not None
+    counts = links.counts(session, page.id)
+    thread = session.get(Thread, page.id) if page.kind == PageKind.THREAD else None
+    paper = papers.of_page(session, page.id) if page.kind == PageKind.PAPER else None
+    lead = (thread.claim if thread else "") or page.body or (paper.abstract if paper else "")
+    return screen(
+        request,
+        "pages/_card.html",
+        card={
+            "slug": page.slug,
+            "title": page.title,
+            "kind": page.kind.value,
+            "words": first_words(lead, 40),
+            "facts": _facts(page, counts) or [f"{counts['incoming']} links here"],
+        },
+    )
+
+
+@router.get("/pages")
+def index(request: Request, session: Reads) -> Response:
+    query = request.query_params
+    view = query.get("by", "title")
+    if view not in ("title", "kind", "recent", "orphans", "wanted"):
+        view = "title"
+    number = whole(query.get("page", ""), 1, least=1, most=100_000)
+    letter, kind = query.get("letter", "").lower()[:1], query.get("kind", "")
+    context: dict[str, object] = {
+        "view": view,
+        "counts": _index_counts(session),
+        "letters": [],
+        "kinds": [],
+        "groups": [],
+        "wanted": [],
+        "pager": None,
+    }
+    if view == "wanted":
+        context["wanted"] = _wanted_pages(session)
+        return screen(request, "pages/index.html", **context)
+    if view == "title":
+        context["letters"] = _letters(session, letter)
+    if view == "kind":
+        context["kinds"] = _kind_counts(session, kind)
+    rows, total = _listed(session, view, letter=letter, kind=kind, number=number)
+    context["groups"] = _grouped(rows, view)
+    kept = {k: v for k, v in (("by", view), ("letter", letter), ("kind", kind)) if v}
+    context["pager"] = _pager(kept, number, total)
+    return screen(request, "pages/index.html", **context)
+
+
+def _index_counts(session: Session) -> dict[str, int]:
+    wanted = sa.select(sa.func.count(sa.distinct(col(RedLink.key))))
+    return {
+        "title": pages.count(session),
+        "orphans": session.scalar(
+            sa.select(sa.func.count()).select_from(Page).where(_is_orphan())
+        )
+        or 0,
+        "wanted": session.scalar(wanted) or 0,
+    }
+
+
+def _is_orphan() -> Any:
+    accepted = col(Link.status) == LinkStatus.ACCEPTED
+    touches = (col(Link.source_id) == col(Page.id)) | (col(Link.target_id) == col(Page.id))
+    return ~sa.exists().where(touches, accepted)
+
+
+def _letters(session: Session, current: str) -> list[dict[str, object]]:
+    first = sa.func.substr(col(Page.title_key), 1, 1)
+    found = session.connection().execute(sa.select(first).distinct().order_by(first)).scalars()
+    return [
+        {
+            "letter": each.upper(),
+            "url": f"/pages?{urlencode({'by': 'title', 'letter': each})}",
+            "current": each == current,
+        }
+        for each in found
+        if each
+    ]
+
+
+def _kind_counts(session: Session, current: str) -> list[dict[str, object]]:
+    rows = session.connection().execute(
+        sa.select(col(Page.kind), sa.func.count()).group_by(col(Page.kind)).order_by(col(Page.kind))
+    )
+    return [
+        {
+            "kind": kind.value,
+            "count": number,
+            "url": f"/pages?by=kind&kind={kind.value}",
+            "current": kind.value == current,
+        }
+        for kind, number in rows
+    ]
+
+
+def _listed(
+    session: Session, view: str, *, letter: str, kind: str, number: int
+) -> tuple[list[Any], int]:
+    incoming = (
+        sa.select(sa.func.count())
+        .where(col(Link.target_id) == col(Page.id), col(Link.status) == LinkStatus.ACCEPTED)
+        .scalar_subquery()
+    )
+    conditions = []
+    if view == "title" and letter:
+        conditions.append(sa.func.substr(col(Page.title_key), 1, 1) == letter)
+    if view == "kind" and kind in _KINDS:
+        conditions.append(col(Page.kind) == PageKind(kind))
+    if view == "orphans":
+        conditions.append(_is_orphan())
+    order = col(Page.updated_at).desc() if view == "recent" else col(Page.title_key)
+    rows = session.connection().execute(
+        sa.select(
+            col(Page.slug),
+            col(Page.title),
+            col(Page.title_key),
+            col(Page.kind),
+            col(Page.updated_at),
+            incoming.label("links"),
+        )
+        .where(*conditions)
+        .order_by(order, col(Page.id))
+        .limit(PER_PAGE)
+        .offset((number - 1) * PER_PAGE)
+    )
+    total = session.scalar(sa.select(sa.func.count()).select_from(Page).where(*conditions))
+    return list(rows), total or 0
+
+
+def _grouped(rows: list[Any], view: str) -> list[dict[str, object]]:
+    groups: dict[str, list[dict[str, object]]] = {}
+    for row in rows:
+        name = {"title": row.title_key[:1].upper(), "kind": row.kind.value.capitalize()}.get(view)
+        groups.setdefault(name or "", []).append(
+            {
+                "slug": row.slug,
+                "title": row.title,
+                "kind": row.kind.value,
+                "links": row.links,
+                "updated_at": row.updated_at,
+            }
+        )
+    return [{"name": name, "pages": found} for name, found in groups.items()]
+
+
+def _wanted_pages(session: Session) -> list[dict[str, object]]:
+    rows = session.connection().execute(
+        sa.select(sa.func.min(col(RedLink.name)), sa.func.count())
+        .group_by(col(RedLink.key))
+        .order_by(sa.func.count().desc(), col(RedLink.key))
+        .limit(500)
+    )
+    return [{"name": name, "slug": slugify(name), "count": number} for name, number in rows]
+
+
+def _pager(kept: dict[str, str], number: int, total: int) -> dict[str, object] | None:
+    if total <= PER_PAGE:
+        return None
+
+    def address(page: int) -> str:
+        return f"/pages?{urlencode({**kept, 'page': page})}"
+
+    last = min(number * PER_PAGE, total)
+    return {
+        "previous": address(number - 1) if number > 1 else None,
+        "next": address(number + 1) if last < total else None,
+        "first": (number - 1) * PER_PAGE + 1,
+        "last": last,
+        "total": total,
+    }

@@ -1,0 +1,334 @@
+"""Review: the queue of what machines propose, decided by key, by button or in bulk; and undo."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from sqlmodel import Session, col
+
+from app.domain.records import Decision, LinkStatus, Relation, Verdict
+from app.errors import Invalid
+from app.services import review
+from app.store import decisions, links, papers, threads
+from app.web.deps import Form, Reads, TheApp, Writes, text, whole
+from app.web.routes.inbox import paper_rows
+from app.web.routes.page import parts
+from app.web.templating import RELATION_WORDS, fragment, is_partial, plain_title
+from app.web.templating import page as screen
+
+router = APIRouter(include_in_schema=False)
+
+_TABS = ("links", "concepts", "tension", "decided")
+_SORTS = (("confidence", "confidence"), ("newest", "newest"), ("page", "paper"))
+_DONE = {
+    Verdict.ACCEPT: "accepted",
+    Verdict.REJECT: "rejected",
+    Verdict.DEFER: "put off",
+    Verdict.KEEP: "kept",
+    Verdict.DROP: "dropped",
+}
+SURE = 0.9
+
+
+@router.get("/review")
+def queue(request: Request, session: Reads, app: TheApp) -> Response:
+    query = request.query_params
+    tab = query.get("tab", "links")
+    tab = tab if tab in _TABS else "links"
+    counts = _counts(session)
+    context: dict[str, object] = {
+        "tab": tab,
+        "counts": counts,
+        "threads": [],
+        "sorts": [],
+        "calibration": "",
+        "week": None,
+        "more": None,
+        "relations": [relation.value for relation in Relation],
+        "changing": whole(query.get("changing", ""), 0) or None,
+        "bulk": None,
+        "confirm": None,
+        "rows": [],
+    }
+    if tab == "decided":
+        context["rows"] = _decided(session)
+        return screen(request, "review/page.html", **context)
+    if tab == "concepts":  # proposals of new concepts wait here once there is a proposer of them
+        context["week"] = _week(session, app)
+        return screen(request, "review/page.html", **context)
+    kept = {name: query[name] for name in ("thread", "sort") if query.get(name)}
+    if tab != "links":
+        kept["tab"] = tab
+    number = whole(query.get("page", ""), 1, least=1, most=10_000)
+    found = links.proposals(
+        session,
+        thread=kept.get("thread", ""),
+        sort=kept.get("sort", "confidence"),
+        tension=tab == "tension",
+        limit=links.PAGE_SIZE + 1,
+        offset=(number - 1) * links.PAGE_SIZE,
+    )
+    context["rows"] = rows = [row_of(row) for row in found[: links.PAGE_SIZE]]
+    if len(found) > links.PAGE_SIZE:
+        context["more"] = f"/review?{urlencode({**kept, 'page': number + 1})}"
+    if is_partial(request) and number > 1:
+        return screen(request, "review/_rows.html", **context)
+    context["sorts"] = [
+        {
+            "words": words,
+            "url": f"/review?{urlencode({**kept, 'sort': name})}",
+            "current": kept.get("sort", "confidence") == name,
+        }
+        for name, words in _SORTS
+    ]
+    context["threads"] = _threads(session, kept)
+    context["week"] = None if rows else _week(session, app)
+    if rows:
+        context["calibration"] = _calibration(session, found[0].confidence)
+    if query.get("sure"):
+        context["confirm"] = _confirm(session, kept, tab)
+    elif tab == "links" and rows and rows[0]["confidence"] >= SURE:
+        where = "in this thread" if kept.get("thread") else "in the queue"
+        context["bulk"] = {
+            "words": f"Accept all above {SURE} {where}",
+            "url": f"/review?{urlencode({**kept, 'sure': 1})}",
+        }
+    return screen(request, "review/page.html", **context)
+
+
+def row_of(row: Any) -> dict[str, Any]:
+    """A proposal as the queue shows it."""
+    relation = row.relation.value
+    return {
+        "id": row.id,
+        "source": {
+            "slug": row.source_slug,
+            "title": row.source_title,
+            "kind": row.source_kind.value,
+        },
+        "target": {
+            "slug": row.target_slug,
+            "title": row.target_title,
+            "kind": row.target_kind.value,
+        },
+        "relation": relation,
+        "relation_words": RELATION_WORDS.get(relation, relation),
+        "confidence": row.confidence,
+        "reason": row.reason,
+        "signals": [str(signal.get("name", "")) for signal in row.signals[:3]],
+        "evidence": [
+            {
+                "parts": parts(str(e.get("quotation", "")), e.get("spans") or []),
+                "where": str(e.get("where", "")),
+                "verbatim": bool(e.get("verbatim")),
+            }
+            for e in row.evidence
+        ],
+        "failed": "",
+    }
+
+
+def _counts(session: Session) -> dict[str, int]:
+    return {
+        "links": links.count(session),
+        "concepts": 0,
+        "tension": links.count(session, tension=True),
+    }
+
+
+def _threads(session: Session, kept: dict[str, str]) -> list[dict[str, object]]:
+    current = kept.get("thread", "")
+    others = {k: v for k, v in kept.items() if k != "thread"}
+    choices = [("", "all threads")]
+    choices += [(row.slug, plain_title(row.title)) for row in threads.all_threads(session)]
+    return [
+        {
+            "words": words,
+            "url": f"/review?{urlencode({**others, **({'thread': slug} if slug else {})})}",
+            "current": slug == current,
+        }
+        for slug, words in choices
+    ]
+
+
+def _calibration(session: Session, confidence: float) -> str:
+    accepted, decided = review.accepted_share(session, confidence)
+    if decided < 5:
+        return ""
+    return f"accepted {round(100 * accepted / decided)}% of the last {decided} at this confidence"
+
+
+def _week(session: Session, app: Any) -> dict[str, int] | None:
+    since = app.clock() - timedelta(days=7)
+    verdicts = Counter(
+        session.connection()
+        .execute(
+            sa.select(col(Decision.verdict)).where(
+                col(Decision.at) >= since,
+                col(Decision.link_id).is_not(None),
+                col(Decision.undone).is_(False),
+                col(Decision.undoes_id).is_(None),
+            )
+        )
+        .scalars()
+    )
+    decided = verdicts[Verdict.ACCEPT] + verdicts[Verdict.REJECT]
+    if not decided:
+        return None
+    return {"decided": decided, "accepted": round(100 * verdicts[Verdict.ACCEPT] / decided)}
+
+
+def _confirm(session: Session, kept: dict[str, str], tab: str) -> dict[str, object] | None:
+    found = links.proposals(
+        session,
+        thread=kept.get("thread", ""),
+        tension=tab == "tension",
+        above=SURE,
+        limit=review.MAX_BULK,
+    )
+    if not found:
+        return None
+    return {
+        "count": len(found),
+        "words": f"Accept all above {SURE}",
+        "action": "accept",
+        "ids": [row.id for row in found],
+        "shown": [row_of(row) for row in found[:5]],
+        "back": f"/review?{urlencode(kept)}" if kept else "/review",
+    }
+
+
+def _decided(session: Session) -> list[dict[str, object]]:
+    rows = decisions.recent(session)
+    batches = Counter(row.batch for row in rows if row.batch and not row.undone)
+    shown = []
+    for row in rows:
+        target = None
+        if row.relation is not None:
+            source = (row.source_slug, row.source_title, row.source_kind.value)
+            target = (row.target_slug, row.target_title, row.target_kind.value)
+        else:
+            source = (row.paper_slug or "", row.paper_title or "a paper that is gone", "paper")
+        shown.append(
+            {
+                "id": row.id,
+                "verdict": _DONE[row.verdict],
+                "at": row.at,
+                "reason": row.reason,
+                "batch_size": batches[row.batch],
+                "undone": row.undone,
+                "source": dict(zip(("slug", "title", "kind"), source, strict=True)),
+                "target": dict(zip(("slug", "title", "kind"), target, strict=True))
+                if target
+                else None,
+                "relation": row.relation.value if row.relation else "",
+            }
+        )
+    return shown
+
+
+# ---------------------------------------------------------------- deciding
+
+
+@router.post("/review/bulk")
+def decide_many(request: Request, form: Form, session: Writes, app: TheApp) -> Response:
+    ids = [whole(str(value), 0) for value in form.getlist("id") if isinstance(value, str)]
+    ids = [each for each in ids if each]
+    if not ids:
+        raise Invalid("Select at least one link first.", fields={"id": "Nothing was selected."})
+    verdict = review.verdict(text(form, "decision"), of="link")
+    decided = review.decide_many(
+        session, ids, verdict, now=app.clock(), reason=text(form, "reason")
+    )
+    words = f"{_DONE[verdict].capitalize()}: {len(decided.decisions)} links"
+    if decided.refused:
+        words += f"; {len(decided.refused)} were decided elsewhere and stay as they are"
+    return fragment(
+        request,
+        "review/_toast.html",
+        url="/review",
+        toast={"words": words, "undo": decided.decisions[0].id if decided.decisions else None},
+        removed=[f"s{each.link_id}" for each in decided.decisions],
+        restored=[],
+        counts=_counts(session),
+        papers=[],
+        inbox=None,
+    )
+
+
+@router.post("/review/{link_id}")
+def decide(
+    request: Request, link_id: int, form: Form, session: Writes, app: TheApp
+) -> Response:
+    verdict = review.verdict(text(form, "decision"), of="link")
+    relation = text(form, "relation").strip()
+    try:
+        wanted = Relation(relation) if relation else None
+    except ValueError:
+        names = ", ".join(each.value for each in Relation)
+        raise Invalid(f"No relation is called {relation[:40]!r}. Use one of: {names}.") from None
+    row = links.proposal(session, link_id)
+    decision = review.decide(
+        session,
+        link_id,
+        verdict,
+        now=app.clock(),
+        reason=text(form, "reason"),
+        relation=wanted,
+        target=text(form, "target"),
+    )
+    pair = f"{plain_title(row.source_title)} → {plain_title(row.target_title)}"
+    return fragment(
+        request,
+        "review/_toast.html",
+        url=_back(form, "/review"),
+        toast={"words": f"{_DONE[verdict].capitalize()}: {pair}", "undo": decision.id},
+        removed=[],
+        restored=[],
+        counts=_counts(session),
+        papers=[],
+        inbox=None,
+    )
+
+
+@router.post("/decisions/{decision_id}/undo")
+def undo(
+    request: Request, decision_id: int, form: Form, session: Writes, app: TheApp
+) -> Response:
+    taken_back = review.undo(session, decision_id, now=app.clock()).decisions
+    rows = _restored(session, [d.link_id for d in taken_back if d.link_id is not None])
+    waiting = [d.paper_id for d in taken_back if d.paper_id is not None]
+    words = f"Undone: {len(taken_back)} decisions" if len(taken_back) > 1 else "Undone"
+    return fragment(
+        request,
+        "review/_toast.html",
+        url="/inbox" if waiting else "/review",
+        toast={"words": words, "undo": None},
+        removed=[],
+        restored=rows,
+        counts=_counts(session) if rows else None,
+        papers=paper_rows(session, waiting),
+        inbox=papers.count(session) if waiting else None,
+    )
+
+
+def _restored(session: Session, link_ids: Sequence[int]) -> list[dict[str, Any]]:
+    """The rows that an undo puts back into the queue, the surest last: each goes on top."""
+    rows = [links.proposal(session, link_id) for link_id in link_ids[: links.PAGE_SIZE]]
+    back = [row for row in rows if row.status in (LinkStatus.PROPOSED, LinkStatus.DEFERRED)]
+    return [row_of(row) for row in sorted(back, key=lambda row: row.confidence)]
+
+
+def _back(form: Any, default: str) -> str:
+    """Where a form without htmx returns to: a page of this wiki that it named, or the queue."""
+    wanted = text(form, "next")
+    return wanted if wanted.startswith(("/w/", "/review")) and "//" not in wanted else default
+
+

@@ -1,0 +1,429 @@
+"""Today: the newest day of the wiki, and every day before it. Also the phone's "More".
+
+A day is told by its digest where there is one, else by its listing. Nothing here writes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from sqlmodel import Session, col, select
+
+from app.bootstrap import App
+from app.domain.markdown import plain_text, sentences
+from app.domain.records import (
+    Assessment,
+    Digest,
+    Item,
+    Link,
+    LinkStatus,
+    Listing,
+    ListingPaper,
+    Mention,
+    Page,
+    Paper,
+    PaperState,
+    Relation,
+    RunState,
+)
+from app.errors import NotFound
+from app.store import links, pages, papers, runs
+from app.store import threads as threads_of
+from app.web.deps import Reads, TheApp
+from app.web.routes.inbox import addresses
+from app.web.routes.threads import counted
+from app.web.templating import page as screen
+from app.web.templating import plural
+
+router = APIRouter(include_in_schema=False)
+
+FIRST = 5  # papers of a listing that are worth reading first
+MOVED = 6
+SUMMARY = 500  # characters
+FRAMING = 60  # words
+_NO_DAY = "There is no such day. A day is written year, month, day: /today/2026-05-14."
+
+
+@dataclass(frozen=True)
+class Day:
+    """A day as it stands in the wiki; at least one of the two is there, or nothing ever came in."""
+
+    day: date
+    digest: Digest | None = None
+    listing: Listing | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A paper of a day, with what the digest says of it. `place` is its order in what it is from."""
+
+    row: Any
+    said: str = ""
+    deep: bool = False
+    place: int = 0
+
+    @property
+    def score(self) -> int:
+        return (self.row.relevance or 0) + (self.row.novelty or 0)
+
+
+@router.get("/")
+def today(request: Request, session: Reads, app: TheApp) -> Response:
+    """The newest day there is; on a wiki without any, today."""
+    newest = session.connection().execute(sa.select(sa.func.max(_DAYS.c.day))).scalar()
+    found = _whole_day(newest or "")
+    if found is None:
+        return _shown(request, session, app, Day(app.today()), failed=_failed(session))
+    return _shown(request, session, app, _day(session, found), failed=_failed(session))
+
+
+@router.get("/today/{day}")
+def one_day(request: Request, session: Reads, app: TheApp, day: str) -> Response:
+    """A day of the past. Raises NotFound for a day on which nothing came in."""
+    wanted = _whole_day(day)
+    if wanted is None:
+        raise NotFound(_NO_DAY)
+    found = _day(session, wanted)
+    if found.digest is None and found.listing is None:
+        raise NotFound(f"Nothing came in on {wanted.day} {wanted:%B %Y}.")
+    return _shown(request, session, app, found, failed=None)
+
+
+@router.get("/more")
+def more(request: Request) -> Response:
+    """What the phone's bottom bar has no room for."""
+    return screen(request, "more.html")
+
+
+def _whole_day(text: str) -> date | None:
+    """A day written in full, just as it stands in addresses."""
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.isoformat() == text else None
+
+
+def _shown(
+    request: Request, session: Session, app: App, day: Day, *, failed: dict[str, str] | None
+) -> Response:
+    entries = _entries(session, day)
+    first, also = _parted(day, entries)
+    shown = [*first, *also]
+    page_ids = [entry.row.page_id for entry in shown if entry.row.page_id]
+    around = _Around(
+        day=day.day.isoformat(),
+        urls=addresses(session, [entry.row.id for entry in shown if not entry.row.slug]),
+        threads=threads_of.of_pages(session, page_ids),
+        tensions=_tensions(session, page_ids),
+        suggestions=_suggestions(session, page_ids),
+    )
+    previous, following = _neighbours(session, day.day.isoformat())
+    kept = sum(entry.row.state == PaperState.KEPT for entry in entries)
+    listing = day.listing
+    return screen(
+        request,
+        "today/page.html",
+        day=day.day,
+        previous=previous,
+        next=following,
+        kept=listing.kept if listing and listing.kept is not None else kept,
+        scanned=listing.scanned if listing else None,
+        best=max((entry.score for entry in entries if entry.score), default=None),
+        framing=_short(day.digest.framing, FRAMING) if day.digest else "",
+        first=[around.item(entry) for entry in first],
+        also=[around.line(entry) for entry in also],
+        moved=_moved(session, day.day),
+        waiting={
+            "links": links.count(session) + links.count(session, tension=True),
+            "papers": papers.count(session),
+            "conflicts": 0,
+        },
+        pace="",
+        made=_made(session, day, entries),
+        failed=failed,
+        has_pages=pages.count(session) > 0,
+    )
+
+
+def _parted(day: Day, entries: list[Entry]) -> tuple[list[Entry], list[Entry]]:
+    """What is worth reading first, and the rest: by the digest's word, else by the marks."""
+    if any(entry.deep for entry in entries):
+        ranked = sorted(entries, key=lambda e: e.place)
+        return [e for e in ranked if e.deep], [e for e in ranked if not e.deep]
+    standing = [e for e in entries if e.row.state != PaperState.DROPPED]
+    ranked = sorted(standing, key=lambda e: (-e.score, e.row.state != PaperState.KEPT, e.place))
+    told = [e for e in ranked if e.score or e.row.state == PaperState.KEPT][:FIRST]
+    return told, [e for e in ranked if e not in told]
+
+
+@dataclass(frozen=True)
+class _Around:
+    """What is known around the papers of a day, by paper id or page id."""
+
+    day: str
+    urls: dict[int, str]
+    threads: dict[int, list[tuple[str, str]]]
+    tensions: dict[int, dict[str, str]]
+    suggestions: Counter[int]
+
+    def line(self, entry: Entry) -> dict[str, object]:
+        row = entry.row
+        joins = self.threads.get(row.page_id) or []
+        return {
+            "url": f"/w/{row.slug}" if row.slug else self.urls.get(row.id, f"/inbox?day={self.day}"),
+            "title": row.title,
+            "kind": "paper",
+            "thread": {"slug": joins[0][0], "title": joins[0][1]} if joins else None,
+            "relevance": row.relevance,
+            "novelty": row.novelty,
+        }
+
+    def item(self, entry: Entry) -> dict[str, object]:
+        row = entry.row
+        return self.line(entry) | {
+            "summary": _summary(plain_text(entry.said) or row.abstract or row.comment or ""),
+            "contradicts": self.tensions.get(row.page_id),
+            "suggestions": self.suggestions[row.page_id],
+            "paper_id": row.id,
+            "state": row.state.value,
+        }
+
+
+def _summary(text: str) -> str:
+    """The first two sentences, cut where they are very long."""
+    told = " ".join(sentences(text[: SUMMARY * 4])[:2])
+    return told if len(told) <= SUMMARY else told[:SUMMARY].rsplit(" ", 1)[0] + " …"
+
+
+def _short(text: str, words: int) -> str:
+    """Whole sentences of at most so many words; the first one in any case, if need be cut."""
+    kept: list[str] = []
+    for sentence in sentences(text):
+        if kept and sum(len(each.split()) for each in [*kept, sentence]) > words:
+            break
+        kept.append(sentence)
+    told = " ".join(kept).split()
+    return " ".join(told) if len(told) <= words else " ".join(told[:words]) + " …"
+
+
+def _moved(session: Session, day: date) -> list[dict[str, object]]:
+    """Threads that gained members in the week up to this day, most first."""
+    moving = [each for each in counted(session, today=day) if each[1].this_week]
+    moving.sort(key=lambda each: each[0].title.casefold())
+    moving.sort(key=lambda each: (each[1].this_week, each[1].latest), reverse=True)
+    return [
+        {
+            "slug": row.slug,
+            "title": row.title,
+            "papers": numbers.papers,
+            "questions": row.questions,
+            "today": row.days.count(day.isoformat()),
+            "points": numbers.weekly,
+        }
+        for row, numbers in moving[:MOVED]
+    ]
+
+
+def _made(session: Session, day: Day, entries: list[Entry]) -> list[dict[str, str]]:
+    """Where this page comes from, in sentences."""
+    said: list[tuple[str, str]] = []
+    if day.listing:
+        said += _made_by_listing(day.listing)
+    waiting = _waiting_of(session, day.day.isoformat())
+    if waiting:
+        said.append(
+            (f"{plural(waiting, 'paper')} of this day to decide.", f"/inbox?day={day.day}")
+        )
+    if day.digest:
+        if told := _ledger(day.digest.ledger):
+            said.append((told, ""))
+        slug = session.scalar(sa.select(col(Page.slug)).where(col(Page.id) == day.digest.page_id))
+        said += [("The digest in full.", f"/w/{slug}.md"), ("Edit it.", f"/w/{slug}/edit")]
+    return [{"words": words, "url": url} for words, url in said]
+
+
+def _made_by_listing(listing: Listing) -> list[tuple[str, str]]:
+    said = []
+    if listing.fetched is not None:
+        said.append((f"{plural(listing.fetched, 'entry', 'entries')} fetched.", ""))
+    if listing.model:
+        said.append((f"Judged by {listing.model}.", ""))
+    costs = [c for c in (listing.prompt_cost_usd, listing.completion_cost_usd) if c is not None]
+    if costs:
+        said.append((f"${sum(costs):.2f}.", ""))
+    return said
+
+
+def _ledger(ledger: dict[str, Any]) -> str:
+    """The numbers that the digest itself states, in a line."""
+    told = [
+        f"{name.replace('_', ' ')} {value:,}"
+        for name, value in ledger.items()
+        if isinstance(value, int) and not isinstance(value, bool)
+    ]
+    line = ", ".join(told[:8])
+    return line[:1].upper() + line[1:] + "." if line else ""
+
+
+def _failed(session: Session) -> dict[str, str] | None:
+    """Where the last run stopped, if it did."""
+    last = next(iter(runs.recent(session, limit=1)), None)
+    if last is None or last.state != RunState.FAILED:
+        return None
+    steps = [str(step.get("name", "")) for step in last.steps]
+    failing = [str(step.get("name", "")) for step in last.steps if step.get("failed")]
+    lines = last.log.splitlines()
+    message = lines[-1].strip() if lines else "It ended before it was done."
+    return {
+        "step": (failing or steps or [last.trigger])[-1],
+        "message": message if message.endswith((".", "!", "?")) else message + ".",
+    }
+
+
+# ---------------------------------------------------------------- statements
+
+# Months have digests too; a day is written with ten characters.
+_DAYS = (
+    sa.union(
+        sa.select(col(Digest.day).label("day")).where(sa.func.length(Digest.day) == 10),
+        sa.select(col(Listing.day)).where(sa.func.length(Listing.day) == 10),
+    )
+).subquery("days")
+
+_NEWEST_MARKS = (
+    sa.select(sa.func.max(col(Assessment.id)))
+    .where(col(Assessment.paper_id) == col(Paper.id))
+    .correlate(Paper)
+    .scalar_subquery()
+)
+
+
+def _day(session: Session, day: date) -> Day:
+    digest = session.exec(select(Digest).where(Digest.day == day.isoformat())).first()
+    return Day(day, digest, session.get(Listing, day.isoformat()))
+
+
+def _neighbours(session: Session, day: str) -> tuple[str | None, str | None]:
+    """The day before and the day after this one on which something came in."""
+    before, after = (
+        session.connection()
+        .execute(
+            sa.select(
+                sa.func.max(sa.case((_DAYS.c.day < day, _DAYS.c.day))),
+                sa.func.min(sa.case((_DAYS.c.day > day, _DAYS.c.day))),
+            )
+        )
+        .one()
+    )
+    return before, after
+
+
+def _entries(session: Session, day: Day) -> list[Entry]:
+    """The papers of a day: those its digest speaks of, else those of its listing."""
+    if day.digest:
+        mentioned = _mentioned(session, day.digest.page_id)
+        if mentioned:
+            return mentioned
+    return _listed(session, day.day.isoformat()) if day.listing else []
+
+
+def _papers() -> sa.Select[Any]:
+    """Papers with their newest marks, and the address of their page if they have one."""
+    return (
+        sa.select(
+            col(Paper.id),
+            col(Paper.title),
+            col(Paper.abstract),
+            col(Paper.state),
+            col(Paper.page_id),
+            col(Page.slug),
+            col(Assessment.relevance),
+            col(Assessment.novelty),
+            col(Assessment.comment),
+        )
+        .select_from(Paper)
+        .outerjoin(Page, col(Page.id) == col(Paper.page_id))
+        .outerjoin(Assessment, col(Assessment.id) == _NEWEST_MARKS)
+    )
+
+
+def _mentioned(session: Session, page_id: int) -> list[Entry]:
+    """Papers the digest on this page speaks of, each once, where it says most."""
+    statement = (
+        _papers()
+        .add_columns(col(Mention.section), col(Mention.text), col(Mention.why_it_matters))
+        .join(Mention, col(Mention.paper_id) == col(Paper.id))
+        .join(Item, col(Item.id) == col(Mention.item_id))
+        .where(col(Item.page_id) == page_id)
+        .order_by(col(Mention.id))
+    )
+    found: dict[int, Entry] = {}
+    for place, row in enumerate(session.connection().execute(statement)):
+        deep = _is_deep(row.section)
+        if row.id not in found or (deep and not found[row.id].deep):
+            found[row.id] = Entry(row, row.text or row.why_it_matters, deep, place)
+    return list(found.values())
+
+
+def _is_deep(section: str) -> bool:
+    return "".join(c for c in section.lower() if c.isalpha()).startswith("deepdive")
+
+
+def _listed(session: Session, day: str) -> list[Entry]:
+    statement = (
+        _papers()
+        .join(ListingPaper, col(ListingPaper.paper_id) == col(Paper.id))
+        .where(col(ListingPaper.day) == day)
+        .order_by(col(ListingPaper.position), col(Paper.id))
+    )
+    rows = session.connection().execute(statement)
+    return [Entry(row, place=place) for place, row in enumerate(rows)]
+
+
+def _waiting_of(session: Session, day: str) -> int:
+    """How many papers of a day's listing wait for a decision."""
+    return (
+        session.scalar(
+            sa.select(sa.func.count())
+            .select_from(ListingPaper)
+            .join(Paper, col(Paper.id) == col(ListingPaper.paper_id))
+            .where(col(ListingPaper.day) == day, col(Paper.state) == PaperState.WAITING)
+        )
+        or 0
+    )
+
+
+def _tensions(session: Session, page_ids: Sequence[int]) -> dict[int, dict[str, str]]:
+    """For each page the page it contradicts: words and address."""
+    rows = session.connection().execute(
+        sa.select(col(Link.source_id), col(Page.slug), col(Page.title))
+        .join(Page, col(Page.id) == col(Link.target_id))
+        .where(
+            col(Link.source_id).in_(page_ids),
+            col(Link.relation) == Relation.CONTRADICTS,
+            col(Link.status) == LinkStatus.ACCEPTED,
+        )
+        .order_by(col(Link.id).desc())
+    )
+    return {row.source_id: {"words": row.title, "url": f"/w/{row.slug}"} for row in rows}
+
+
+def _suggestions(session: Session, page_ids: Sequence[int]) -> Counter[int]:
+    """How many proposals touch each page, on either side."""
+    counts: Counter[int] = Counter()
+    for side in (col(Link.source_id), col(Link.target_id)):
+        rows = session.connection().execute(
+            sa.select(side, sa.func.count())
+            .where(side.in_(page_ids), col(Link.status) == LinkStatus.PROPOSED)
+            .group_by(side)
+        )
+        counts.update({page_id: number for page_id, number in rows})
+    return counts

@@ -1,0 +1,446 @@
+"""How a screen becomes HTML: the template environment, its filters, and errors as pages.
+
+It owns the rule of what is a whole page and what a part of one, and turns every error into an
+answer a person can use. It asks no database anything: counts and texts are given to it.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from pathlib import Path
+from typing import Any, cast
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from jinja2 import Environment, FileSystemLoader
+from starlette.exceptions import HTTPException
+
+from app import errors
+from app.domain.records import Relation
+from app.web.assets import Assets
+from app.web.render import plain_title, render_abstract, render_title
+
+log = logging.getLogger("cerebro.web")
+
+TEMPLATES = Path(__file__).parent / "templates"
+RELATION_WORDS: Mapping[str, str] = {
+    Relation.ABOUT: "is about",
+    Relation.PART_OF: "belongs to",
+    Relation.EXTENDS: "extends",
+    Relation.CONFIRMS: "confirms",
+    Relation.CONTRADICTS: "contradicts",
+    Relation.USES: "uses",
+    Relation.COMPARES: "compares with",
+    Relation.ANSWERS: "answers",
+    Relation.COVERS: "covers",
+    Relation.RECOMMENDS: "recommends",
+    Relation.BROADER: "is a kind of",
+    Relation.RELATED: "is related to",
+    Relation.MENTIONS: "mentions",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nav:
+    """What the navigation counts. None leaves a number out; "" leaves a line out."""
+
+    today: int | None = None
+    inbox: int | None = None
+    review: int | None = None
+    pages: int | None = None
+    threads: int | None = None
+    job: str = ""
+    cost: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """An error as a person reads it: what happened, what was kept, what to do."""
+
+    status: int
+    code: str
+    heading: str
+    message: str
+    kept: str = ""
+    todo: str = ""
+    id: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+# ---------------------------------------------------------------- words
+
+
+def number(value: object) -> str:
+    """12345 -> "12,345"; None -> ""; anything that is no number as it is."""
+    if value is None:
+        return ""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{value:,}"
+    return str(value)
+
+
+def plural(count: int, word: str, many: str = "") -> str:
+    """1, "paper" -> "1 paper"; 1086, "paper" -> "1,086 papers"."""
+    return f"{count:,} {word if count == 1 else many or word + 's'}"
+
+
+def kind_word(kind: str) -> str:
+    """The kind of a page as it is shown: "paper" -> "Paper"."""
+    return str(kind).capitalize()
+
+
+def relation_words(relation: str) -> str:
+    """A relation between its two pages in words: "part-of" -> "belongs to"."""
+    return RELATION_WORDS.get(relation, str(relation).replace("-", " "))
+
+
+def confidence(value: float) -> str:
+    return f"{value:.2f}"
+
+
+class Dates:
+    """Dates in words, in the reader's time zone. `zone` None is the zone of the system."""
+
+    def __init__(self, clock: Callable[[], datetime], zone: tzinfo | None) -> None:
+        self._clock = clock
+        self._zone = zone
+
+    def local(self, at: datetime) -> datetime:
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(self._zone)
+
+    def now(self) -> datetime:
+        return self.local(self._clock())
+
+    def date(self, value: object) -> str:
+        """A date, a moment or ISO text of a year, month or day: "14 May 2026", "May 2026", "2026"."""
+        match value:
+            case datetime():
+                return _day_month(self.local(value)) + f" {self.local(value).year}"
+            case date():
+                return f"{_day_month(value)} {value.year}"
+            case str() if len(value) == 7:
+                parsed = _parsed(value + "-01")
+                return f"{parsed:%B %Y}" if parsed else value
+            case str():
+                parsed = _parsed(value[:10])
+                return f"{_day_month(parsed)} {parsed.year}" if parsed else value
+        return ""
+
+    def day(self, value: object) -> str:
+        """A day as a heading: "Thursday 14 May", with the year when it is not this one."""
+        parsed = _parsed(value[:10]) if isinstance(value, str) else value
+        if isinstance(parsed, datetime):
+            parsed = self.local(parsed).date()
+        if not isinstance(parsed, date):
+            return str(value or "")
+        words = f"{parsed:%A} {_day_month(parsed)}"
+        return words if parsed.year == self.now().year else f"{words} {parsed.year}"
+
+    def age(self, value: object) -> str:
+        """How long ago a moment was, in words; a date when that says more (after two weeks)."""
+        if not isinstance(value, datetime):
+            return self.date(value)
+        at, now = self.local(value), self.now()
+        passed, days = now - at, (now.date() - at.date()).days
+        if passed < timedelta(0) or days > 13:
+            return self.date(value)
+        if passed < timedelta(minutes=1):
+            return "just now"
+        if passed < timedelta(hours=1):
+            return plural(passed.seconds // 60, "minute") + " ago"
+        if days == 0:
+            return plural(passed.seconds // 3600, "hour") + " ago"
+        return "yesterday" if days == 1 else f"{days} days ago"
+
+    def clock(self, value: datetime) -> str:
+        return f"{self.local(value):%H:%M:%S}"
+
+
+def iso(value: object) -> str:
+    """A moment or date as the `datetime` attribute wants it."""
+    return value.isoformat() if isinstance(value, date) else str(value or "")
+
+
+def _parsed(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _day_month(value: date) -> str:
+    return f"{value.day} {value:%B}"
+
+
+# ---------------------------------------------------------------- pages and parts
+
+
+class Templates:
+    """The environment of one application; kept at `app.state.templates`."""
+
+    def __init__(
+        self,
+        *,
+        assets: Assets,
+        nav: Callable[[Request], Nav],
+        clock: Callable[[], datetime],
+        zone: tzinfo | None = None,
+    ) -> None:
+        self._nav = nav
+        self._dates = Dates(clock, zone)
+        self.env = Environment(
+            loader=FileSystemLoader(TEMPLATES),
+            autoescape=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self.env.filters.update(
+            title=render_title,
+            plain=plain_title,
+            abstract=render_abstract,
+            number=number,
+            plural=plural,
+            kind=kind_word,
+            relation=relation_words,
+            confidence=confidence,
+            date=self._dates.date,
+            day=self._dates.day,
+            age=self._dates.age,
+            clock=self._dates.clock,
+            iso=iso,
+        )
+        self.env.globals["asset"] = assets.asset
+
+    def render(self, request: Request, name: str, context: Mapping[str, object]) -> str:
+        """A template as text, with what every template may use (nav, theme, keys, now, partial)."""
+        shared: dict[str, object] = {
+            "nav": self._counted(request),
+            "theme": _one_of(request.cookies.get("theme"), "light", "dark"),
+            "keys": request.cookies.get("keys") != "off",
+            "now": self._dates.now(),
+            "partial": is_partial(request),
+            "request": request,
+        }
+        return self.env.get_template(name).render(shared | dict(context))
+
+    def _counted(self, request: Request) -> Nav:
+        # An error page must come out even when the database is what failed.
+        try:
+            return self._nav(request)
+        except Exception:
+            log.exception("the navigation could not be counted")
+            return Nav()
+
+
+def is_partial(request: Request) -> bool:
+    """Whether htmx asked for a part of a page (a history restore and a plain link did not)."""
+    return (
+        request.headers.get("hx-request") == "true"
+        and request.headers.get("hx-request-type") == "partial"
+    )
+
+
+def page(
+    request: Request,
+    name: str,
+    *,
+    status_code: int = 200,
+    headers: Mapping[str, str] | None = None,
+    **context: object,
+) -> HTMLResponse:
+    """A template as an answer: a whole screen, or a part that was asked for by name."""
+    templates = cast(Templates, request.app.state.templates)
+    text = templates.render(request, name, context)
+    return HTMLResponse(text, status_code, dict(headers) if headers else None)
+
+
+def fragment(
+    request: Request, name: str, *, url: str, status_code: int = 200, **context: object
+) -> Response:
+    """The part `name` for htmx; anyone else is sent on to the page at `url` (303)."""
+    if is_partial(request):
+        return page(request, name, status_code=status_code, **context)
+    return RedirectResponse(url, 303)
+
+
+def _one_of(value: str | None, *allowed: str) -> str:
+    return value if value in allowed else ""
+
+
+# ---------------------------------------------------------------- errors
+
+
+def install(
+    app: FastAPI,
+    *,
+    assets: Assets,
+    nav: Callable[[Request], Nav],
+    clock: Callable[[], datetime],
+    zone: tzinfo | None = None,
+) -> Templates:
+    """Give `app` its templates, and answers in words for every error it knows.
+
+    What nobody foresaw is answered by `crashed`, which the security middleware calls: it stands
+    outside of everything that could fail.
+    """
+    templates = Templates(assets=assets, nav=nav, clock=clock, zone=zone)
+    app.state.templates = templates
+    app.add_exception_handler(errors.CerebroError, _on_refusal)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    return templates
+
+
+def crashed(request: Request, error: Exception) -> Response:
+    """The answer to an error nobody foresaw; the log has it under the id that is shown."""
+    failure = Failure(
+        status=500,
+        code="internal",
+        heading="Something went wrong here",
+        message="This is a fault of the program, not yours.",
+        kept="What was saved before is safe; this last step was not done.",
+        todo="Try once more. If it stays, the log says where it happened.",
+        id=_new_id(),
+    )
+    log.error("%s %r failed, id %s", request.method, _path(request), failure.id, exc_info=error)
+    return answer(request, failure)
+
+
+def answer(request: Request, failure: Failure) -> Response:
+    """A failure as JSON for programs, as a line for a part of a page, as a page otherwise."""
+    if _path(request).startswith("/api/"):
+        told = {"code": failure.code, "message": failure.message, "id": failure.id}
+        if failure.fields:
+            return JSONResponse({"error": told | {"fields": dict(failure.fields)}}, failure.status)
+        return JSONResponse({"error": told}, failure.status)
+    name = "errors/_alert.html" if is_partial(request) else "errors/page.html"
+    return page(request, name, status_code=failure.status, error=failure)
+
+
+_REFUSALS: tuple[tuple[type[errors.CerebroError], int, str, str], ...] = (
+    (errors.NotFound, 404, "Not found", "It may have been renamed: search for it by its title."),
+    (errors.Invalid, 422, "That does not work", "Go back, put it right and send it again."),
+    (errors.Conflict, 409, "Somebody was faster", "Load the page again to see how it stands."),
+    (errors.Unreadable, 415, "This could not be read", "Check that the file is whole."),
+    (errors.Unavailable, 503, "Not available now", "Try again in a moment."),
+)
+
+
+def _on_refusal(request: Request, error: Exception) -> Response:
+    status, heading, todo = next(
+        (
+            (status, heading, todo)
+            for kind, status, heading, todo in _REFUSALS
+            if isinstance(error, kind)
+        ),
+        (500, "Something is set up wrong", "The log says more."),
+    )
+    if status == 503 and "disk is full" in str(error):
+        status = 507
+    return _told(
+        request,
+        Failure(
+            status=status,
+            code=getattr(error, "code", "error"),
+            heading=heading,
+            message=str(error) or heading + ".",
+            kept=_kept(request),
+            todo=todo,
+            id=_new_id(),
+            fields=error.fields if isinstance(error, errors.Invalid) else {},
+        ),
+    )
+
+
+_HTTP: Mapping[int, tuple[str, str, str]] = {
+    400: ("bad_request", "That was not understood", "The request is not well formed."),
+    401: ("unauthorized", "Sign in first", "This wiki asks for its password."),
+    403: ("forbidden", "Not allowed", "This request may not be made from there."),
+    404: ("not_found", "Nothing is here", "No page has this address."),
+    405: ("method_not_allowed", "Not that way", "This address cannot be used in that way."),
+    413: ("too_large", "Too large", "That is more than this wiki takes at once."),
+    415: ("unsupported_media_type", "This could not be read", "That kind of data is not taken here."),
+    429: ("too_many", "Too many tries", "Wait a minute, then try again."),
+}
+
+
+def _on_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code < 400:
+        return Response(status_code=error.status_code, headers=error.headers)
+    code, heading, message = _HTTP.get(
+        error.status_code, ("error", "That did not work", "The request could not be answered.")
+    )
+    failure = Failure(
+        status=error.status_code,
+        code=code,
+        heading=heading,
+        message=message,
+        kept=_kept(request),
+        todo="Search for it, or begin at Today." if error.status_code == 404 else "",
+        id=_new_id(),
+    )
+    response = _told(request, failure)
+    response.headers.update(error.headers or {})
+    return response
+
+
+def _on_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    fields = {_field(each["loc"]): _sentence(each["msg"]) for each in error.errors()}
+    return _told(
+        request,
+        Failure(
+            status=422,
+            code="invalid",
+            heading="That does not work",
+            message=f"The request has {plural(len(fields), 'field')} that cannot be used: "
+            + ", ".join(fields)
+            + ".",
+            kept=_kept(request),
+            todo="Go back, put it right and send it again.",
+            id=_new_id(),
+            fields=fields,
+        ),
+    )
+
+
+def _told(request: Request, failure: Failure) -> Response:
+    level = logging.ERROR if failure.status >= 500 else logging.INFO
+    log.log(
+        level,
+        "%s %r: %d %r, id %s",
+        request.method,
+        _path(request),
+        failure.status,
+        failure.message,
+        failure.id,
+    )
+    return answer(request, failure)
+
+
+def _kept(request: Request) -> str:
+    return "" if request.method in ("GET", "HEAD") else "Nothing was changed."
+
+
+def _field(location: tuple[Any, ...]) -> str:
+    return ".".join(str(part) for part in location[1:] or location)
+
+
+def _sentence(message: str) -> str:
+    return message[:1].upper() + message[1:].rstrip(".") + "."
+
+
+def _path(request: Request) -> str:
+    # Never request.url: it believes the Host header.
+    return str(request.scope.get("path", ""))
+
+
+def _new_id() -> str:
+    return secrets.token_hex(4)

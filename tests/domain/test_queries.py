@@ -1,0 +1,93 @@
+import time
+
+import pytest
+
+from app.domain.queries import MAX_LENGTH, MAX_TERMS, Filters, Query, clean, fuse, parse_query
+from app.domain.records import PageKind
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", Query()),
+        ("   \t ", Query()),
+        ("sparse attention", Query(words=("sparse", "attention"))),
+        ('"flash attention" speed', Query(words=("speed",), phrases=("flash attention",))),
+        ("“flash attention” speed", Query(words=("speed",), phrases=("flash attention",))),
+        ('"never closed', Query(phrases=("never closed",))),
+        ("memory -hardware", Query(words=("memory",), excluded=("hardware",))),
+        ('memory -"cache line"', Query(words=("memory",), excluded=("cache line",))),
+        ("state-of-the-art", Query(words=("state-of-the-art",))),
+        ("c++ C#", Query(words=("c++", "C#"))),
+        ("Memory memory MEMORY", Query(words=("Memory",))),
+        ("b a b", Query(words=("b", "a"))),
+        ("kind:paper moe", Query(words=("moe",), filters=Filters(kind=PageKind.PAPER))),
+        ("KIND:Paper moe", Query(words=("moe",), filters=Filters(kind=PageKind.PAPER))),
+        ("kind:paper kind:note", Query(filters=Filters(kind=PageKind.NOTE))),
+        ("year:2026", Query(filters=Filters(since="2026", until="2026"))),
+        ("thread:long-context", Query(filters=Filters(thread="long-context"))),
+        ("tag:#Idea", Query(filters=Filters(tag="idea"))),
+        ('tag:"two words"', Query(filters=Filters(tag="two words"))),
+        # What no operator means is looked for as it stands.
+        ("kind:banana", Query(words=("kind:banana",))),
+        ("year:20x6", Query(words=("year:20x6",))),
+        ("year:99999", Query(words=("year:99999",))),
+        ("thread:../etc", Query(words=("thread:../etc",))),
+        ("tag:", Query(words=("tag:",))),
+        ("before:2026-13-45", Query(words=("before:2026-13-45",))),
+        ("a:b:c", Query(words=("a:b:c",))),
+        ("-kind:paper", Query(excluded=("kind:paper",))),
+        ("arxiv:2605.05838", Query(words=("arxiv:2605.05838",))),
+        ("--", Query(words=("--",))),
+        ("-", Query(words=("-",))),
+        ('""', Query()),
+        ('"', Query()),
+        ("a\x00b", Query(words=("a", "b"))),
+        ("\ud83d x", Query(words=("x",))),
+        ("\u202eabc", Query(words=("abc",))),
+    ],
+)
+def test_query_is_read_as_a_person_means_it(text: str, expected: Query) -> None:
+    assert parse_query(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["x" * 10_000, "w " * 5_000, '"' * 10_000, "-a:" * 4_000, "a:" * 5_000]
+)
+def test_long_query_is_cut_and_read_at_once(text: str) -> None:
+    begun = time.perf_counter()
+    query = parse_query(text)
+    assert time.perf_counter() - begun < 0.2
+    assert len(query.plain) <= MAX_LENGTH
+    assert len(query.words) + len(query.phrases) + len(query.excluded) <= MAX_TERMS
+
+
+def test_cleaned_text_can_be_stored_and_sent() -> None:
+    clean("\ud800\x00\x1b[31m a\u2028b").encode("utf-8")
+    assert clean("a\x00\x07 b\n\nc") == "a b c"
+
+
+def test_plain_text_of_a_query_leaves_operators_out() -> None:
+    assert parse_query('kind:paper -x fast "key value"').plain == "fast key value"
+
+
+def test_filters_alone_are_an_empty_query() -> None:
+    assert parse_query("kind:paper -x").is_empty
+    assert not parse_query("moe").is_empty
+
+
+@pytest.mark.parametrize(
+    ("ranked", "expected"),
+    [
+        ((), []),
+        (([],), []),
+        (([3, 1, 2],), [3, 1, 2]),
+        (([1, 2, 3], [3, 4]), [3, 1, 2, 4]),
+        (([1, 2], [2, 1]), [1, 2]),
+        (([1], [2], [2]), [2, 1]),
+    ],
+)
+def test_what_two_rankings_name_comes_before_what_one_does(
+    ranked: tuple[list[int], ...], expected: list[int]
+) -> None:
+    assert fuse(*ranked) == expected

@@ -1,0 +1,124 @@
+"""Rows for tests, written as the program would write them, with as little to say as possible."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from sqlalchemy.engine import Engine
+from sqlmodel import Session
+
+from app.domain.identifiers import slugify
+from app.domain.markdown import name_key
+from app.domain.records import (
+    Alias,
+    AuthorKind,
+    Link,
+    LinkStatus,
+    Origin,
+    Page,
+    PageKind,
+    PageTag,
+    PageText,
+    Paper,
+    PaperState,
+    Relation,
+)
+from app.store.db import open_engine
+from app.store.schema import upgrade
+
+THEN = datetime(2026, 5, 8, 9, 0, tzinfo=UTC)
+
+
+@cache
+def _empty_database() -> bytes:
+    """A migrated file, made once: the migrations take longer than most tests."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.sqlite3"
+        engine = open_engine(f"sqlite:///{path}")
+        upgrade(engine)
+        engine.dispose()
+        return path.read_bytes()
+
+
+def make_engine(folder: Path) -> Engine:
+    """A real, empty database file with today's schema."""
+    path = folder / "wiki.sqlite3"
+    path.write_bytes(_empty_database())
+    return open_engine(f"sqlite:///{path}")
+
+
+def make_page(
+    session: Session,
+    title: str,
+    kind: PageKind = PageKind.CONCEPT,
+    *,
+    text: str = "",
+    aliases: tuple[str, ...] = (),
+    tags: tuple[str, ...] = (),
+    slug: str = "",
+    at: datetime = THEN,
+    published: str = "",
+    authors: tuple[str, ...] = (),
+) -> int:
+    """A page with its searchable text, names and tags; with `published`, a kept paper too. Its id."""
+    page = Page(
+        slug=slug or slugify(title),
+        kind=kind,
+        title=title,
+        title_key=name_key(title),
+        body=text,
+        author_kind=AuthorKind.PERSON,
+        created_at=at,
+        updated_at=at,
+    )
+    session.add(page)
+    session.flush()
+    assert page.id is not None
+    names = "\n".join([*aliases, *authors])
+    digest = sha256("\0".join([title, names, text]).encode()).hexdigest()[:16]
+    session.add(PageText(page_id=page.id, title=title, names=names, text=text, hash=digest))
+    for name in aliases:
+        session.add(Alias(page_id=page.id, name=name, key=name_key(name)))
+    for name in tags:
+        session.add(PageTag(page_id=page.id, name=name))
+    if kind is PageKind.PAPER:
+        session.add(
+            Paper(
+                page_id=page.id,
+                state=PaperState.KEPT,
+                title=title,
+                title_key=name_key(title),
+                authors=list(authors),
+                published=published,
+                created_at=at,
+            )
+        )
+    session.flush()
+    return page.id
+
+
+def make_link(
+    session: Session,
+    source_id: int,
+    target_id: int,
+    relation: Relation = Relation.PART_OF,
+    *,
+    status: LinkStatus = LinkStatus.ACCEPTED,
+) -> int:
+    """A link between two pages; its id."""
+    link = Link(
+        source_id=source_id,
+        target_id=target_id,
+        relation=relation,
+        status=status,
+        origin=Origin.LINKER,
+        created_at=THEN,
+    )
+    session.add(link)
+    session.flush()
+    assert link.id is not None
+    return link.id

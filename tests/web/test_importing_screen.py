@@ -1,0 +1,239 @@
+"""Import: a look first, then the doing; and files nobody should have sent."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from starlette.testclient import TestClient
+
+from app.bootstrap import App
+from app.domain.records import Item, Page, Paper, Raw
+from app.store import pages
+from app.store.db import generation, reading
+from app.web.routes import importing
+from tests.web.conftest import parsed, words
+
+CONCEPT = {"type": "concept", "id": "cache", "title": "Cache", "text": "A store of results."}
+PAPER = {"type": "paper", "id": "arxiv:2605.00001", "title": "A cache study", "day": "2026-05-14"}
+
+
+def lines(*rows: Any) -> bytes:
+    return "\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows).encode()
+
+
+def upload(client: TestClient, *files: tuple[str, bytes], **fields: str) -> Any:
+    return client.post("/import", files=[("files", file) for file in files] or None, data=fields)
+
+
+def token(answer: Any) -> str:
+    field = parsed(answer).select_one("form[action='/import/run'] input[name=token]")
+    assert field is not None, words(parsed(answer).main)
+    return str(field["value"])
+
+
+def counts(answer: Any) -> dict[str, str]:
+    return {words(d.dt): words(d.dd) for d in parsed(answer).select("dl.counts > div")}
+
+
+def stored(app: App) -> tuple[int, ...]:
+    """How much of everything the wiki holds, and how often it changed."""
+    with reading(app.engine) as session:
+        tables = (Page, Paper, Item, Raw)
+        numbers = [session.scalar(sa.select(sa.func.count()).select_from(t)) or 0 for t in tables]
+        return (*numbers, generation(session))
+
+
+def test_the_form_takes_files_and_pasted_text(client: TestClient) -> None:
+    page = parsed(client.get("/import"))
+    form = page.select_one("form[action='/import']")
+    assert form["enctype"] == "multipart/form-data"
+    assert form.select_one("input[type=file]").has_attr("multiple")
+    assert "jsonl" in words(form)
+
+
+def test_a_preview_says_what_would_come_in_and_changes_nothing(
+    client: TestClient, app: App
+) -> None:
+    before = stored(app)
+    answer = upload(client, ("papers.jsonl", lines(CONCEPT, PAPER, "not json", {"type": "dog"})))
+    assert answer.status_code == 200
+    assert counts(answer) == {"new": "2", "changed": "0", "already here": "0", "not taken": "2"}
+    page = parsed(answer)
+    shown = [words(li) for li in page.select("ul.list > li")]
+    assert shown == ["Concept Cache new", "Paper A cache study new"]
+    assert "line 3" in words(page.main)
+    assert "This is not JSON" in words(page.main)
+    assert stored(app) == before
+
+
+def test_a_confirmed_import_is_done_once_and_told(client: TestClient, app: App) -> None:
+    name = token(upload(client, ("papers.jsonl", lines(CONCEPT, PAPER))))
+    answer = client.post("/import/run", data={"token": name})
+    notice = parsed(answer).select_one(".notice")
+    assert "2 new, 0 changed, 0 already here." in words(notice)
+    assert notice.a["href"] == "/inbox"
+    assert client.get("/w/cache").status_code == 200
+    assert stored(app)[:4] == (1, 1, 1, 1)
+    again = client.post("/import/run", data={"token": name})
+    assert again.status_code == 404
+    assert "not here any more" in words(parsed(again).select_one(".notice"))
+
+
+def test_the_same_file_again_changes_nothing(client: TestClient, app: App) -> None:
+    data = lines(CONCEPT, PAPER)
+    client.post("/import/run", data={"token": token(upload(client, ("a.jsonl", data)))})
+    answer = upload(client, ("b.jsonl", data))
+    assert counts(answer)["already here"] == "2"
+    assert counts(answer)["new"] == "0"
+    assert parsed(answer).select_one("form[action='/import/run'] button") is None
+
+
+def test_what_an_import_would_change_is_named(client: TestClient, app: App) -> None:
+    client.post("/import/run", data={"token": token(upload(client, ("a.jsonl", lines(CONCEPT))))})
+    answer = upload(client, ("b.jsonl", lines({**CONCEPT, "text": "Something else."})))
+    assert counts(answer)["changed"] == "1"
+    assert [words(li) for li in parsed(answer).select("ul.list > li")] == ["Concept Cache changed"]
+    with reading(app.engine) as session:
+        assert pages.get(session, "cache").body == "A store of results."
+
+
+def test_several_files_are_one_import_and_links_reach_across(client: TestClient, app: App) -> None:
+    link = {"type": "link", "source": "arxiv:2605.00001", "relation": "about", "target": "cache"}
+    answer = upload(
+        client,
+        ("links.jsonl", lines(link, {"type": "dog"})),
+        ("things.jsonl", lines(CONCEPT, PAPER)),
+        ("broken.bin", b"\x00\x01\x02"),
+    )
+    assert counts(answer)["new"] == "3"
+    refused = words(parsed(answer).main)
+    assert "links.jsonl, line 2" in refused
+    assert "broken.bin" in refused
+    client.post("/import/run", data={"token": token(answer)})
+    assert "Cache" in words(parsed(client.get("/w/a-cache-study")).main)
+
+
+def test_pasted_text_is_a_file_too(client: TestClient, app: App) -> None:
+    answer = upload(client, text=lines(CONCEPT).decode())
+    assert counts(answer)["new"] == "1"
+    client.post("/import/run", data={"token": token(answer)})
+    assert client.get("/w/cache").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        ([], "Choose a file or paste some text first."),
+        ([("", b"")], "Choose a file or paste some text first."),
+        ([("empty.jsonl", b"")], "empty.jsonl: It is empty."),
+        ([("blank.jsonl", b" \n\n ")], "blank.jsonl: It is empty."),
+        ([("picture.png", b"\x89PNG\r\n\x1a\n\x00\x00\x00")], "picture.png: It is in no format"),
+        ([("a.jsonl", b'{"type": "dog"}')], "is no type of line"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_in_a_sentence_with_the_form(
+    client: TestClient, app: App, files: list[tuple[str, bytes]], sentence: str
+) -> None:
+    before = stored(app)
+    answer = upload(client, *files)
+    page = parsed(answer)
+    assert answer.status_code == 422
+    assert sentence in words(page.select_one(".notice"))
+    assert page.select_one("input[type=file]") is not None
+    assert stored(app) == before
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {},
+        {"files": "a text where a file should be"},
+        {"text": "   ", "extra": "field"},
+        {"files": ""},
+    ],
+)
+def test_a_form_without_a_file_is_asked_for_one(client: TestClient, form: dict[str, str]) -> None:
+    answer = client.post("/import", data=form)
+    assert answer.status_code == 422
+    assert "Choose a file" in words(parsed(answer).select_one(".notice"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../../etc/passwd",
+        "..\\..\\windows\\system32\\evil.jsonl",
+        "/absolute/path.jsonl",
+        "a" * 5000 + ".jsonl",
+        "<script>alert(1)</script>.jsonl",
+        "..",
+        "con.jsonl",
+        "naïve 名.jsonl",
+    ],
+)
+def test_the_clients_file_name_is_only_text(client: TestClient, app: App, name: str) -> None:
+    answer = upload(client, (name, lines(CONCEPT)))
+    assert answer.status_code == 200
+    assert "<script>alert" not in answer.text
+    held = app.settings.data / "uploads"
+    files = [path for path in app.settings.data.rglob("*") if path.is_file() and held in path.parents]
+    assert len(files) == 2
+    assert all(len(path.name) == 64 and set(path.name) <= set("0123456789abcdef") for path in files)
+    done = client.post("/import/run", data={"token": token(answer)})
+    assert "1 new" in words(parsed(done).select_one(".notice"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "abc", "../../../wiki.sqlite3", "0" * 64, "f" * 63 + "/", "Z" * 64, "x" * 100_000],
+)
+def test_a_token_that_names_no_upload_is_not_found(
+    client: TestClient, app: App, name: str
+) -> None:
+    answer = client.post("/import/run", data={"token": name})
+    assert answer.status_code == 404
+    assert "not here any more" in words(parsed(answer).select_one(".notice"))
+    assert client.post("/import/run").status_code == 404
+
+
+def test_a_held_file_is_no_token(client: TestClient, app: App) -> None:
+    upload(client, ("a.jsonl", b'[{"name": "x", "sha256": "../../etc"}]' + lines(CONCEPT)))
+    upload(client, ("b.jsonl", lines(CONCEPT)))
+    held = [path.name for path in (app.settings.data / "uploads").rglob("*") if path.is_file()]
+    statuses = {client.post("/import/run", data={"token": name}).status_code for name in held}
+    assert statuses <= {200, 404}
+    assert stored(app)[0] == 1
+
+
+def test_uploads_are_forgotten_after_a_day(client: TestClient, app: App) -> None:
+    name = token(upload(client, ("a.jsonl", lines(CONCEPT))))
+    folder: Path = app.settings.data / "uploads"
+    old = time.time() - importing.KEPT_SECONDS - 60
+    for path in folder.rglob("*"):
+        if path.is_file():
+            os.utime(path, (old, old))
+    upload(client, ("b.jsonl", lines(PAPER)))
+    assert client.post("/import/run", data={"token": name}).status_code == 404
+    assert len([path for path in folder.rglob("*") if path.is_file()]) == 2
+
+
+def test_too_much_at_once_is_refused_and_nothing_is_kept(client: TestClient, app: App) -> None:
+    before = stored(app)
+    answer = upload(client, ("big.jsonl", b" " * (importing.MAX_UPLOAD + 1)))
+    assert answer.status_code in (413, 422)
+    assert not (app.settings.data / "uploads").exists()
+    assert stored(app) == before
+
+
+def test_many_lines_are_previewed_with_a_few_examples(client: TestClient, app: App) -> None:
+    rows = [{"type": "concept", "id": f"c-{n}", "title": f"Concept {n}"} for n in range(200)]
+    answer = upload(client, ("many.jsonl", lines(*rows, *["broken"] * 200)))
+    assert counts(answer) == {"new": "200", "changed": "0", "already here": "0", "not taken": "200"}
+    assert len(parsed(answer).select("ul.list > li")) <= importing.SAMPLES
+    assert len(answer.text) < 60_000
