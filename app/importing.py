@@ -133,13 +133,24 @@ def _loaded(files: list[tuple[Path, str]], result: Imported) -> Iterator[File]:
 def _files(path: Path, result: Imported) -> Iterator[tuple[Path, str]]:
     """The files a path means, with the names they are reported and keyed by."""
     if path.is_dir():
+        empty = True
         for found in sorted(path.rglob("*")):
             inside = found.relative_to(path)
-            hidden = any(part.startswith(".") or part in _SKIPPED for part in inside.parts)
             # A link that leaves the folder is not followed: a vault is what lies in it.
-            if found.is_file() and not hidden and found.resolve().is_relative_to(path.resolve()):
+            within = found.is_file() and found.resolve().is_relative_to(path.resolve())
+            if within and not _is_hidden(inside):
+                empty = False
                 yield found, str(inside)
+        if empty:
+            result.refused.append((str(path), "There is no file in this folder to read."))
     elif path.is_file():
         yield path, path.name
     else:
         result.refused.append((str(path), "There is no such file or folder."))
+
+
+def _is_hidden(inside: Path) -> bool:
+    """Whether a file in a folder is no page of it: hidden, of another tool, or a copy it made."""
+    if any(part.startswith(".") or part in _SKIPPED for part in inside.parts):
+        return True
+    return ".sync-conflict-" in inside.name or inside.name.endswith(("~", ".tmp", ".swp"))

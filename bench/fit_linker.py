@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.confidence import Scale, Weights, fit
+from app.domain.features import FEATURES
 from app.domain.linking import (
-    FEATURES,
     Candidate,
     ConceptText,
     Knowledge,
@@ -126,9 +126,9 @@ def read_lists(data: Path) -> Iterator[CuratedList]:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open("rt")
-    with opened as lines:
-        return [json.loads(line) for line in lines]
+    stored = path.read_bytes()
+    text = gzip.decompress(stored) if path.suffix == ".gz" else stored
+    return [json.loads(line) for line in text.split(b"\n") if line]
 
 
 def with_vectors(lists: Sequence[CuratedList], cache: Path) -> list[CuratedList]:
@@ -217,7 +217,7 @@ def _taken(
     each: CuratedList, knowledge: Knowledge, rows: NDArray[np.int64]
 ) -> dict[Stage, Examples]:
     features = np.concatenate(
-        [knowledge.features(part) for part in np.array_split(rows, 1 + len(rows) // 200)]
+        [knowledge.judge.features(part) for part in np.array_split(rows, 1 + len(rows) // 200)]
     )
     linked = np.array([[(row, c.id) in each.gold for c in each.concepts] for row in rows.tolist()])
     return {
@@ -238,7 +238,10 @@ def fitted(groups: Sequence[Sequence[Examples]], used: tuple[str, ...]) -> Scale
     """One scale from the examples of several lists; a list ten times as large weighs three times."""
     pick = [FEATURES.index(name) for name in used]
     rows = [np.concatenate([part.features[:, pick] for part in group]) for group in groups]
-    features, linked = np.concatenate(rows), np.concatenate([p.linked for g in groups for p in g])
+    features, linked = (
+        np.concatenate(rows),
+        np.concatenate([p.linked for g in groups for p in g]).astype(np.float32),
+    )
     counts = np.concatenate([np.full(len(part), len(part) ** -0.5) for part in rows])
     counts /= counts.mean()
     mean, spread = features.mean(axis=0), features.std(axis=0) + 1e-6

@@ -87,7 +87,6 @@ WIKILINK = re.compile(
     r"\[\[(?:(?P<relation>[a-z-]+)::)?(?P<page>[^\[\]|#]+)"
     r"(?:#(?P<heading>[^\[\]|]+))?(?:\|(?P<text>[^\[\]]+))?\]\]"
 )
-LIVE_COUNT = re.compile(r"\{\{count thread:(?P<slug>[a-z0-9-]+)\}\}")
 CODE = re.compile(r"```[^`]*```")
 MATHS = re.compile(r"\$(?P<tex>[^$\n]+)\$")
 HEADING = re.compile(r"^#{2,3} (.+)$", re.MULTILINE)
@@ -346,14 +345,7 @@ def test_thread_claims_one_sentence_and_has_dated_members_in_order(subject: Page
         assert "\n" not in member.note
 
 
-@every_thread
-def test_live_counts_in_a_thread_name_a_thread(subject: Page) -> None:
-    live = LIVE_COUNT.findall(subject.body)
-    assert len(live) == subject.body.count("{{")
-    assert set(live) <= set(slugs(pages_of("thread")))
-
-
 def test_wiki_shows_each_kind_of_markup_at_least_once() -> None:
     everything = "\n".join(page.body for page in PAGES)
-    for sample in ("```text", "- [ ] ", "| --- |", "[^1]", "::", "{{count ", "#What is known]]"):
+    for sample in ("```text", "- [ ] ", "| --- |", "[^1]", "::", "#What is known]]"):
         assert sample in everything

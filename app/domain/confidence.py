@@ -6,7 +6,7 @@ bend towards a reader's decisions; knows nothing of what the numbers mean.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from app.errors import Misconfigured
 
 Array = NDArray[np.float32]
+Numbers = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,12 @@ class Scale:
 
     def parts(self, features: Array) -> Array:
         """What each feature adds to the log-odds, against an ordinary pair: (..., features)."""
-        return (features - self.mean) / self.spread * self.coefficient
+        return np.asarray((features - self.mean) / self.spread * self.coefficient, np.float32)
 
     def confidence(self, features: Array) -> Array:
         """The probability of a link for each row of features: (..., len(names)) -> (...)."""
-        return sigmoid(self.parts(features).sum(axis=-1) + self.intercept)
+        odds = self.parts(features).sum(axis=-1) + self.intercept
+        return np.asarray(sigmoid(odds), np.float32)
 
     def adapted(self, features: Array, linked: Array, counts: Array, *, trust: float) -> "Scale":
         """These weights bent towards decided pairs.
@@ -88,11 +90,11 @@ class Weights:
 
 
 def fit(
-    standard: Array,
-    linked: Array,
-    counts: Array,
+    standard: Numbers,
+    linked: Numbers,
+    counts: Numbers,
     *,
-    prior: Sequence[float] | Array,
+    prior: Numbers,
     strength: float,
     rounds: int = 30,
 ) -> NDArray[np.float64]:
@@ -114,9 +116,9 @@ def fit(
     return found
 
 
-def sigmoid(odds: Array) -> Array:
+def sigmoid(odds: Numbers) -> Numbers:
     """Log-odds as a probability, without overflow."""
-    return 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
+    return np.asarray(1 / (1 + np.exp(-np.clip(odds, -30, 30))))
 
 
 def _scale(row: Mapping[str, object]) -> Scale:

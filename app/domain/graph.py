@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import cos, pi, sin
 
 WIDTH, HEIGHT = 262, 208
+DRAWN = 8  # neighbours beyond which labels cover one another in a drawing of this size
 
 
 @dataclass(frozen=True)
@@ -51,17 +52,12 @@ def among(nodes: Collection[int], edges: Sequence[Edge]) -> list[Edge]:
 
 
 def around(focus: int, neighbours: Sequence[int]) -> dict[int, Place]:
-    """Places for a focus and its neighbours: it in the middle, they on an ellipse around it.
-
-    From nine neighbours on they stand on two ellipses in turn, so that labels keep apart.
-    """
+    """Places for a focus and its neighbours: it in the middle, they on an ellipse around it."""
     places = {focus: Place(WIDTH / 2, HEIGHT / 2 - 4)}
     count = len(neighbours)
     for number, node in enumerate(neighbours):
         angle = -pi / 2 + 2 * pi * number / max(count, 1)
-        reach = 0.56 if count > 8 and number % 2 else 1.0
         places[node] = Place(
-            WIDTH / 2 + cos(angle) * reach * (WIDTH / 2 - 34),
-            HEIGHT / 2 - 4 + sin(angle) * reach * (HEIGHT / 2 - 26),
+            WIDTH / 2 + cos(angle) * (WIDTH / 2 - 34), HEIGHT / 2 - 4 + sin(angle) * (HEIGHT / 2 - 26)
         )
     return places

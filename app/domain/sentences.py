@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 
-from app.domain.latex import FORMULA
+from app.domain.latex import formulas
 
 _STOP = re.compile(
     r"(?<![.!?…])[.!?…]++[\"'”’»)\]]*+(?=\s|$)"
@@ -54,11 +54,11 @@ def sentences(text: str) -> list[str]:
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
-    formulas = [found.span() for found in FORMULA.finditer(text)]
+    inside = [(found.start, found.end) for found in formulas(text)]
     spans: list[tuple[int, int]] = []
     begin = 0
     for stop in _STOP.finditer(text):
-        if _within(formulas, stop.start()) or not _ends_sentence(text, begin, stop):
+        if _within(inside, stop.start()) or not _ends_sentence(text, begin, stop):
             continue
         spans.append((begin, stop.end()))
         begin = stop.end()

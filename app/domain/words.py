@@ -24,13 +24,15 @@ _ENDINGS = (
     ("tions", "t"), ("tion", "t"), ("sions", "s"), ("sion", "s"), ("ers", "er"),
     ("ally", "al"), ("ly", ""), ("es", "e"), ("ss", "ss"), ("us", "us"), ("is", "is"), ("s", ""),
 )  # fmt: skip
-STOP = frozenset(
-    "a about above after all also an and any are as at be been being between both but by can could do does "
-    "each for from further had has have having here how however i if in into is it its itself may more most "
-    "much must no nor not of on one only or other our out over per same several should so some such than that "
-    "the their them then there these they this those through to too two under up upon us via very was we were "
-    "what when where whether which while who whose why will with within without would yet you your".split()
-)
+_STOP_WORDS = """
+a about above after all also an and any are as at be been being between both but by can could do
+does each for from further had has have having here how however i if in into is it its itself may
+more most much must no nor not of on one only or other our out over per same several should so some
+such than that the their them then there these they this those through to too two under up upon us
+via very was we were what when where whether which while who whose why will with within without
+would yet you your
+"""
+STOP = frozenset(_STOP_WORDS.split())
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ class Lexicon:
 def rarity(counts: sparse.csr_matrix) -> NDArray[np.float32]:
     """Inverse document frequency of each column, at least 1: rare words say more."""
     documents = np.bincount(counts.indices, minlength=counts.shape[1])
-    return (1 + np.log((1 + counts.shape[0]) / (1 + documents))).astype(np.float32)
+    return np.asarray(1 + np.log((1 + counts.shape[0]) / (1 + documents)), np.float32)
 
 
 def weighed(counts: sparse.csr_matrix, idf: NDArray[np.float32]) -> sparse.csr_matrix:
@@ -147,7 +149,7 @@ def weighed(counts: sparse.csr_matrix, idf: NDArray[np.float32]) -> sparse.csr_m
 
 def unit_rows(rows: sparse.csr_matrix) -> sparse.csr_matrix:
     """The same rows at length one; zero rows stay zero."""
-    lengths = np.sqrt(rows.multiply(rows).sum(axis=1)).A1
+    lengths = np.sqrt(np.asarray(rows.multiply(rows).sum(axis=1)).ravel())
     return sparse.diags(1 / np.maximum(lengths, 1e-9)).dot(rows).tocsr().astype(np.float32)
 
 

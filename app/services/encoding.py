@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from sqlmodel import Session
 
 from app.embeddings.base import Encoder
@@ -26,12 +27,16 @@ def claim(session: Session, model: str, *, limit: int = BATCH) -> list[Pending]:
 
 
 def encode(encoder: Encoder, rows: Sequence[Pending]) -> list[NewVector]:
-    """A vector for each page, of its title and text. Raises Unavailable without a model."""
+    """A vector for each page, of its title and text. Raises Unavailable without a model.
+
+    A text that the model makes no numbers of is near nothing: left without a vector it would be
+    pending for ever.
+    """
     if not rows:
         return []
     made = encoder.encode([text_of(row.title, row.text) for row in rows])
     return [
-        NewVector(row.page_id, encoder.model, row.hash, vector)
+        NewVector(row.page_id, encoder.model, row.hash, np.nan_to_num(vector, posinf=0, neginf=0))
         for row, vector in zip(rows, made, strict=True)
     ]
 

@@ -29,7 +29,9 @@ def _integrity(session: Session) -> Finding:
     said = session.connection().execute(sa.text("PRAGMA integrity_check")).scalars().all()
     if said == ["ok"]:
         return Finding("database", True, "whole")
-    return Finding("database", False, f"damaged: {'; '.join(map(str, said[:3]))}. Restore a backup.")
+    return Finding(
+        "database", False, f"damaged: {'; '.join(map(str, said[:3]))}. Restore a backup."
+    )
 
 
 def _references(session: Session) -> Finding:

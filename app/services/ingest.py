@@ -8,13 +8,14 @@ person decided is only replaced by an import that names a later time.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
@@ -23,6 +24,8 @@ from app.domain import items as arrived
 from app.domain.identifiers import PaperId, is_slug, parse_id, title_key
 from app.domain.markdown import name_key
 from app.domain.records import (
+    Alias,
+    AliasKind,
     Assessment,
     AssessmentTopic,
     AuthorKind,
@@ -38,9 +41,11 @@ from app.domain.records import (
     Mention,
     Origin,
     Page,
+    PageKind,
     Paper,
     PaperState,
     Question,
+    Revision,
     SourceKind,
     Thread,
     Topic,
@@ -48,7 +53,7 @@ from app.domain.records import (
 )
 from app.errors import CerebroError, Unreadable
 from app.sources.base import File, Reader, reader_for
-from app.store import items, links, pages, papers
+from app.store import decisions, items, links, pages, papers
 from app.store.db import bump
 from app.store.pages import IMPORT, Content
 
@@ -104,6 +109,16 @@ class _Refused(CerebroError):
     """This arrival cannot be stored; the sentence goes into the report."""
 
 
+@dataclass(frozen=True)
+class _Past:
+    """What a page has been: whether anybody but imports wrote on it, and all it ever held."""
+
+    edited: bool
+    had_text: bool
+    names: frozenset[str]
+    tags: frozenset[str]
+
+
 class _Ingest:
     """One document on its way in: things first, then what joins them, so that order is free."""
 
@@ -114,7 +129,8 @@ class _Ingest:
         self.report = Report()
         # A file in which a person states facts may correct them; a page that was saved only adds.
         self.authoritative = document.source.kind == SourceKind.FILE
-        self.local_papers: dict[str, int] = {}
+        self.local_papers: dict[str, int] = {}  # by title_key
+        self.local_slugs: dict[str, int] = {}
         self.joining: list[arrived.Arrival] = []
 
     def things(self, hash: str, raw_size: int | None, progress: Callable[[], None]) -> None:
@@ -132,10 +148,16 @@ class _Ingest:
 
     def joins(self) -> None:
         """Store links, decisions, mentions and assessments, now that everything they name is there."""
-        for arrival in self.joining:
+        for arrival in sorted(self.joining, key=self._when):
             self._store(arrival)
         if self.report.total(Outcome.NEW) or self.report.total(Outcome.CHANGED):
             bump(self.session)
+
+    def _when(self, arrival: arrived.Arrival) -> datetime:
+        """When what it says was decided: of two words on one thing the later one counts."""
+        if isinstance(arrival, arrived.LinkArrival | arrived.DecisionArrival):
+            return _time(arrival.at) or self.now
+        return self.now
 
     def _store(self, arrival: arrived.Arrival) -> None:
         kind = type(arrival).__name__.removesuffix("Arrival").lower()
@@ -254,17 +276,27 @@ class _Ingest:
             owner = self._identified(identifier)
             return self.session.get(Page, owner) if owner else None
         if arrival.ref:
-            page = pages.by_slug(self.session, arrival.ref)
-            if page is not None:
-                return page
-            moved = pages.named(self.session, arrival.ref)
-            if moved is not None and moved.kind == arrival.kind.value:
-                return self.session.get(Page, moved.id)
-            return None
-        return self.session.exec(
-            select(Page).where(
-                Page.title_key == name_key(arrival.title), Page.kind == arrival.kind
+            return pages.by_slug(self.session, arrival.ref) or pages.former(
+                self.session, arrival.ref
             )
+        return self._called(arrival)
+
+    def _called(self, arrival: arrived.PageArrival) -> Page | None:
+        """The page that has or had just this title: another case may be another page."""
+        title = " ".join(arrival.title.split())
+        same = self.session.exec(
+            select(Page)
+            .where(Page.title_key == name_key(title), Page.kind == arrival.kind)
+            .order_by(col(Page.id))
+        )
+        found = next((page for page in same if page.title == title), None)
+        if found is not None:
+            return found
+        return self.session.exec(
+            select(Page)
+            .join(Alias, col(Alias.page_id) == col(Page.id))
+            .where(Alias.name == title, Alias.kind == AliasKind.NAME, Page.kind == arrival.kind)
+            .order_by(col(Page.id))
         ).first()
 
     def _identified(self, identifier: PaperId) -> int | None:
@@ -283,6 +315,8 @@ class _Ingest:
 
     def _new_page(self, arrival: arrived.PageArrival) -> Page:
         identifier = parse_id(arrival.ref)
+        if identifier is not None and papers.by_id(self.session, identifier) is not None:
+            raise _Refused(f"{arrival.ref} is a paper that waits in the Inbox, not a page.")
         page = pages.create(
             self.session,
             Content(
@@ -316,21 +350,42 @@ class _Ingest:
         aliases: Iterable[str] = (),
         tags: Iterable[str] = (),
     ) -> Outcome:
-        """Bring an imported page up to date; a page a person edited only gains names."""
+        """Bring an imported page up to date; a page a person edited only gains names.
+
+        Text that a person took out, and names they took away, stay away.
+        """
         before = pages.content_of(self.session, page)
-        machine_owned = page.author_kind == AuthorKind.IMPORT
-        may_replace = machine_owned and self.authoritative
+        past = self._past(page)
+        may_replace = self.authoritative and not past.edited
+        fill = not before.body and not (past.edited and past.had_text)
         content = Content(
             title=title if title and may_replace else before.title,
             kind=before.kind,
-            body=text if text and (may_replace or not before.body) else before.body,
-            aliases=(*before.aliases, *aliases),
-            tags=(*before.tags, *tags),
+            body=text if text and (may_replace or fill) else before.body,
+            aliases=(*before.aliases, *_without(aliases, past.names if past.edited else ())),
+            tags=(*before.tags, *_without(tags, past.tags if past.edited else ())),
         )
         changed = pages.revise(
-            self.session, page, content, author=IMPORT, now=self.now, note=self.document.title
+            self.session,
+            page,
+            content,
+            author=IMPORT,
+            now=self.now,
+            note=self.document.title,
         )
         return Outcome.CHANGED if changed else Outcome.SAME
+
+    def _past(self, page: Page) -> _Past:
+        assert page.id is not None
+        rows = self.session.exec(
+            select(Revision).where(Revision.page_id == page.id).order_by(col(Revision.number))
+        ).all()
+        return _Past(
+            edited=any(row.author_kind != AuthorKind.IMPORT for row in rows),
+            had_text=any(row.body for row in rows),
+            names=frozenset(name for row in rows for name in (row.title, *row.aliases)),
+            tags=frozenset(tag for row in rows for tag in row.tags),
+        )
 
     def _questions(self, page: Page, questions: tuple[str, ...]) -> Outcome:
         assert page.id is not None
@@ -343,16 +398,14 @@ class _Ingest:
                 known.add(title_key(text))
                 number += 1
                 self.session.add(
-                    Question(
-                        page_id=page.id, number=number, text=text, day=self.document.published
-                    )
+                    Question(page_id=page.id, number=number, text=text, day=self.document.published)
                 )
                 outcome = Outcome.CHANGED
         return outcome
 
     def _paper(self, arrival: arrived.PaperArrival) -> Outcome:
         identifiers = [found for ref in arrival.refs if (found := parse_id(ref))]
-        paper = papers.find(self.session, identifiers, arrival.title)
+        paper = self._standing_paper(arrival, identifiers)
         if paper is None:
             outcome, paper = Outcome.NEW, self._new_paper(arrival)
         else:
@@ -362,15 +415,40 @@ class _Ingest:
             outcome = _most(outcome, Outcome.CHANGED)
         for name in (arrival.title, *arrival.aliases):
             self.local_papers.setdefault(title_key(name), paper.id)
+        if arrival.slug:
+            self.local_slugs.setdefault(arrival.slug, paper.id)
         if arrival.day:
             outcome = _most(outcome, self._listed(paper, arrival))
-        if arrival.keep or (
-            not arrival.day and paper.state in (PaperState.WAITING, PaperState.DEFERRED)
-        ):
+        if paper.page_id is not None or (arrival.keep and self._may_keep(paper, at=None)):
             outcome = _most(outcome, self._keep(paper, arrival))
+        elif arrival.slug and not papers.wanted_slug(paper):
+            paper.extra = {**paper.extra, "slug": arrival.slug}
+            self.session.add(paper)
         if outcome == Outcome.CHANGED:
             papers.touch(self.session, paper)
         return outcome
+
+    def _standing_paper(
+        self, arrival: arrived.PaperArrival, identifiers: list[PaperId]
+    ) -> Paper | None:
+        """The paper an arrival tells of: by identifier, else by its own slug, else by title."""
+        if not identifiers and arrival.slug:
+            page = pages.by_slug(self.session, arrival.slug)
+            if page is not None and page.kind != PageKind.PAPER:
+                raise _Refused(
+                    f"{page.slug!r} is a {page.kind.value} here, not a paper. Give it another id."
+                )
+            named = papers.named(self.session, arrival.slug)
+            if named is not None:
+                return named
+        return papers.find(self.session, identifiers, arrival.title)
+
+    def _may_keep(self, paper: Paper, *, at: datetime | None) -> bool:
+        """Whether a paper may be kept now: one that was decided otherwise only by a later word."""
+        if paper.state == PaperState.KEPT:
+            return True
+        last = decisions.last(self.session, paper_id=paper.id)
+        return last is None or (at is not None and at > last.at)
 
     def _new_paper(self, arrival: arrived.PaperArrival) -> Paper:
         title = " ".join(arrival.title.split())
@@ -406,25 +484,20 @@ class _Ingest:
             "references": list(arrival.references),
             "code_url": arrival.code_url,
         }
-        newer = self._is_newer(paper, identifiers)
-        outcome = self._fill(paper, facts, extra=arrival.extra, replace=newer)
+        age = self._age(paper, identifiers)
+        may_replace = age > 0 or (self.authoritative and age == 0)
+        outcome = self._fill(paper, facts, extra=arrival.extra, may_replace=may_replace)
         title = " ".join(arrival.title.split())
-        if title and title != paper.title and (newer or self.authoritative):
+        if title and title != paper.title and may_replace:
             paper.title, paper.title_key = title, title_key(title)
             outcome = Outcome.CHANGED
             page = self.session.get(Page, paper.page_id) if paper.page_id else None
-            if page is not None and page.author_kind == AuthorKind.IMPORT:
-                before = pages.content_of(self.session, page)
+            if page is not None and not self._past(page).edited:
+                content = replace(pages.content_of(self.session, page), title=title)
                 pages.revise(
                     self.session,
                     page,
-                    Content(
-                        title=title,
-                        kind=before.kind,
-                        body=before.body,
-                        aliases=before.aliases,
-                        tags=before.tags,
-                    ),
+                    content,
                     author=IMPORT,
                     now=self.now,
                     note=self.document.title,
@@ -432,17 +505,18 @@ class _Ingest:
         self.session.add(paper)
         return outcome
 
-    def _is_newer(self, paper: Paper, identifiers: list[PaperId]) -> bool:
-        """Whether this is a later version of the paper than any seen before."""
+    def _age(self, paper: Paper, identifiers: list[PaperId]) -> int:
+        """1 for a later version of the paper than any seen before, -1 for an earlier one, else 0."""
         assert paper.id is not None
         seen = {
             (row.scheme, row.value): max(row.versions, default=0)
             for row in papers.identifiers_of(self.session, paper.id)
         }
-        return any(
-            found.version is not None and found.version > seen.get((found.scheme, found.value), 0) > 0
-            for found in identifiers
-        )
+        for found in identifiers:
+            newest = seen.get((found.scheme, found.value), 0)
+            if found.version and newest and found.version != newest:
+                return 1 if found.version > newest else -1
+        return 0
 
     def _listed(self, paper: Paper, arrival: arrived.PaperArrival) -> Outcome:
         assert paper.id is not None
@@ -458,6 +532,7 @@ class _Ingest:
 
     def _keep(self, paper: Paper, arrival: arrived.PaperArrival) -> Outcome:
         had_page = paper.page_id is not None
+        taken = pages.by_slug(self.session, arrival.slug) if arrival.slug else None
         page = papers.give_page(
             self.session,
             paper,
@@ -472,6 +547,8 @@ class _Ingest:
             outcome = self._revise(
                 page, text=arrival.text, aliases=arrival.aliases, tags=arrival.tags
             )
+        if arrival.slug and arrival.slug != page.slug and taken is None:
+            pages.lead(self.session, page, arrival.slug)
         return _most(outcome, self._questions(page, arrival.questions))
 
     def _thread(self, arrival: arrived.ThreadArrival) -> Outcome:
@@ -507,7 +584,8 @@ class _Ingest:
 
     def _episode(self, arrival: arrived.EpisodeArrival) -> Outcome:
         page, outcome = self._page(arrival.page)
-        assert page.id is not None and self.source.id is not None
+        assert page.id is not None
+        assert self.source.id is not None
         self._belongs(page)
         facts = {
             "published": arrival.published,
@@ -530,7 +608,7 @@ class _Ingest:
         if standing is None:
             self.session.add(Listing(day=arrival.day, item_id=self.item.id, **facts))
             return Outcome.NEW
-        return self._fill(standing, {**facts, "item_id": self.item.id}, replace=True)
+        return self._fill(standing, {**facts, "item_id": self.item.id}, may_replace=True)
 
     # ------------------------------------------------------------ what joins things
 
@@ -539,14 +617,15 @@ class _Ingest:
         scheme, _, rest = ref.partition(":")
         if scheme == "title":
             key = title_key(rest)
-            if key in self.local_papers:
-                return self.session.get(Paper, self.local_papers[key])
-            return papers.find(self.session, [], rest)
+            local = self.local_papers.get(key)
+            known = self.session.get(Paper, local) if local is not None else None
+            return known or papers.find(self.session, [], rest)
         identifier = parse_id(ref)
         if identifier is not None:
             return papers.by_id(self.session, identifier)
-        page = pages.named(self.session, ref)
-        return papers.of_page(self.session, page.id) if page else None
+        local = self.local_slugs.get(ref)
+        known = self.session.get(Paper, local) if local is not None else None
+        return known or papers.named(self.session, ref)
 
     def _known(self, ref: str) -> Paper:
         paper = self._find_paper(ref)
@@ -554,29 +633,31 @@ class _Ingest:
             raise _Refused(f"No paper {ref!r} is here or in this file.")
         return paper
 
-    def _page_id(self, ref: str, *, keep: bool) -> int:
-        """The page a reference means; `keep` gives a paper that still waits its page."""
+    def _page_id(self, ref: str, arrival: arrived.LinkArrival) -> int:
+        """The page a reference means; an accepted link gives a paper that still waits its page."""
         identifier = parse_id(ref)
-        if identifier is not None or ref.startswith("title:"):
-            if identifier is not None and (owner := self._identified(identifier)):
-                return owner
-            paper = self._known(ref)
-            if paper.page_id is not None:
-                return paper.page_id
-            if not keep:
-                raise _Refused(f"{ref} is not kept, so nothing is linked to it.")
-            page = papers.give_page(self.session, paper, now=self.now)
-            assert page.id is not None
-            return page.id
-        found = pages.named(self.session, ref)
-        if found is None:
-            raise _Refused(f"There is no page {ref!r} here or in this file.")
-        return found.id
+        if identifier is not None and (owner := self._identified(identifier)):
+            return owner
+        if identifier is None and not ref.startswith("title:"):
+            found = pages.named(self.session, ref)
+            if found is not None and ref not in self.local_slugs:
+                return found.id
+            if self._find_paper(ref) is None:
+                raise _Refused(f"There is no page {ref!r} here or in this file.")
+        paper = self._known(ref)
+        if paper.page_id is not None:
+            return paper.page_id
+        if arrival.status != LinkStatus.ACCEPTED:
+            raise _Refused(f"{ref} is not kept, so nothing is linked to it.")
+        if not self._may_keep(paper, at=_time(arrival.at)):
+            raise _Refused(f"{ref} was decided otherwise ({paper.state.value}): keep it first.")
+        page = papers.give_page(self.session, paper, now=self.now)
+        assert page.id is not None
+        return page.id
 
     def _link(self, arrival: arrived.LinkArrival) -> Outcome:
-        keep = arrival.status == LinkStatus.ACCEPTED
-        source_id = self._page_id(arrival.source, keep=keep)
-        target_id = self._page_id(arrival.target, keep=keep)
+        source_id = self._page_id(arrival.source, arrival)
+        target_id = self._page_id(arrival.target, arrival)
         if source_id == target_id:
             raise _Refused("A page cannot be linked to itself.")
         link = links.between(self.session, source_id, target_id, arrival.relation)
@@ -597,7 +678,7 @@ class _Ingest:
             day=arrival.day,
             status=arrival.status,
             origin=Origin.IMPORT,
-            confidence=1.0 if arrival.confidence is None else arrival.confidence,
+            confidence=_confidence(arrival),
             reason=arrival.reason,
             evidence=self._evidence(arrival),
             extra=dict(arrival.extra),
@@ -629,18 +710,11 @@ class _Ingest:
     def _may_decide(self, link: Link, arrival: arrived.LinkArrival) -> bool:
         if link.origin == Origin.AUTHOR or arrival.status == LinkStatus.PROPOSED:
             return False
-        newest = self.session.exec(
-            select(Decision)
-            .where(
-                Decision.link_id == link.id,
-                Decision.who == "person",
-                col(Decision.undone).is_(False),
-                col(Decision.undoes_id).is_(None),
-            )
-            .order_by(col(Decision.id).desc())
-        ).first()
         at = _time(arrival.at)
-        return newest is None or (at is not None and at > newest.at)
+        said = decisions.last(self.session, link_id=link.id, who="person")
+        if said is not None:
+            return at is not None and at > said.at
+        return at is None or link.decided_at is None or at > link.decided_at
 
     def _decide_link(self, link: Link, arrival: arrived.LinkArrival) -> None:
         at = _time(arrival.at) or self.now
@@ -652,7 +726,7 @@ class _Ingest:
                 link_id=link.id,
                 reason=arrival.reason or self.document.title,
                 before={"status": link.status.value},
-                batch=f"import:{self.item.id}:{link.id}:{int(at.timestamp())}",
+                batch=uuid4().hex,
             )
         )
         link.status, link.decided_at = arrival.status, at
@@ -664,19 +738,14 @@ class _Ingest:
         if paper.state == state:
             return Outcome.SAME
         at = _time(arrival.at)
-        newest = self.session.exec(
-            select(Decision)
-            .where(Decision.paper_id == paper.id, Decision.who == "person")
-            .where(col(Decision.undone).is_(False), col(Decision.undoes_id).is_(None))
-            .order_by(col(Decision.id).desc())
-        ).first()
-        if newest is not None and (at is None or at <= newest.at):
+        said = decisions.last(self.session, paper_id=paper.id)
+        if said is not None and (at is None or at <= said.at):
             return Outcome.SAME
         before = {"state": paper.state.value, "page": paper.page_id}
         if state == PaperState.KEPT:
             papers.give_page(self.session, paper, now=self.now)
-        elif paper.page_id is not None:
-            raise _Refused(f"{arrival.paper} has a page already: drop it in the wiki itself.")
+        elif not papers.take_page(self.session, paper):
+            raise _Refused(f"The page of {arrival.paper} has been worked on, so it is not dropped.")
         paper.state = state
         self.session.add(paper)
         self.session.add(
@@ -687,7 +756,7 @@ class _Ingest:
                 paper_id=paper.id,
                 reason=arrival.reason,
                 before=before,
-                batch=f"import:{self.item.id}:paper:{paper.id}",
+                batch=uuid4().hex,
             )
         )
         return Outcome.NEW
@@ -702,17 +771,18 @@ class _Ingest:
             )
         ).first()
         facts = {k: v for k, v in asdict(arrival).items() if k not in ("paper", "section")}
+        assert self.item.id is not None
+        assert paper.id is not None
         if standing is None:
             self.session.add(
-                Mention(
-                    item_id=self.item.id, paper_id=paper.id, section=arrival.section, **facts
-                )
+                Mention(item_id=self.item.id, paper_id=paper.id, section=arrival.section, **facts)
             )
             return Outcome.NEW
-        return self._fill(standing, facts, replace=True)
+        return self._fill(standing, facts, may_replace=True)
 
     def _assessment(self, arrival: arrived.AssessmentArrival) -> Outcome:
         paper = self._known(arrival.paper)
+        assert paper.id is not None
         known = set(self.session.exec(select(Topic.id)))
         topics = [topic for topic in dict.fromkeys(arrival.topics) if topic in known]
         standing = self.session.exec(
@@ -722,7 +792,7 @@ class _Ingest:
                 Assessment.day == arrival.day,
             )
         ).first()
-        facts = {
+        facts: dict[str, Any] = {
             "relevance": arrival.relevance,
             "novelty": arrival.novelty,
             "topic_id": topics[0] if topics else None,
@@ -730,16 +800,32 @@ class _Ingest:
             "topic_comment": arrival.topic_comment,
             "tags": list(arrival.tags),
         }
-        if standing is not None:
-            return self._fill(standing, facts, replace=True)
-        assessment = Assessment(
-            paper_id=paper.id, day=arrival.day, scorer=arrival.scorer, at=self.now, **facts
-        )
-        self.session.add(assessment)
-        self.session.flush()
-        for topic in topics:
+        if standing is None:
+            outcome = Outcome.NEW
+            standing = Assessment(
+                paper_id=paper.id, day=arrival.day, scorer=arrival.scorer, at=self.now, **facts
+            )
+            self.session.add(standing)
+            self.session.flush()
+        else:
+            outcome = self._fill(standing, facts, may_replace=True)
+        return _most(outcome, self._matched(standing, topics))
+
+    def _matched(self, assessment: Assessment, topics: Collection[str]) -> Outcome:
+        """Note all topics an assessment matches, in place of those noted before."""
+        assert assessment.id is not None
+        standing = self.session.exec(
+            select(AssessmentTopic).where(AssessmentTopic.assessment_id == assessment.id)
+        ).all()
+        if not topics or {row.topic_id for row in standing} == set(topics):
+            return Outcome.SAME
+        for row in standing:
+            if row.topic_id not in topics:
+                self.session.delete(row)
+        for topic in set(topics) - {row.topic_id for row in standing}:
             self.session.add(AssessmentTopic(assessment_id=assessment.id, topic_id=topic))
-        return Outcome.NEW
+        self.session.flush()
+        return Outcome.CHANGED
 
     # ------------------------------------------------------------ comparing with what stands
 
@@ -749,7 +835,7 @@ class _Ingest:
             self.session.add(table(page_id=page_id, **facts, **fixed))
             self.session.flush()
             return Outcome.CHANGED
-        return self._fill(standing, facts, replace=True)
+        return self._fill(standing, facts, may_replace=True)
 
     def _fill(
         self,
@@ -757,16 +843,20 @@ class _Ingest:
         facts: Mapping[str, Any],
         *,
         extra: Mapping[str, Any] | None = None,
-        replace: bool = False,
+        may_replace: bool | None = None,
     ) -> Outcome:
-        """Set what is known now; a fact that stands is replaced only where the document may."""
+        """Set what is known now; a fact that stands is replaced only where the document may.
+
+        Unless told, a file in which a person states facts may.
+        """
+        replacing = self.authoritative if may_replace is None else may_replace
         outcome = Outcome.SAME
         for name, value in facts.items():
             standing = getattr(row, name)
             empty = standing in (None, "", [], {})
             if value in (None, "", [], {}) or value == standing:
                 continue
-            if empty or replace or self.authoritative:
+            if empty or replacing:
                 setattr(row, name, value)
                 outcome = Outcome.CHANGED
         if extra and (merged := {**row.extra, **extra}) != row.extra:
@@ -783,13 +873,26 @@ def _most(*outcomes: Outcome) -> Outcome:
     return Outcome.SAME
 
 
+def _without(names: Iterable[str], known: Iterable[str]) -> tuple[str, ...]:
+    """The names that are none of those, whatever their case."""
+    gone = {name_key(name) for name in known}
+    return tuple(name for name in names if name_key(name.lstrip("#")) not in gone)
+
+
+def _confidence(arrival: arrived.LinkArrival) -> float:
+    """As stated; else sure of what was decided, and undecided of what was not."""
+    if arrival.confidence is not None:
+        return arrival.confidence
+    return 0.5 if arrival.status == LinkStatus.PROPOSED else 1.0
+
+
 def _time(text: str) -> datetime | None:
     """An ISO date or time; one without a zone counts as UTC. None for anything else."""
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _label(arrival: arrived.Arrival) -> str:
@@ -808,8 +911,6 @@ def _label(arrival: arrived.Arrival) -> str:
             return arrival.day
         case _:
             return arrival.paper
-
-
 
 
 def import_files(

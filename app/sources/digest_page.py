@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from html import unescape
+from itertools import islice
 from typing import Any, NamedTuple
 
 from app.domain.identifiers import clean_date, parse_arxiv, parse_url, slugify, title_key
@@ -49,20 +50,9 @@ _SECTIONS = {
     "quickhits": "quick-hits",
     "ledger": "ledger",
 }
-_MONTHS = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]
+_MONTHS = """
+    January February March April May June July August September October November December
+""".split()  # noqa: SIM905
 _LEDGER = re.compile(r"sources ingested\b", re.IGNORECASE)
 
 
@@ -71,12 +61,16 @@ class DigestPage:
     format: str = "digest-page"
 
     def recognises(self, file: File) -> bool:
-        """A day, in a short line at the top or in the file's name, and two sections' names."""
+        """A day, in a short line at the top or in the file's name, and two sections' names.
+
+        Those that any note may have (a framing, a summary, the big picture) are not enough.
+        """
         if file.data.lstrip()[:1] in (b"{", b"["):
             return False
         lines = _lines(File(name=file.name, data=file.data[:400_000]))
         found = {name for line in lines if (name := _section_name(line))}
-        return len(found) >= 2 and bool(_day_of(lines, file.name))
+        telling = found - {"framing", "ledger", "tldr", "big-picture"}
+        return len(found) >= 2 and bool(telling) and bool(_day_of(lines, file.name))
 
     def read(self, file: File) -> Document:
         """Read one day's digest. Raises Unreadable when it names no day, or holds no section."""
@@ -282,7 +276,10 @@ class _Reading:
             case "head" | "framing" | "big-picture" | "connecting-the-dots":
                 return []
         entries = [head.plain for head, _ in part.entries() if head]
-        return entries or [_headline(block) for block in part.blocks if block.kind in _SPOKEN]
+        spoken = [block for block in part.blocks if block.kind in _SPOKEN]
+        if part.name in ("tldr", "worth-watching"):
+            return entries or [block.plain for block in spoken]
+        return entries or [_headline(block) for block in spoken]
 
     def _deep_dives(self, part: _Part) -> list[str]:
         titles: list[str] = []
@@ -423,11 +420,9 @@ def _without_date(text: str) -> str:
 
 
 def _headline(block: _Block) -> str:
-    """An entry's words in bold at its beginning, its title before a colon, or all of it."""
-    bold = re.match(r"(?:\*\*|__)(.{1,300}?)(?:\*\*|__)", block.text)
-    if bold:
-        return _plain(bold[1]).rstrip(".: ")
-    return block.plain
+    """An entry's title; all of its words when it has none."""
+    hit = _hit(block)
+    return hit.title if hit else block.plain
 
 
 # ---------------------------------------------------------------- blocks
@@ -677,12 +672,13 @@ def _is_way_out(plain: str) -> bool:
 
 # ---------------------------------------------------------------- Markdown
 
-_WAY_OUT = re.compile(r"\s*→ (?:full )?summary\s*$", re.IGNORECASE)
+_WAY_OUT = re.compile(r"\s{0,3}→ (?:full )?summary\s*$", re.IGNORECASE)
 
 
 def _markdown(blocks: Sequence[_Block], *, bulleted: bool = False) -> str:
     """The blocks as Markdown, headings from the third level on; drawings exactly as they stand."""
     levels = [block.level for block in blocks if block.kind is _Kind.HEADING]
+    highest = min(levels, default=0)
     out: list[str] = []
     previous: _Kind | None = None
     for block in blocks:
@@ -690,7 +686,7 @@ def _markdown(blocks: Sequence[_Block], *, bulleted: bool = False) -> str:
         if not text.strip() or _is_way_out(text):
             continue
         if kind is _Kind.HEADING:
-            text = f"{'#' * min(6, 3 + block.level - min(levels))} {text}"
+            text = f"{'#' * min(6, 3 + block.level - highest)} {text}"
         elif kind is _Kind.DIAGRAM:
             runs = [len(run) for run in re.findall(r"`+", text)]
             fence = "`" * max([3, *(run + 1 for run in runs)])
@@ -748,7 +744,8 @@ class _Thing:
 
     @property
     def ref(self) -> Ref:
-        return self.id or (f"title:{self.title}" if self.is_paper else slugify(self.title))
+        bare = re.sub(r"(?<=\d)v\d+$", "", self.id) if self.is_paper else self.id
+        return bare or (f"title:{self.title}" if self.is_paper else slugify(self.title))
 
     @property
     def names(self) -> list[str]:
@@ -769,6 +766,7 @@ class _Thing:
             title=self.title,
             text=self.text,
             aliases=tuple(self.aliases),
+            questions=tuple(self.questions),
             extra={"origin": self.origin} if self.origin else {},
         )
 
@@ -874,49 +872,10 @@ _GENERIC = frozenset(
 )
 _ACRONYMS = {
     word.lower(): word
-    for word in [
-        "AI",
-        "AGI",
-        "API",
-        "CoT",
-        "CPU",
-        "CUDA",
-        "DPO",
-        "GPU",
-        "GPUs",
-        "GRPO",
-        "HPC",
-        "ICL",
-        "KV",
-        "LLM",
-        "LLMs",
-        "LoRA",
-        "ML",
-        "MLA",
-        "MoE",
-        "NLP",
-        "OCR",
-        "OPD",
-        "PEFT",
-        "PPO",
-        "QA",
-        "RAG",
-        "RL",
-        "RLHF",
-        "RLVR",
-        "SAE",
-        "SAEs",
-        "SFT",
-        "SSM",
-        "SSMs",
-        "TPU",
-        "VLA",
-        "VLM",
-        "VLMs",
-        "VAE",
-        "2D",
-        "3D",
-    ]
+    for word in """
+        AI AGI API CoT CPU CUDA DPO GPU GPUs GRPO HPC ICL KV LLM LLMs LoRA ML MLA MoE NLP OCR
+        OPD PEFT PPO QA RAG RL RLHF RLVR SAE SAEs SFT SSM SSMs TPU VLA VLM VLMs VAE 2D 3D
+    """.split()  # noqa: SIM905
 }
 
 
@@ -1317,13 +1276,17 @@ def _split(text: str, separator: str) -> list[str]:
 
 def _use_ledger(groups: Iterable[_Group], things: _Things) -> None:
     """The short names and tiers that the ledger gives to papers of this page."""
-    papers = [(f" {_words(thing.title)} ", thing) for thing in things.all if thing.is_paper]
+    papers = [thing for thing in things.all if thing.is_paper]
+    titles = [(f" {_words(thing.title)} ", thing) for thing in papers]
+    exact: dict[str, list[_Thing]] = {}
+    for thing in papers:
+        for name in thing.names:
+            exact.setdefault(name, []).append(thing)
     told = [group for group in groups if "concept" not in group.kind.lower()]
     named = [(name, group.tier) for group in told for name in group.names]
-    for name, tier in named[:200]:
+    for name, tier in named[:100]:
         words = f" {_words(name)} "
-        meant = [thing for _, thing in papers if name in thing.names]
-        meant = meant or [thing for title, thing in papers if words in title]
+        meant = exact.get(name) or [thing for title, thing in titles if words in title]
         if len(meant) != 1:
             continue
         things.name(meant[0], name)
@@ -1379,60 +1342,17 @@ _WRITTEN = frozenset(
 _ASIDE = re.compile(r"\s*\(([^()]{1,120})\)")
 _ON_DAY = re.compile(r" on (?=[01]\d-[0-3]\d)")
 _STARTERS = frozenset(
-    [
-        "The",
-        "A",
-        "An",
-        "And",
-        "But",
-        "In",
-        "On",
-        "Of",
-        "As",
-        "At",
-        "Both",
-        "Pair",
-        "Pairs",
-        "Together",
-        "While",
-        "When",
-        "This",
-        "That",
-        "These",
-        "Those",
-        "Read",
-        "Also",
-        "See",
-        "Like",
-        "With",
-        "Then",
-        "Here",
-        "Now",
-        "It",
-        "Its",
-        "Two",
-        "Three",
-        "Four",
-        "Five",
-        "Today",
-        "Yesterday",
-    ]
+    """
+        The A An And But In On Of As At Both Pair Pairs Together While When This That These
+        Those Read Also See Like With Then Here Now It Its Two Three Four Five Today
+        Yesterday
+    """.split()  # noqa: SIM905
 )
 _EVERYDAY = frozenset(
-    [
-        "follow-up",
-        "state-of-the-art",
-        "long-form",
-        "peer-reviewed",
-        "pre-registered",
-        "open-source",
-        "best-paper",
-        "high-profile",
-        "well-known",
-        "single-author",
-        "companion-paper",
-        "cross-paper",
-    ]
+    """
+        follow-up state-of-the-art long-form peer-reviewed pre-registered open-source
+        best-paper high-profile well-known single-author companion-paper cross-paper
+    """.split()  # noqa: SIM905
 )
 _ROLES = (
     (Role.CONTRADICTS, re.compile(r"\bcontradict|\brefut(?:e|es|ed|ing)\b", re.IGNORECASE)),
@@ -1608,7 +1528,7 @@ class _ThreadReader:
     def _spotted(self, sentence: str) -> list[_Spotted]:
         found = self.names.find(sentence)
         spots = [_Spotted(at, end, thing.title, known=thing) for at, end, thing in found]
-        for end, noun, aside in _name_ends(sentence):
+        for end, noun, aside in islice(_name_ends(sentence), 200):
             spot = self._name_before(sentence[:end], noun, aside)
             if spot and not any(s.start < spot.end and spot.start < s.end for s in spots):
                 spots.append(spot)

@@ -67,9 +67,7 @@ def source(session: Session, ref: SourceRef, *, now: datetime) -> Source:
 
 
 def item(session: Session, source_id: int, key: str) -> Item | None:
-    return session.exec(
-        select(Item).where(Item.source_id == source_id, Item.key == key)
-    ).first()
+    return session.exec(select(Item).where(Item.source_id == source_id, Item.key == key)).first()
 
 
 def note_raw(session: Session, digest: str, size: int, *, now: datetime) -> None:
@@ -110,7 +108,9 @@ def items_of(session: Session, paper_id: int) -> list[Any]:
     """The items that name a paper: title, format, received_at, raw hash."""
     return list(
         session.connection().execute(
-            sa.select(col(Item.title), col(Item.format), col(Item.received_at), col(Item.raw_sha256))
+            sa.select(
+                col(Item.title), col(Item.format), col(Item.received_at), col(Item.raw_sha256)
+            )
             .join(Mention, col(Mention.item_id) == col(Item.id))
             .join(Paper, col(Paper.id) == col(Mention.paper_id))
             .where(col(Paper.id) == paper_id)

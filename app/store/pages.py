@@ -349,7 +349,7 @@ def _keep_kind(session: Session, page: Page, kind: PageKind) -> None:
     if kind == page.kind:
         return
     for table in (Paper, Digest, Episode):
-        owner = sa.exists().where(col(table.page_id) == page.id)  # type: ignore[attr-defined]
+        owner = sa.exists().where(col(table.page_id) == page.id)
         if session.scalar(sa.select(owner)):
             wrong = f"This page stays {_KIND_WORDS[page.kind]}: more than its text belongs to it."
             raise Invalid(wrong, fields={"kind": wrong})
@@ -384,6 +384,16 @@ def rename(session: Session, page: Page, slug: str, *, now: datetime) -> None:
     session.flush()
     _adopt_links(session, page, content_of(session, page), now=now)
     bump(session)
+
+
+def lead(session: Session, page: Page, slug: str) -> None:
+    """Let an address that nobody has lead to the page, as a former one does."""
+    if _addresses(session, col(Page.slug) == slug, col(Alias.key) == slug):
+        return
+    assert page.id is not None
+    session.add(Alias(page_id=page.id, name=slug, key=name_key(slug), kind=AliasKind.REDIRECT))
+    session.flush()
+    _adopt_links(session, page, content_of(session, page), now=page.updated_at)
 
 
 def free_slug(session: Session, wanted: str) -> str:
@@ -563,12 +573,16 @@ def _author_link(
             standing.evidence = evidence
             session.add(standing)
     else:  # what a person writes in the text overrides what a machine proposed or was told
-        before = {"origin": standing.origin.value, "status": standing.status.value}
+        before = {
+            "origin": standing.origin.value,
+            "status": standing.status.value,
+            "evidence": standing.evidence,
+        }
         standing.extra = {**standing.extra, _BEFORE: before}
         standing.origin = Origin.AUTHOR
         standing.status = LinkStatus.ACCEPTED
         standing.decided_at = now
-        standing.evidence = [*evidence, *standing.evidence]
+        standing.evidence = evidence
         session.add(standing)
 
 
@@ -586,7 +600,7 @@ def _withdraw(session: Session, link: Link) -> None:
     link.extra = {key: value for key, value in link.extra.items() if key != _BEFORE}
     link.origin = Origin(before["origin"])
     link.status = decided or LinkStatus(before["status"])
-    link.evidence = link.evidence[1:]
+    link.evidence = before["evidence"]
     session.add(link)
 
 
@@ -600,11 +614,12 @@ def _adopt_links(session: Session, page: Page, content: Content, *, now: datetim
     That is so for red links, and for links that reached another page by a lesser claim to the name.
     """
     assert page.id is not None
-    keys = {page.slug, *_names(content)}
+    former = select(Alias.key).where(Alias.page_id == page.id, Alias.kind == AliasKind.REDIRECT)
+    keys = {page.slug, *_names(content), *session.exec(former)}
     bare = {key for name in keys for key in link_keys(name)}
     red = sa.select(col(RedLink.page_id)).where(col(RedLink.key).in_(bare)).distinct()
     sources = set(session.connection().execute(red).scalars())
-    rivals = sa.union(
+    rivals: sa.CompoundSelect[Any] = sa.union(
         sa.select(col(Alias.page_id)).where(
             col(Alias.key).in_(keys), col(Alias.page_id) != page.id
         ),

@@ -52,7 +52,8 @@ def all_threads(session: Session) -> list[ThreadRow]:
     ):
         days[target_id].append(day)
     questions: dict[int, int] = dict(
-        session.connection().execute(
+        session.connection()
+        .execute(
             sa.select(col(Link.target_id), sa.func.count(sa.distinct(col(Question.id))))
             .join(Question, col(Question.page_id) == col(Link.source_id))
             .where(
@@ -61,7 +62,8 @@ def all_threads(session: Session) -> list[ThreadRow]:
                 col(Question.state) != QuestionState.ANSWERED,
             )
             .group_by(col(Link.target_id))
-        ).all()
+        )
+        .all()
     )
     found = session.connection().execute(
         sa.select(

@@ -10,49 +10,35 @@ raises on any text, and nothing it makes needs an inline style or a script.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from html import escape as escape_text
 from secrets import token_hex
 from urllib.parse import quote
-from xml.etree.ElementTree import Element
 
 import nh3
-from latex2mathml.converter import convert_to_element
 from markdown_it.token import Token
 from markupsafe import Markup
-from pylatexenc.latex2text import LatexNodes2Text, MacroTextSpec
-from pylatexenc.latex2text import get_default_latex_context_db as get_writer_context
-from pylatexenc.latexwalker import LatexMacroNode, LatexWalker
-from pylatexenc.latexwalker import get_default_latex_context_db as get_reader_context
-from pylatexenc.macrospec import LatexContextDb, MacroSpec
 
+from app.domain.grammar import Document, PageRef, parse
 from app.domain.identifiers import slugify
+from app.domain.latex import MAX_TITLE, laid_out, mathml, plain_latex, readable
 from app.domain.markdown import (
-    Document,
     Heading,
-    PageRef,
     heading_anchor,
     headings_of,
     inline_text,
-    is_formula,
     link_keys,
     page_names,
     page_ref,
-    parse,
     relation_words,
 )
 
 ID_PREFIX = "p-"
-MAX_FORMULA = 2_000  # characters of source; a longer one is shown as its source
 MAX_FORMULAS = 60_000  # characters of source in one body; the rest are shown as their source
-MAX_TITLE = 50_000  # characters; a longer title or abstract is escaped and no more
+_SHORT = 300  # characters; what is longer is written each time, so that no text fills the memory
 MAX_ADDRESSES = 1_000_000  # characters of href in one body: one definition may serve many links
-
-_UNREADABLE = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-# Marks that turn the reading direction of what follows, and the invisible "tag" letters.
-_DECEPTIVE = re.compile("[\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]")
 
 
 @dataclass(frozen=True)
@@ -79,9 +65,9 @@ def render_body(body: str, resolve: Resolve, *, id_prefix: str = ID_PREFIX) -> R
     """A Markdown body as safe HTML.
 
     `resolve` is called once, with all name keys the body links to (see `link_keys`; not at all when
-    there are none), and gives back those that are pages. Headings are moved so that the highest one used is an h2. Every id begins with
-    `id_prefix` (letters, digits and hyphens). A body that cannot be read as Markdown is shown as it
-    is written, under a line that says why.
+    there are none), and gives back those that are pages. Headings are moved so that the highest one
+    used is an h2. Every id begins with `id_prefix` (letters, digits and hyphens). A body that
+    cannot be read as Markdown is shown as it is written, under a line that says why.
     """
     document = parse(body)
     if document.refused:
@@ -96,18 +82,18 @@ def render_body(body: str, resolve: Resolve, *, id_prefix: str = ID_PREFIX) -> R
 
 def render_title(text: str) -> Markup:
     r"""A paper title, not Markdown: `$…$` as MathML, `\emph{}` and `\"o` as plain letters."""
-    return Markup(_title_html(" ".join(_readable(text).split())))
+    return Markup(_title_html(" ".join(readable(text).split())))
 
 
 def render_abstract(text: str) -> Markup:
     """An abstract, read as a title is; each paragraph in a `<p>`."""
-    paragraphs = (part.split() for part in re.split(r"\n[^\S\n]*\n", _readable(text)))
+    paragraphs = (part.split() for part in re.split(r"\n[^\S\n]*\n", readable(text)))
     return Markup("\n".join(f"<p>{_title_html(' '.join(p))}</p>" for p in paragraphs if p))
 
 
 def plain_title(text: str) -> str:
     """A title as plain text for `<title>`, attributes and feeds; formulas as readable letters."""
-    return _plain_title(" ".join(_readable(text).split()))
+    return plain_latex(text)
 
 
 def render_marked(text: str, spans: Sequence[tuple[int, int]]) -> Markup:
@@ -135,13 +121,8 @@ def _joined_spans(spans: Iterable[tuple[int, int]], length: int) -> list[tuple[i
     return joined
 
 
-def _readable(text: str) -> str:
-    """Control characters and lone surrogates as U+FFFD, deceptive marks gone."""
-    return _DECEPTIVE.sub("", _UNREADABLE.sub("\ufffd", text.replace("\r\n", "\n")))
-
-
 def _escaped(text: str) -> str:
-    return escape_text(_readable(text))
+    return escape_text(readable(text))
 
 
 def _as_written(document: Document) -> Markup:
@@ -394,7 +375,7 @@ class _Writer:
         if page := next((self._pages[key] for key in keys if key in self._pages), None):
             self._add(f'<a class="wikilink" href="/w/{quote(page.slug)}{anchor}">')
             return
-        name = " ".join(_readable(reference.name).split())
+        name = " ".join(readable(reference.name).split())
         address = f"/w/{slugify(name)}/edit?title={quote(name, safe='')}"
         self._add(f'<a class="missing" href="{address}" title="No page yet: create">')
 
@@ -441,315 +422,34 @@ def _formula_source(source: str) -> str:
     return f'<code class="formula">{_escaped(source)}</code>'
 
 
-_ELEMENTS = _words(
-    "mrow mi mn mo mtext mspace ms msup msub msubsup mfrac msqrt mroot munder mover munderover "
-    "mtable mtr mtd mstyle mpadded mphantom menclose mmultiscripts mprescripts"
-)
-_ATTRIBUTES = _words(
-    "displaystyle scriptlevel mathvariant stretchy fence form separator accent accentunder largeop "
-    "movablelimits symmetric minsize maxsize lspace rspace width height depth voffset linethickness "
-    "columnalign rowalign rowlines columnlines columnspacing rowspacing notation"
-)
-_KEYWORDS = _words(
-    "true false normal bold italic bold-italic double-struck script bold-script fraktur bold-fraktur "
-    "sans-serif bold-sans-serif sans-serif-italic sans-serif-bold-italic monospace prefix infix "
-    "postfix left center right solid dashed none thin medium thick box top bottom longdiv actuarial "
-    "roundedbox circle updiagonalstrike downdiagonalstrike verticalstrike horizontalstrike"
-)
-_LENGTH = re.compile(r"[+-]?(?:[0-9]{1,3}(?:\.[0-9]{0,4})?|\.[0-9]{1,4})(?:em|ex|px|pt)?")
-_LONGEST = {"em": 3.0, "ex": 6.0, "px": 50.0, "pt": 40.0, "": 3.0}
-_REFERENCE = re.compile(r"&#x([0-9A-Fa-f]{1,6});")
-# A macro may call itself, and \sideset writes its third part twice: both grow without end.
-_REFUSED = re.compile(
-    r"\\(?:def|newcommand|newenvironment|DeclareMathOperator|sideset)(?![a-zA-Z])"
-)
-_SPELLED = {
-    "bm": r"\boldsymbol",
-    "mathds": r"\mathbb",
-    "mathbbm": r"\mathbb",
-    "nicefrac": r"\frac",
-    "arg": r"\operatorname{arg}",
-    "ensuremath": "",
-    "xspace": "",
-}
-_OTHER_SPELLING = re.compile(rf"\\({'|'.join(_SPELLED)})(?![a-zA-Z])")
-
-
-@lru_cache(maxsize=2048)
 def _formula_html(source: str, display: bool) -> str:
+    return (_kept_formula if len(source) <= _SHORT else _written_formula)(source, display)
+
+
+def _written_formula(source: str, display: bool) -> str:
     """A formula as MathML with its source beside it, or its source when it does not convert."""
-    tree = _mathml(source, display)
-    written = _written_anew(tree) if tree is not None else ""
-    if not written or len(written) > 50 * MAX_FORMULA:
+    written = mathml(source, display=display)
+    if written is None:
         return _formula_source(source)
     hint = _escaped(source)
     name = f'<math display="{"block" if display else "inline"}" alttext="{hint}">'
     return f'<span class="formula" title="{hint}">{name}{written}</math></span>'
 
 
-def _mathml(source: str, display: bool) -> Element | None:
-    """What latex2mathml makes of it, None when that is nothing or not all of it."""
-    if len(source) > MAX_FORMULA or _REFUSED.search(source):
-        return None
-    latex = _OTHER_SPELLING.sub(lambda found: _SPELLED[found[1]], _readable(source))
-    try:
-        tree = convert_to_element(latex, display="block" if display else "inline")
-    except Exception:  # the library raises a dozen kinds on what it cannot read, RecursionError too
-        return None
-    unknown = any((e.text or "").startswith("\\") for e in tree.iter() if e.tag == "mi")
-    return None if unknown else tree
-
-
-def _written_anew(tree: Element) -> str:
-    """The inside of a `math` element, of the elements, attributes and values listed here alone.
-
-    The library copies `\\href`, `\\style`, `\\class` and colours from the author; of these only
-    the words stay.
-    """
-    parts: list[str] = []
-    waiting: list[Element | str] = list(reversed(tree))
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, str):
-            parts.append(item)
-            continue
-        text = escape_text(_readable(_decoded(item.text or "")))
-        if item.tag == "mi" and text == "~":
-            parts.append("<mo>∼</mo>")  # how the library writes \\sim
-        elif item.tag in _ELEMENTS:
-            parts.append(f"<{item.tag}{_attributes(item)}>{text}")
-            waiting.append(f"</{item.tag}>")
-        elif text:
-            parts.append(f"<mtext>{text}</mtext>")  # of an element that is not ours to write
-        waiting.extend(reversed(item))
-    return "".join(parts)
-
-
-def _decoded(text: str) -> str:
-    """The library writes its characters as `&#x…;`; an author's own are safe once escaped."""
-    return _REFERENCE.sub(
-        lambda found: chr(int(found[1], 16)) if int(found[1], 16) < 0x110000 else "\ufffd", text
-    )
-
-
-def _attributes(element: Element) -> str:
-    return "".join(
-        f' {name}="{" ".join(value.split())}"'
-        for name, value in element.attrib.items()
-        if name in _ATTRIBUTES and all(_is_harmless(word) for word in value.split())
-    )
-
-
-def _is_harmless(word: str) -> bool:
-    """A keyword of MathML, or a length too short to lay a formula over something else."""
-    if word in _KEYWORDS:
-        return True
-    if not _LENGTH.fullmatch(word):
-        return False
-    unit = word[-2:] if word[-2:].isalpha() else ""
-    return abs(float(word.removesuffix(unit))) <= _LONGEST[unit]
+_kept_formula = lru_cache(maxsize=2048)(_written_formula)
 
 
 # ------------------------------------------------------------------------------ titles
 
-_TITLE_FORMULA = re.compile(
-    r"(?<!\\)\$\$((?:\\.|[^\\$])++)\$\$"
-    r"|(?<!\\)\$((?:\\.|[^\\$])++)\$"
-    r"|\\\(((?:[^\\]|\\[^()])++)\\\)"
-    r"|\\\[((?:[^\\]|\\[^\[\]])++)\\\]"
-)
 
-
-def _title_pieces(text: str) -> Iterator[tuple[str, bool]]:
-    """The text cut at its formulas: each piece with whether it is one."""
-    at = 0
-    start = 0
-    while found := _TITLE_FORMULA.search(text, start):
-        source = found[1] or found[2] or found[3] or found[4]
-        before = text[max(0, found.start() - 1) : found.start()]
-        if not source.strip() or (
-            found[2] and not is_formula(source, before, text[found.end() : found.end() + 1])
-        ):
-            start = found.start() + 1
-            continue
-        yield text[at : found.start()], False
-        yield source.strip(), True
-        at = start = found.end()
-    yield text[at:], False
-
-
-@lru_cache(maxsize=2048)
 def _title_html(text: str) -> str:
+    return (_kept_title if len(text) <= _SHORT else _written_title)(text)
+
+
+def _written_title(text: str) -> str:
     if len(text) > MAX_TITLE:
         return escape_text(text)
-    return _assembled(text, escape_text, lambda source: _formula_html(source, False))
+    return laid_out(text, escape_text, lambda source: _formula_html(source, False))
 
 
-@lru_cache(maxsize=2048)
-def _plain_title(text: str) -> str:
-    return text if len(text) > MAX_TITLE else _assembled(text, str, _spoken_formula)
-
-
-def _assembled(text: str, words: Callable[[str], str], formula: Callable[[str], str]) -> str:
-    """The text with its macros read, then its words and its formulas each written in their way."""
-    held: list[str] = []
-    marked: list[str] = []
-    for piece, is_math in _title_pieces(text):
-        if is_math and len(held) < _PLACES:
-            marked.append(chr(_FIRST_PLACE + len(held)))
-            held.append(piece)
-        else:
-            marked.append(piece)
-    written = _without_macros("".join(marked))
-    return "".join(
-        formula(held[place])
-        if (place := ord(part[0]) - _FIRST_PLACE) in range(len(held))
-        else words(part)
-        for part in _PLACE.split(written)
-        if part
-    )
-
-
-# A formula within `\textbf{…}` must not cut it in two: it stands aside as one private character.
-# Whoever writes such a character themselves gets a formula of their own text, or the character.
-_FIRST_PLACE, _PLACES = 0xE200, 512
-_PLACE = re.compile(f"([{chr(_FIRST_PLACE)}-{chr(_FIRST_PLACE + _PLACES - 1)}])")
-# What LaTeX reads as commands but a title means as written stands aside while macros are read.
-_ASIDE = {char: chr(0xE100 + number) for number, char in enumerate("%$&#_^~{}\\")}
-_BACK = str.maketrans({aside: char for char, aside in _ASIDE.items()})
-_SPECIAL = re.compile(r"\\.|[%$&#_^~]|\\$", re.DOTALL)
-_MACRO_WITH_GROUP = re.compile(r"\\([a-zA-Z]+)\{([^{}\\]+)\}")
-_SHOWN_MACROS = _words(
-    "texttt textsf textrm textmd textup textsl textnormal textsuperscript textsubscript mbox uline ul "
-    "url"
-)
-_SILENT_MACROS = _words(
-    "it em bf sc tt rm sl itshape bfseries scshape ttfamily xspace noindent par color label centering"
-)
-_MACRO_WORDS = {
-    "LaTeX": "LaTeX",
-    "TeX": "TeX",
-    "eg": "e.g.",
-    "ie": "i.e.",
-    "textless": "<",
-    "textgreater": ">",
-    "textemdash": "—",
-    "textendash": "–",
-    "\\": " ",
-}
-
-
-def _latex_contexts() -> tuple[LatexContextDb, LatexContextDb]:
-    """What macros take, and what is written for them; one nobody knows is written as it is."""
-    read = get_reader_context()
-    read.add_context_category(
-        "titles",
-        prepend=True,
-        macros=[
-            *(MacroSpec(name, "{") for name in _SHOWN_MACROS),
-            *(MacroSpec(name, "") for name in ("it", "em", "bf", "sc", "tt", "rm", "sl")),
-            *(MacroSpec(name, "") for name in _MACRO_WORDS if name != "\\"),
-            MacroSpec("href", "{{"),
-            MacroSpec("verb", ""),
-        ],
-    )
-    written = get_writer_context()
-    written.add_context_category(
-        "titles",
-        prepend=True,
-        macros=[
-            *(MacroTextSpec(name, simplify_repl="%s") for name in _SHOWN_MACROS),
-            *(MacroTextSpec(name, simplify_repl="") for name in _SILENT_MACROS),
-            *(MacroTextSpec(name, simplify_repl=_in_words) for name in _MACRO_WORDS),
-            *(
-                MacroTextSpec(name, simplify_repl=_verbatim)
-                for name in ("input", "include", "verb")
-            ),
-            *(MacroTextSpec(name, simplify_repl="[cit.]") for name in ("cite", "citep", "citet")),
-            MacroTextSpec("href", simplify_repl="%(2)s"),
-        ],
-    )
-    written.set_unknown_macro_spec(MacroTextSpec("", simplify_repl=_verbatim))
-    return read, written
-
-
-def _in_words(node: LatexMacroNode) -> str:
-    return _MACRO_WORDS[node.macroname] + str(node.macro_post_space)
-
-
-def _verbatim(node: LatexMacroNode) -> str:
-    return str(node.latex_verbatim())
-
-
-_READ, _WRITTEN = _latex_contexts()
-_TO_TEXT = LatexNodes2Text(latex_context=_WRITTEN, keep_comments=True)
-
-
-def _without_macros(text: str) -> str:
-    """Text macros and accents as Unicode; the text as it is when it holds none or they are broken."""
-    if "\\" not in text:
-        return text
-    aside = _SPECIAL.sub(lambda found: _ASIDE.get(found[0], found[0]), text)
-    aside = _MACRO_WITH_GROUP.sub(_set_aside, aside)
-    missing = aside.count("{") - aside.count("}")
-    if missing < 0:
-        return text
-    try:
-        nodes, _, _ = LatexWalker(aside + "}" * missing, latex_context=_READ).get_latex_nodes()
-        written = str(_TO_TEXT.nodelist_to_text(nodes))
-    except Exception:  # on hostile text the library raises whatever comes to hand
-        return text
-    return re.sub(r"\s+", " ", written.translate(_BACK))
-
-
-def _set_aside(found: re.Match[str]) -> str:
-    """The braces after a macro nobody knows are as much part of the text as its name."""
-    if _WRITTEN.get_macro_spec(found[1]).macroname:
-        return found[0]
-    return f"\\{found[1]}{_ASIDE['{']}{found[2]}{_ASIDE['}']}"
-
-
-def _spoken_formula(source: str) -> str:
-    """A formula in plain letters: `$x_i^2/\\sqrt{n}$` -> "x_i^2/√n"."""
-    tree = _mathml(source, False)
-    if tree is None:
-        return source
-    try:
-        return " ".join(_spoken(tree).split()) or source
-    except RecursionError:
-        return source
-
-
-def _spoken(element: Element) -> str:
-    parts = [_spoken(child) for child in element]
-    match element.tag, parts:
-        case "mi", _ if len(text := _decoded(element.text or "")) > 1:
-            return f" {text} "
-        case "mspace", _:
-            return " "
-        case "msub", [base, below]:
-            return f"{base.rstrip()}_{_group(below)}"
-        case "munder", [base, below]:
-            return f"{base.rstrip()}_{_group(below)} "
-        case "msup", [base, above]:
-            return f"{base.rstrip()}^{_group(above)}"
-        case "mover", [base, above] if element[1].tag != "mo":
-            return f"{base.rstrip()}^{_group(above)}"
-        case "mover", [base, _]:
-            return base
-        case "msubsup", [base, below, above]:
-            return f"{base.rstrip()}_{_group(below)}^{_group(above)}"
-        case "munderover", [base, below, above]:
-            return f"{base.rstrip()}_{_group(below)}^{_group(above)} "
-        case "mfrac", [above, below]:
-            return f"{_group(above)}/{_group(below)}"
-        case "msqrt", _:
-            return f"√{_group(''.join(parts))}"
-        case _:
-            return _readable(_decoded(element.text or "")) + "".join(parts)
-
-
-def _group(text: str) -> str:
-    """In brackets unless it is one word or number."""
-    words = text.strip()
-    return words if re.fullmatch(r"[-+−]?[\w.′*∗⊤]+", words) else f"({words})"
+_kept_title = lru_cache(maxsize=2048)(_written_title)

@@ -100,7 +100,7 @@ def relation_words(relation: str) -> str:
 
 
 def confidence(value: float) -> str:
-    return f"{value:.2f}"
+    return f"{min(value, 0.99):.2f}"
 
 
 class Dates:

@@ -1,20 +1,18 @@
 /* The editor offers what was not saved, and asks before an unsaved text is left. */
-{
-  const form = document.getElementById("editor");
-  if (form) {
-    let leaving = false;
-    const changed = () => [...form.elements].some((field) =>
-      field.matches("input:not([type=hidden]), textarea") && field.value !== field.defaultValue);
-    form.addEventListener("submit", () => { leaving = true; });
-    addEventListener("beforeunload", (event) => { if (!leaving && changed()) event.preventDefault(); });
-
-    document.querySelector("[data-draft]")?.addEventListener("click", () => {
-      const kept = (name) => document.getElementById("draft-" + name).content.textContent;
-      if (kept("title")) form.elements.title.value = kept("title");
-      form.elements.body.value = kept("body");
-      form.elements.body.dispatchEvent(new Event("input", { bubbles: true }));
-      document.getElementById("draft").remove();
-      form.elements.body.focus();
-    });
-  }
+const editor = document.getElementById("editor");
+if (editor) {
+  let leaving;
+  const { title, body } = editor.elements;
+  editor.addEventListener("submit", () => { leaving = true; });
+  addEventListener("beforeunload", (event) => {
+    const changed = [...editor.querySelectorAll("input, textarea")].some((field) => field.value !== field.defaultValue);
+    if (!leaving && changed) event.preventDefault();
+  });
+  document.querySelector("[data-draft]")?.addEventListener("click", () => {
+    title.value = document.getElementById("draft-title").content.textContent || title.value;
+    body.value = document.getElementById("draft-body").content.textContent;
+    body.dispatchEvent(new Event("input", { bubbles: true }));
+    document.getElementById("draft").remove();
+    body.focus();
+  });
 }

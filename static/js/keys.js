@@ -10,9 +10,7 @@
       dialog = document.createElement("dialog");
       dialog.id = "help";
       dialog.setAttribute("aria-label", "Keys");
-      dialog.innerHTML = '<div class="inside"><h2>Keys</h2><form method="dialog" class="choices"><button>Close</button></form></div>';
-      dialog.firstChild.insertBefore(document.getElementById("keys-help").content.cloneNode(true), dialog.firstChild.lastChild);
-      dialog.onclick = (event) => event.target === dialog && dialog.close();
+      dialog.append(document.getElementById("keys-help").content.cloneNode(true));
       document.body.append(dialog);
     }
     dialog.showModal();
@@ -25,7 +23,7 @@
     next ? next.scrollIntoView() : step < 0 && scrollTo(0, 0);
   };
 
-  const follow = (selector) => document.querySelector(selector)?.click() ?? true;
+  const follow = (selector) => document.querySelector(selector)?.click();
 
   const PAGE = {
     e: () => follow('a[data-key="e"]'),
@@ -35,15 +33,14 @@
     "]": () => heading(1),
     n: () => follow("a[rel=next]"),
     p: () => follow("a[rel=prev]"),
-    "/": () => document.getElementById("q")?.focus() ?? (document.getElementById("q") || location.assign("/search")),
+    "/": () => (document.getElementById("q") ? document.getElementById("q").focus() : location.assign("/search")),
     "?": help,
   };
 
   document.addEventListener("keydown", (event) => {
-    const { key, target } = event, command = event.metaKey || event.ctrlKey;
+    const { key, target } = event, editor = document.getElementById("editor");
     if (event.isComposing || event.altKey) return;
-    if (command) {
-      const editor = document.getElementById("editor");
+    if (event.metaKey || event.ctrlKey) {
       const act =
         key === "k" ? cerebro.palette :
         editor && key === "Enter" ? () => editor.requestSubmit() :

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.domain.grammar import parse
 from app.domain.markdown import (
     Heading,
     first_words,
@@ -18,7 +19,6 @@ from app.domain.markdown import (
     is_linkable,
     link_keys,
     name_key,
-    parse,
     plain_text,
     rename_wikilinks,
     sections,

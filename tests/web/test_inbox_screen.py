@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from starlette.testclient import TestClient
 
@@ -10,6 +12,7 @@ from app.domain.records import PaperState
 from app.services import review
 from app.store import decisions, papers
 from app.store.db import reading, writing
+from app.web.routes.inbox import PER_PAGE
 from tests.web.conftest import PARTIAL, Statements, listed, load, marks, parsed, words
 
 CACHES = {"type": "topic", "id": "caches", "name": "Caches", "keep": "Anything about caches."}
@@ -25,8 +28,8 @@ def fill(app: App, number: int) -> None:
     load(app, rows)
 
 
-def titles(html: object) -> list[str]:
-    return [words(each) for each in html.select("#queue > li[id] .title")]  # type: ignore[attr-defined]
+def titles(html: Any) -> list[str]:
+    return [words(each) for each in html.select("#queue > li[id] .title")]
 
 
 def waiting(app: App) -> int:
@@ -96,16 +99,41 @@ def test_topics_are_offered_with_how_many_wait(client: TestClient, app: App) -> 
 
 
 def test_the_next_papers_come_as_rows_alone(client: TestClient, app: App) -> None:
-    fill(app, 55)
+    fill(app, 20)
     page = parsed(client.get("/inbox?sort=newest"))
-    assert len(titles(page)) == 50
+    assert len(titles(page)) == PER_PAGE
     more = page.select_one("#queue > li.more")["hx-get"]
-    assert more == "/inbox?sort=newest&page=2"
+    assert more.startswith("/inbox?sort=newest&page=2")
     rows = parsed(client.get(more, headers=PARTIAL))
     assert rows.select_one("html") is None
-    assert len(rows.select("li[id]")) == 5
+    assert len(rows.select("li[id]")) == 20 - PER_PAGE
     assert rows.select_one("li.more") is None
-    assert len(titles(parsed(client.get(more)))) == 5
+    assert len(titles(parsed(client.get(more)))) == 20 - PER_PAGE
+    assert len(titles(parsed(client.get("/inbox?sort=newest&page=2")))) == 20 - PER_PAGE
+
+
+def test_no_paper_is_passed_over_when_some_were_decided_meanwhile(
+    client: TestClient, app: App
+) -> None:
+    fill(app, 40)
+    page = parsed(client.get("/inbox"))
+    seen = [li["id"] for li in page.select("#queue > li[id]")]
+    for paper in (*seen[:6], seen[-1]):
+        client.post(f"/inbox/{paper[1:]}", data={"decision": "drop"}, headers=PARTIAL)
+    more = page.select_one("#queue > li.more a")["href"]
+    while more:
+        rows = parsed(client.get(more, headers=PARTIAL))
+        seen += [li["id"] for li in rows.select("li[id]")]
+        link = rows.select_one("li.more a")
+        more = link["href"] if link else ""
+    assert len(seen) == len(set(seen)) == 40
+
+
+@pytest.mark.parametrize("after", ["999", "abc", "-1", "9" * 30, "'"])
+def test_a_place_that_is_nowhere_is_the_beginning(client: TestClient, app: App, after: str) -> None:
+    fill(app, 3)
+    page = parsed(client.get("/inbox", params={"after": after}))
+    assert len(titles(page)) == 3
 
 
 def test_keeping_a_paper_gives_it_a_page_and_comes_back(client: TestClient, app: App) -> None:
@@ -201,5 +229,5 @@ def test_a_long_inbox_asks_the_database_no_more(
     few = len(statements)
     load(app, [listed(n) for n in range(11, 51)])
     statements.seen.clear()
-    assert len(titles(parsed(client.get("/inbox")))) == 50
+    assert "50 papers to decide" in words(parsed(client.get("/inbox")).select_one(".bar-head"))
     assert len(statements) == few

@@ -42,7 +42,11 @@ def test_runs_are_listed_newest_first_with_their_steps(client: TestClient, app: 
     ran(app, RunState.FAILED, line="The disk is full.")
     rows = parsed(client.get("/jobs")).select(".runs > li")
     assert [words(row.select_one(".state")) for row in rows] == ["failed", "done"]
-    assert [words(td) for td in rows[1].select("tbody tr")[0].select("td")][:3] == ["encode", "3", "0"]
+    assert [words(td) for td in rows[1].select("tbody tr")[0].select("td")][:3] == [
+        "encode",
+        "3",
+        "0",
+    ]
     assert "The disk is full." in words(rows[0].select_one("pre"))
     assert rows[0].details.has_attr("open")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -20,7 +21,7 @@ ODD = (
 
 def fill(app: App) -> None:
     """Two concepts, a thread, and three kept papers, two of them in the thread."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"type": "concept", "id": "kv-cache", "title": "KV cache", "aliases": ["key-value cache"],
          "text": "Keys and values of earlier tokens, kept so that decoding need not redo them."},
         {"type": "concept", "id": "eviction", "title": "Eviction",
@@ -87,7 +88,9 @@ def test_htmx_gets_the_results_alone_and_anybody_else_the_page(
 def test_filters_are_links_with_counts_that_can_be_taken_back(client: TestClient, app: App) -> None:
     fill(app)
     page = parsed(client.get("/search?q=cache&mode=words"))
-    kinds = {words(li.a): (words(li.select_one(".n")), li.a["href"]) for li in page.select(".filters li")}
+    kinds = {
+        words(li.a): (words(li.select_one(".n")), li.a["href"]) for li in page.select(".filters li")
+    }
     assert kinds["Paper"][0] == "3"
     assert query(kinds["Paper"][1]) == {"q": ["cache"], "mode": ["words"], "kind": ["paper"]}
     narrowed = parsed(client.get(kinds["Paper"][1]))
@@ -104,7 +107,10 @@ def test_years_and_threads_narrow_too(client: TestClient, app: App) -> None:
     year = parsed(client.get(links["2025"]))
     assert [words(t) for t in year.select(".results .title")] == ["Cache study 2"]
     in_thread = parsed(client.get("/search?q=cache&thread=shared-cache"))
-    assert {words(t) for t in in_thread.select(".results .title")} == {"Cache study 1", "Cache study 2"}
+    assert {words(t) for t in in_thread.select(".results .title")} == {
+        "Cache study 1",
+        "Cache study 2",
+    }
 
 
 def test_results_are_grouped_by_thread_on_demand(client: TestClient, app: App) -> None:

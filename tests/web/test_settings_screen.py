@@ -45,7 +45,11 @@ def test_choices_are_kept_in_cookies_for_a_year(
     kept = cookies(answer)
     assert {name: morsel.value for name, morsel in kept.items()} == {"theme": theme, "keys": keys}
     for morsel in kept.values():
-        assert (morsel["path"], morsel["samesite"].lower(), morsel["max-age"]) == ("/", "lax", str(YEAR))
+        assert (morsel["path"], morsel["samesite"].lower(), morsel["max-age"]) == (
+            "/",
+            "lax",
+            str(YEAR),
+        )
 
 
 def test_a_saved_choice_shows_on_every_page(client: TestClient) -> None:

@@ -177,9 +177,7 @@ def test_threads_that_are_linked_or_share_members_are_related(app: App) -> None:
     assert context(app, "four")["related"][0]["words"] == "this thread contradicts it"
 
 
-def test_a_thread_without_members_points_to_what_is_suggested(
-    client: TestClient, app: App
-) -> None:
+def test_a_thread_without_members_points_to_what_is_suggested(client: TestClient, app: App) -> None:
     fill(app)
     page = parsed(client.get("/w/new-one"))
     assert page.select_one("#timeline .empty a")["href"] == "/review"

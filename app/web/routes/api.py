@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import Session, col
 
+from app.domain.identifiers import is_slug
 from app.domain.records import Link, LinkStatus, Page, PageKind, Relation
 from app.domain.threads import counters
 from app.errors import EditConflict, Invalid, NotFound
@@ -25,7 +26,6 @@ from app.web.routes.page import as_json
 router = APIRouter(prefix="/api/v1", tags=["cere-bro"])
 
 Slug = Annotated[str, Field(max_length=300)]
-LARGEST_ID = 2**53
 MOST_NODES = 300
 _REFUSED: dict[int | str, dict[str, Any]] = {
     400: {"description": "The request cannot be read, or its Host is not served here"},
@@ -147,7 +147,9 @@ def write_page(
     An edit of a page that moved on is merged; where both changed the same lines the answer is 409
     with both texts. A page that does not exist is made.
     """
-    page = pages.by_slug(session, slug)
+    if not is_slug(slug):
+        raise Invalid("An address may hold small letters, digits and hyphens.")
+    page = pages.by_slug(session, slug) or pages.former(session, slug)
     base = _base(if_match, page)
     before = pages.content_of(session, page) if page else None
     content = Content(
@@ -162,7 +164,12 @@ def write_page(
     try:
         with session.begin_nested():
             saved = editing.save(
-                session, slug, content, base=base, now=app.clock(), note=new.note
+                session,
+                page.slug if page else slug,
+                content,
+                base=base,
+                now=app.clock(),
+                note=new.note,
             )
     except EditConflict as error:
         return JSONResponse(
@@ -209,7 +216,7 @@ def proposals(
 ) -> dict[str, object]:
     """What waits for a decision, the surest first; claims in tension apart."""
     rows = links.proposals(session, thread=thread, limit=limit, offset=offset)
-    tension = links.proposals(session, thread=thread, tension=True, limit=limit)
+    tension = links.proposals(session, thread=thread, tension=True, limit=limit, offset=offset)
     return {
         "waiting": links.count(session),
         "proposals": [_proposal(row) for row in rows],
@@ -255,8 +262,6 @@ def decide(
     id: int, given: Annotated[DecisionIn, Depends(_decision)], session: Writes, app: TheApp
 ) -> dict[str, object]:
     """Accept, reject or defer a proposal; form fields or JSON: decision, reason, relation, target."""
-    if not 0 < id < LARGEST_ID:
-        raise NotFound(f"There is no proposal {id}.")
     made = review.decide(
         session,
         id,
@@ -272,8 +277,6 @@ def decide(
 @router.post("/decisions/{id}/undo", responses=_REFUSED)
 def undo(id: int, session: Writes, app: TheApp) -> dict[str, object]:
     """Take back a decision, with all others of the same action."""
-    if not 0 < id < LARGEST_ID:
-        raise NotFound(f"There is no decision {id}.")
     taken = review.undo(session, id, now=app.clock()).decisions
     return {"undone": [each.id for each in taken]}
 

@@ -26,6 +26,7 @@ from app.domain.records import Page, PageKind, Paper, Revision
 from app.errors import CerebroError, Invalid, NotFound
 from app.services.ingest import Outcome, Report, import_files
 from app.sources.base import File
+from app.store import papers
 from app.store.db import writing
 from app.store.items import keep_raw
 from app.web.deps import Form, TheApp, text
@@ -88,8 +89,8 @@ def preview(request: Request, app: TheApp, form: Form) -> Response:
         return _screen(request, app, error=str(error), status_code=422)
     if read.nothing:
         reasons = " ".join(f"{each.where}: {each.reason}" for each in read.refused[:3])
-        error = f"Nothing in this can be imported. {reasons}".strip()
-        return _screen(request, app, error=error, status_code=422)
+        sentence = f"Nothing in this can be imported. {reasons}".strip()
+        return _screen(request, app, error=sentence, status_code=422)
     shown = {
         "token": _hold(app, files),
         **read.counts(),
@@ -108,10 +109,11 @@ def run(request: Request, app: TheApp, form: Form) -> Response:
     except NotFound as error:
         return _screen(request, app, error=str(error), status_code=404)
     with writing(app.engine) as session:
+        before = papers.count(session)
         read = _import(session, app, files, raw_folder=app.raw_folder)
+        wait = papers.count(session) > before
     _let_go(app, text(form, "token"))
-    waiting = any(kind == "paper" and outcome == Outcome.NEW for kind, outcome in read.report.counts)
-    url, words = ("/inbox", "Look into the inbox") if waiting else ("/pages?by=recent", "See them")
+    url, words = ("/inbox", "Look into the inbox") if wait else ("/pages?by=recent", "See them")
     return _screen(request, app, done={**read.counts(), "url": url, "words": words})
 
 
@@ -149,9 +151,7 @@ def _rehearse(app: App, files: Sequence[File]) -> Read:
         return rehearsed.read
 
 
-def _import(
-    session: Session, app: App, files: Sequence[File], *, raw_folder: Path | None
-) -> Read:
+def _import(session: Session, app: App, files: Sequence[File], *, raw_folder: Path | None) -> Read:
     """Import what can be read of the files, and say what could not be."""
     report, refused = Report(), []
     readable = []
@@ -169,7 +169,9 @@ def _import(
             continue
         report.add(found)
         refused += [
-            Rejected(where=f"{name}, {each.where}" if len(files) > 1 else each.where, reason=each.reason)
+            Rejected(
+                where=f"{name}, {each.where}" if len(files) > 1 else each.where, reason=each.reason
+            )
             for each in found.rejected
         ]
     return Read(report, tuple(refused))

@@ -33,7 +33,7 @@ from app.web.templating import is_partial, page
 
 router = APIRouter(include_in_schema=False)
 
-PER_PAGE = 50
+PER_PAGE = 12  # each carries its abstract, and a page may weigh 60 kB
 BEST, NEWEST, LATER = "best", "newest", "later"
 _SORTS = {BEST: "best first", NEWEST: "newest first", LATER: "put off for later"}
 _DONE = {Verdict.KEEP: "Kept", Verdict.DROP: "Dropped", Verdict.DEFER: "Put off"}
@@ -43,23 +43,28 @@ PaperNumber = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
 @dataclass(frozen=True)
 class Asked:
-    """A view of the Inbox as its address says it. `minimum` is relevance and novelty together."""
+    """A view of the Inbox as its address says it. `minimum` is relevance and novelty together.
+
+    `after` is the last paper of the page before: it holds the place while papers are decided.
+    """
 
     topic: str = ""
     minimum: int = 0
     sort: str = BEST
     day: str = ""
     page: int = 1
+    after: int = 0
 
     def url(self, **changes: Any) -> str:
         """The address of this view with other values; from its first page on, unless told."""
-        asked = replace(self, **{"page": 1, **changes})
+        asked = replace(self, **{"page": 1, "after": 0, **changes})
         fields = {
             "topic": asked.topic,
             "min": str(asked.minimum) if asked.minimum else "",
             "sort": "" if asked.sort == BEST else asked.sort,
             "day": asked.day,
             "page": str(asked.page) if asked.page > 1 else "",
+            "after": str(asked.after) if asked.after else "",
         }
         query = urlencode({name: value for name, value in fields.items() if value})
         return f"/inbox?{query}" if query else "/inbox"
@@ -71,6 +76,7 @@ def _asked(
     sort: str = "",
     day: str = "",
     page: str = "",
+    after: str = "",
 ) -> Asked:
     return Asked(
         topic=topic.strip(),
@@ -78,16 +84,17 @@ def _asked(
         sort=sort if sort in _SORTS else BEST,
         day=clean_date(day),
         page=whole(page, 1, least=1, most=100_000),
+        after=whole(after, 0),
     )
 
 
 @router.get("/inbox")
-def inbox(
-    request: Request, session: Reads, asked: Annotated[Asked, Depends(_asked)]
-) -> Response:
+def inbox(request: Request, session: Reads, asked: Annotated[Asked, Depends(_asked)]) -> Response:
     """Papers that wait, best first. A partial request gets the rows of one page alone."""
     rows = _waiting(session, asked)
-    more = asked.url(page=asked.page + 1) if len(rows) > PER_PAGE else None
+    more = None
+    if len(rows) > PER_PAGE:
+        more = asked.url(page=asked.page + 1, after=rows[PER_PAGE - 1].id)
     papers = _papers(session, rows[:PER_PAGE])
     if is_partial(request):
         return page(request, "inbox/_rows.html", papers=papers, more=more)
@@ -216,7 +223,7 @@ _SCORE = sa.func.coalesce(col(Assessment.relevance), 0) + sa.func.coalesce(
     col(Assessment.novelty), 0
 )
 _BY_DATE = (sa.func.coalesce(_DAY, col(Paper.published)).desc(), col(Paper.published).desc())
-_ORDER = {
+_ORDER: dict[str, tuple[Any, ...]] = {
     BEST: (_SCORE.desc(), *_BY_DATE, col(Paper.id)),
     NEWEST: (*_BY_DATE, _SCORE.desc(), col(Paper.id)),
     LATER: (_SCORE.desc(), *_BY_DATE, col(Paper.id)),
@@ -225,7 +232,7 @@ _ORDER = {
 
 def _marked() -> sa.Select[Any]:
     """Papers with their newest marks."""
-    return (
+    statement: sa.Select[Any] = (
         sa.select(
             col(Paper.id),
             col(Paper.title),
@@ -244,6 +251,7 @@ def _marked() -> sa.Select[Any]:
         .outerjoin(Assessment, col(Assessment.id) == _NEWEST_MARKS)
         .outerjoin(Topic, col(Topic.id) == col(Assessment.topic_id))
     )
+    return statement
 
 
 def _conditions(asked: Asked) -> list[Any]:
@@ -252,7 +260,7 @@ def _conditions(asked: Asked) -> list[Any]:
     if asked.topic:
         conditions.append(col(Assessment.topic_id) == asked.topic)
     if asked.minimum:
-        conditions.append(_SCORE >= asked.minimum)
+        conditions.append(asked.minimum <= _SCORE)
     if asked.day:
         on_day = sa.select(col(ListingPaper.paper_id)).where(col(ListingPaper.day) == asked.day)
         conditions.append(col(Paper.id).in_(on_day))
@@ -261,14 +269,31 @@ def _conditions(asked: Asked) -> list[Any]:
 
 def _waiting(session: Session, asked: Asked) -> list[Any]:
     """The rows of one page, and one more when there are more."""
-    statement = (
-        _marked()
-        .where(*_conditions(asked))
-        .order_by(*_ORDER[asked.sort])
-        .limit(PER_PAGE + 1)
-        .offset((asked.page - 1) * PER_PAGE)
-    )
+    statement = _marked().order_by(*_ORDER[asked.sort]).limit(PER_PAGE + 1)
+    following = _following(session, asked)
+    if following is not None:
+        statement = statement.where(col(Paper.id).in_(following))
+    else:
+        statement = statement.where(*_conditions(asked)).offset((asked.page - 1) * PER_PAGE)
     return list(session.connection().execute(statement))
+
+
+def _following(session: Session, asked: Asked) -> list[int] | None:
+    """The papers that come behind `after`, decided as it may be; None when it is nowhere."""
+    if not asked.after:
+        return None
+    statement = (
+        sa.select(col(Paper.id))
+        .select_from(Paper)
+        .outerjoin(Assessment, col(Assessment.id) == _NEWEST_MARKS)
+        .where(sa.and_(*_conditions(asked)) | (col(Paper.id) == asked.after))
+        .order_by(*_ORDER[asked.sort])
+    )
+    ids: list[Any] = list(session.connection().execute(statement).scalars())
+    if asked.after not in ids:
+        return None
+    start = ids.index(asked.after) + 1
+    return ids[start : start + PER_PAGE + 1]
 
 
 def _count(session: Session, asked: Asked) -> int:
@@ -302,7 +327,7 @@ _SITES = {"arxiv": "https://arxiv.org/abs/", "doi": "https://doi.org/"}
 
 def addresses(session: Session, paper_ids: Collection[int]) -> dict[int, str]:
     """Where each paper can be read outside: arXiv, else by DOI, else its own address."""
-    found = session.connection().execute(
+    found: Any = session.connection().execute(
         sa.select(col(Identifier.paper_id), col(Identifier.scheme), col(Identifier.value))
         .where(
             col(Identifier.paper_id).in_(paper_ids),

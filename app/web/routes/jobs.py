@@ -28,7 +28,10 @@ SHOWN = 50
 def jobs(request: Request, session: Reads, app: TheApp) -> Response:
     """The runs, newest first. A partial request gets the list of runs alone."""
     recent = runs.recent(session, limit=SHOWN)
-    shown = {"runs": recent, "running": any(run.state == RunState.RUNNING for run in recent)}
+    shown: dict[str, Any] = {
+        "runs": recent,
+        "running": any(run.state == RunState.RUNNING for run in recent),
+    }
     if is_partial(request):
         return page(request, "jobs/_runs.html", **shown)
     waiting = pipeline.pending(session, app)

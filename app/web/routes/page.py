@@ -16,10 +16,9 @@ from sqlmodel import Session, col, select
 
 from app.domain import graph
 from app.domain.identifiers import is_slug, parse_arxiv, parse_doi, slugify
-from app.domain.markdown import first_words, link_keys, name_key
+from app.domain.markdown import first_words
 from app.domain.merge import diff_lines
 from app.domain.records import (
-    Alias,
     Assessment,
     AuthorKind,
     Digest,
@@ -40,7 +39,7 @@ from app.services import pages as editing
 from app.store import items, links, pages, papers, threads
 from app.store.pages import Content
 from app.web.deps import Form, Reads, TheApp, Writes, lines, text, whole
-from app.web.render import LinkTarget, render_body
+from app.web.render import LinkTarget, plain_title, render_body
 from app.web.routes.threads import thread_context
 from app.web.templating import page as screen
 
@@ -297,7 +296,7 @@ def _neighbours(session: Session, page: Page) -> dict[str, object] | None:
     """The page and its nearest neighbours as a drawing of at most 24 nodes."""
     assert page.id is not None
     edges = _edges(links.edges_around(session, [page.id]))
-    near = graph.strongest(page.id, edges, limit=11)
+    near = graph.strongest(page.id, edges, limit=graph.DRAWN)
     if not near:
         return None
     nodes = {page.id, *near}
@@ -307,6 +306,7 @@ def _neighbours(session: Session, page: Page) -> dict[str, object] | None:
         )
     )
     named = {row.id: row for row in rows}
+    labels = _labels(session, named)
     drawn = graph.among(nodes, [*edges, *_edges(links.edges_around(session, near))])
     near = sorted(near, key=lambda node: (named[node].kind.value, named[node].title))
     places = graph.around(page.id, near)
@@ -319,6 +319,7 @@ def _neighbours(session: Session, page: Page) -> dict[str, object] | None:
                 "x": places[node].x,
                 "y": places[node].y,
                 "title": named[node].title,
+                "label": labels[node],
                 "slug": named[node].slug,
                 "kind": named[node].kind.value,
                 "focus": node == page.id,
@@ -339,11 +340,22 @@ def _neighbours(session: Session, page: Page) -> dict[str, object] | None:
     }
 
 
+def _labels(session: Session, named: Mapping[int, Any]) -> dict[int, str]:
+    """A short name for each page: of a paper its shortest alias, else what stands before a colon."""
+    labels = {node: plain_title(row.title).partition(":")[0] for node, row in named.items()}
+    for node, name in session.connection().execute(
+        sa.select(col(Alias.page_id), col(Alias.name)).where(
+            col(Alias.page_id).in_(list(named)), col(Alias.kind) == AliasKind.NAME
+        )
+    ):
+        if named[node].kind == PageKind.PAPER and len(name) < len(labels[node]):
+            labels[node] = name
+    return labels
+
+
 def _edges(rows: list[Any]) -> list[graph.Edge]:
     return [
-        graph.Edge(
-            row.source_id, row.target_id, row.status == LinkStatus.PROPOSED, row.confidence
-        )
+        graph.Edge(row.source_id, row.target_id, row.status == LinkStatus.PROPOSED, row.confidence)
         for row in rows
     ]
 
@@ -430,17 +442,18 @@ def _episode(session: Session, page: Page) -> Markup:
     return render_body("\n".join(said), resolver(session), id_prefix="e-").html
 
 
-def _provenance(session: Session, page: Page, paper: Paper | None) -> list[tuple[str, str]]:
-    lines_: list[tuple[str, str]] = []
+def _provenance(session: Session, page: Page, paper: Paper | None) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = []
     if paper is not None and paper.id is not None:
         for row in items.mentions_of(session, paper.id)[:8]:
             where = f"{row.section}, {row.item_title}" if row.section else row.item_title
             tier = f", tier {row.tier}" if row.tier else ""
-            lines_.append((f"{where}{tier}", f"/w/{row.page_slug}" if row.page_slug else ""))
+            address = f"/w/{row.page_slug}" if row.page_slug else ""
+            found.append({"words": f"{where}{tier}", "url": address})
     if page.author_kind == AuthorKind.IMPORT:
-        lines_.append((f"imported {page.created_at:%Y-%m-%d}", ""))
-    lines_.append((f"revision {page.version}", f"/w/{page.slug}/history"))
-    return lines_
+        found.append({"words": f"imported {page.created_at:%Y-%m-%d}", "url": ""})
+    found.append({"words": f"revision {page.version}", "url": f"/w/{page.slug}/history"})
+    return found
 
 
 # ---------------------------------------------------------------- links
@@ -560,7 +573,7 @@ def save(request: Request, slug: str, form: Form, session: Writes, app: TheApp) 
         body=text(form, "body"),
         base_rev=text(form, "base_rev"),
     )
-    if slug == "new-page" and fields.title.strip():
+    if slug == "new-page" and fields.title.strip() and not fields.base_rev.strip():
         slug = pages.free_slug(session, slugify(fields.title))
     if "preview" in form:
         rendered = render_body(fields.body, resolver(session))
@@ -639,9 +652,7 @@ def history(request: Request, slug: str, session: Reads) -> Response:
     assert page.id is not None
     rows = pages.revisions(session, page.id, limit=101)
     words = [Counter(row.body.split()) for row in rows] + [Counter()]
-    shown = [
-        _revision(row, words[at], words[at + 1], page) for at, row in enumerate(rows[:100])
-    ]
+    shown = [_revision(row, words[at], words[at + 1], page) for at, row in enumerate(rows[:100])]
     return screen(request, "pages/history.html", page=_head(page), revisions=shown, pager=None)
 
 
@@ -768,9 +779,7 @@ def _index_counts(session: Session) -> dict[str, int]:
     wanted = sa.select(sa.func.count(sa.distinct(col(RedLink.key))))
     return {
         "title": pages.count(session),
-        "orphans": session.scalar(
-            sa.select(sa.func.count()).select_from(Page).where(_is_orphan())
-        )
+        "orphans": session.scalar(sa.select(sa.func.count()).select_from(Page).where(_is_orphan()))
         or 0,
         "wanted": session.scalar(wanted) or 0,
     }

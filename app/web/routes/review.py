@@ -264,9 +264,7 @@ def decide_many(request: Request, form: Form, session: Writes, app: TheApp) -> R
 
 
 @router.post("/review/{link_id}")
-def decide(
-    request: Request, link_id: int, form: Form, session: Writes, app: TheApp
-) -> Response:
+def decide(request: Request, link_id: int, form: Form, session: Writes, app: TheApp) -> Response:
     verdict = review.verdict(text(form, "decision"), of="link")
     relation = text(form, "relation").strip()
     try:
@@ -299,9 +297,7 @@ def decide(
 
 
 @router.post("/decisions/{decision_id}/undo")
-def undo(
-    request: Request, decision_id: int, form: Form, session: Writes, app: TheApp
-) -> Response:
+def undo(request: Request, decision_id: int, form: Form, session: Writes, app: TheApp) -> Response:
     taken_back = review.undo(session, decision_id, now=app.clock()).decisions
     rows = _restored(session, [d.link_id for d in taken_back if d.link_id is not None])
     waiting = [d.paper_id for d in taken_back if d.paper_id is not None]
@@ -330,5 +326,3 @@ def _back(form: Any, default: str) -> str:
     """Where a form without htmx returns to: a page of this wiki that it named, or the queue."""
     wanted = text(form, "next")
     return wanted if wanted.startswith(("/w/", "/review")) and "//" not in wanted else default
-
-

@@ -153,7 +153,9 @@ def _find(
     )
     if asked.q and results.total and not results.hits:
         last = -(-results.total // PER_PAGE)
-        return _find(session, app, replace(asked, page=min(last, asked.page - 1)), made, typing=typing)
+        return _find(
+            session, app, replace(asked, page=min(last, asked.page - 1)), made, typing=typing
+        )
     return asked, results
 
 
@@ -167,8 +169,8 @@ def _remember(app: App, made: Sequence[tuple[str, str, NDArray[np.float32]]]) ->
         return  # it is made again the next time
 
 
-def _context(asked: Asked, results: Results) -> dict[str, object]:
-    context: dict[str, object] = {
+def _context(asked: Asked, results: Results) -> dict[str, Any]:
+    context: dict[str, Any] = {
         "q": asked.q,
         "mode": asked.mode,
         "kept": asked.kept,

@@ -178,7 +178,9 @@ class _Around:
         row = entry.row
         joins = self.threads.get(row.page_id) or []
         return {
-            "url": f"/w/{row.slug}" if row.slug else self.urls.get(row.id, f"/inbox?day={self.day}"),
+            "url": f"/w/{row.slug}"
+            if row.slug
+            else self.urls.get(row.id, f"/inbox?day={self.day}"),
             "title": row.title,
             "kind": "paper",
             "thread": {"slug": joins[0][0], "title": joins[0][1]} if joins else None,
@@ -239,9 +241,7 @@ def _made(session: Session, day: Day, entries: list[Entry]) -> list[dict[str, st
         said += _made_by_listing(day.listing)
     waiting = _waiting_of(session, day.day.isoformat())
     if waiting:
-        said.append(
-            (f"{plural(waiting, 'paper')} of this day to decide.", f"/inbox?day={day.day}")
-        )
+        said.append((f"{plural(waiting, 'paper')} of this day to decide.", f"/inbox?day={day.day}"))
     if day.digest:
         if told := _ledger(day.digest.ledger):
             said.append((told, ""))
@@ -337,7 +337,7 @@ def _entries(session: Session, day: Day) -> list[Entry]:
 
 def _papers() -> sa.Select[Any]:
     """Papers with their newest marks, and the address of their page if they have one."""
-    return (
+    statement: sa.Select[Any] = (
         sa.select(
             col(Paper.id),
             col(Paper.title),
@@ -353,6 +353,7 @@ def _papers() -> sa.Select[Any]:
         .outerjoin(Page, col(Page.id) == col(Paper.page_id))
         .outerjoin(Assessment, col(Assessment.id) == _NEWEST_MARKS)
     )
+    return statement
 
 
 def _mentioned(session: Session, page_id: int) -> list[Entry]:
@@ -425,5 +426,6 @@ def _suggestions(session: Session, page_ids: Sequence[int]) -> Counter[int]:
             .where(side.in_(page_ids), col(Link.status) == LinkStatus.PROPOSED)
             .group_by(side)
         )
-        counts.update({page_id: number for page_id, number in rows})
+        for page_id, number in rows:
+            counts[page_id] += number
     return counts

@@ -1,0 +1,85 @@
+"""`make screenshots`: pictures of every screen, desktop and phone, light and dark, to be looked at.
+
+Starts the program on a wiki of its own (the starter wiki, and the sample documents when they are
+beside the checkout) and writes PNG files into `build/screenshots` or the folder given.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+
+from bench.process import ROOT, SHARED, cerebro, run, server
+
+PORT = 8795
+SCREENS = {
+    "today": "/",
+    "inbox": "/inbox",
+    "review": "/review",
+    "decided": "/review?tab=decided",
+    "concept": "/w/kv-cache",
+    "paper": "/w/paged-attention",
+    "thread": "/w/idle-cache",
+    "edit": "/w/kv-cache/edit",
+    "history": "/w/kv-cache/history",
+    "links": "/w/kv-cache/links",
+    "pages": "/pages",
+    "threads": "/threads",
+    "search": "/search?q=cache",
+    "import": "/import",
+    "jobs": "/jobs",
+    "settings": "/settings",
+    "missing": "/w/no-such-page",
+}
+LOOKS = {
+    "desktop-light": ((1360, 860), "light"),
+    "desktop-dark": ((1360, 860), "dark"),
+    "phone-light": ((390, 844), "light"),
+    "phone-dark": ((390, 844), "dark"),
+}
+
+
+def main() -> None:
+    out = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "build" / "screenshots"
+    out.mkdir(parents=True, exist_ok=True)
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        sys.exit("No Chromium is on the path.")
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder)
+        serve = cerebro("serve", "--no-worker", "--port", str(PORT))
+        with server(serve, data, PORT):
+            pass  # the first start loads the starter wiki
+        seeds = SHARED / "data" / "seeds"
+        if seeds.is_dir():
+            run(cerebro("import", str(seeds)), data)
+        run(cerebro("worker", "--once"), data)
+        with server(serve, data, PORT), sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=chromium,
+                args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+            )
+            for look, (size, scheme) in LOOKS.items():
+                _shoot(browser, out, look, size, scheme)
+            browser.close()
+    print(f"{len(SCREENS) * len(LOOKS)} pictures in {out}")
+
+
+def _shoot(browser: Browser, out: Path, look: str, size: tuple[int, int], scheme: str) -> None:
+    context = browser.new_context(
+        viewport={"width": size[0], "height": size[1]},
+        color_scheme="dark" if scheme == "dark" else "light",
+    )
+    page = context.new_page()
+    for name, path in SCREENS.items():
+        page.goto(f"http://127.0.0.1:{PORT}{path}")
+        page.screenshot(path=out / f"{name}-{look}.png")
+    context.close()
+
+
+if __name__ == "__main__":
+    main()
