@@ -7,6 +7,7 @@ inside the commands on purpose: `cerebro --help` must not pay for a database.
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.errors import CerebroError
+from app.errors import CerebroError, Invalid
 
 if TYPE_CHECKING:
     from app.bootstrap import App
@@ -35,14 +36,17 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard outpu
 
 
 def main() -> None:
-    """The entry point: every refusal becomes one line on standard error and exit code 1."""
+    """The entry point: every refusal becomes one line on standard error, exit code 1 or 2."""
     # Many threads make a product with one vector slower, not faster; torch counts its own.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a sign shows "?"
+            stream.reconfigure(errors="replace")
     try:
         cli()
     except CerebroError as error:
-        print(f"cerebro: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
+        print(f"cerebro: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(2 if isinstance(error, Invalid) else 1) from None
     except BrokenPipeError:  # the reader of our output, `head` say, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None

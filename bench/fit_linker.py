@@ -14,9 +14,10 @@ import hashlib
 import json
 import sys
 import time
+import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ from app.domain.linking import (
     Stage,
     rank,
 )
-from app.domain.words import Lexicon
+from app.domain.words import Lexicon, stems
 
 Array = NDArray[np.float32]
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -195,6 +196,52 @@ def name_examples(each: CuratedList) -> Examples:
     return _taken(each, knowledge, np.arange(half, len(each.papers)))[Stage.COLD]
 
 
+def with_guests(each: CuratedList, others: Sequence[CuratedList]) -> CuratedList:
+    """The list as it would be in a wider wiki: its later half mixed with papers about none of it.
+
+    The guests, one for every third paper, come from the lists least like this one.
+    """
+    middles = {one.name: _middle(one) for one in others}
+    near = sorted(others, key=lambda one: float(middles[one.name] @ middles[each.name]))
+    half, count = len(each.papers) // 2, len(each.papers)
+    wanted = (count - half) // 3
+    drawn = [(one, row) for one in near[:4] for row in range(0, len(one.papers), 7)][::3][:wanted]
+    order: list[tuple[CuratedList, int]] = [(each, row) for row in range(half)]
+    later = [(each, row) for row in range(half, count)]
+    for at in range(max(len(later), len(drawn))):
+        order += later[at : at + 1] + drawn[at : at + 1]
+    place = {row: at for at, (one, row) in enumerate(order) if one is each}
+    papers = [replace(one.papers[row], id=at) for at, (one, row) in enumerate(order)]
+    vectors = None
+    if each.vectors:
+        rows = [one.vectors[0][row] for one, row in order if one.vectors]
+        vectors = np.stack(rows), each.vectors[1]
+    gold = frozenset((place[paper], concept) for paper, concept in each.gold)
+    return replace(each, papers=tuple(papers), gold=gold, vectors=vectors)
+
+
+def _middle(each: CuratedList) -> Array:
+    """The list's mean stem counts, hashed to one short vector of length one."""
+    found = np.zeros(4096, np.float32)
+    for paper in each.papers:
+        for stem in set(stems(f"{paper.title} {paper.text}")):
+            found[zlib.crc32(stem.encode()) % 4096] += 1
+    found = np.log1p(found)
+    found -= found.mean()
+    return np.asarray(found / np.linalg.norm(found), np.float32)
+
+
+def guest_examples(each: CuratedList, weights: Weights) -> dict[Stage, list[Examples]]:
+    """The wider wiki, half linked and cold."""
+    half, count = (len(each.papers) * 3) // 7, len(each.papers)
+    found: dict[Stage, list[Examples]] = defaultdict(list)
+    for accepted in (set[Pair](), each.links(each.papers[:half])):
+        knowledge = each.knowledge(count, accepted, weights)
+        for stage, examples in _taken(each, knowledge, np.arange(half, count)).items():
+            found[stage].append(examples)
+    return found
+
+
 def later_examples(each: CuratedList, weights: Weights) -> dict[Stage, list[Examples]]:
     """Wikis at several ages: half linked, one in ten linked, half of the concepts without papers."""
     half, count = len(each.papers) // 2, len(each.papers)
@@ -263,8 +310,13 @@ def fit_all(lists: Sequence[CuratedList]) -> tuple[Weights, list[Weights]]:
         later: dict[Stage, dict[str, list[Examples]]] = defaultdict(dict)
         for each in seen:
             ready = dict(blank().scales) | scales[fold_of(each.name, names)]
-            for stage, examples in later_examples(each, Weights(ready, FLOOR)).items():
-                later[stage][each.name] = examples
+            wide = with_guests(each, seen)
+            for collected in (
+                later_examples(each, Weights(ready, FLOOR)),
+                guest_examples(wide, Weights(ready, FLOOR)),
+            ):
+                for stage, examples in collected.items():
+                    later[stage].setdefault(each.name, []).extend(examples)
         for fold, group in enumerate(scales):
             for stage, examples_of in later.items():
                 group[f"{stage}/{kind}"] = fitted(_outside(examples_of, fold), USED[stage])

@@ -85,7 +85,7 @@ def _line(signal: Signal, name: str) -> str:
             return f"the papers nearest to it belong to {name}"
         case SignalKind.CLASSIFIER:
             return f"among all concepts it falls to {name}"
-        case SignalKind.SIZE:
+        case SignalKind.SIZE | SignalKind.FAMILIAR:
             return ""
 
 

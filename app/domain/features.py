@@ -1,4 +1,4 @@
-"""The numbers the linker judges by: how like a paper is to each concept, in thirteen ways.
+"""The numbers the linker judges by: how like a paper is to each concept, in fourteen ways.
 
 `Texts` holds what can be said before anybody decided anything, `Judge` what follows from who is
 linked to what. Both work on whole matrices, in blocks of papers; the weighing is linking.py's.
@@ -19,11 +19,13 @@ Rows = NDArray[np.int64]
 FEATURES = (
     "papers", "papers lead", "classifier", "classifier lead", "neighbours", "neighbours lead",
     "size", "name", "name lead", "mention", "mention lead", "title mention", "title mention lead",
+    "familiar",
 )  # fmt: skip
 BLOCK = 256  # papers compared at once: bounds memory at BLOCK x concepts x FEATURES
 ORDINARY = 1_000  # papers that show what an ordinary likeness is, and how words go together
 DIRECTIONS = 128  # of the words, for the classifier and the neighbours
 NEIGHBOURS = 30  # decided papers that vote
+FEW = 5  # of them, that tell whether a paper is familiar
 REFUSED = 0.5  # what a rejected paper weighs, turned round, against an accepted one
 
 
@@ -141,7 +143,7 @@ class Judge:
         """(rows, concepts, FEATURES); a paper that counts for a concept is taken out first."""
         papers = self._likeness(rows) - self.ordinary_papers
         classifier = self._classifier(rows)
-        votes = self._votes(rows)
+        votes, familiar = self._votes(rows)
         size = np.log1p(np.maximum(self.size - self.members[rows].toarray(), 0))
         name = self.texts.name_likeness(rows) - self.ordinary_name
         mention = self.texts.mentions(rows, self.texts.text)
@@ -149,6 +151,7 @@ class Judge:
         found = (
             papers, _lead(papers), classifier, _lead(classifier), votes, _lead(votes),
             size, name, _lead(name), mention, _lead(mention), title, _lead(title),
+            np.broadcast_to(familiar[:, None], papers.shape),
         )  # fmt: skip
         return np.stack(found, axis=-1).astype(np.float32)
 
@@ -168,20 +171,25 @@ class Judge:
         pull = np.where(np.isin(rows, self.decided)[:, None], np.minimum(pull, 0.99), 0)
         return np.asarray((answer - pull * self.verdicts[rows].toarray()) / (1 - pull), np.float32)
 
-    def _votes(self, rows: Rows) -> Array:
-        """What the nearest decided papers belong to: the nearer, the louder."""
+    def _votes(self, rows: Rows) -> tuple[Array, Array]:
+        """What the nearest decided papers belong to, the nearer the louder; and how near they are.
+
+        (rows, concepts) and (rows,). A paper far from all that was decided is likely about nothing
+        that the wiki has, whichever concept is best.
+        """
         count = min(NEIGHBOURS, len(self.decided))
         if not count:
-            return np.zeros((len(rows), self.texts.shape[1]), np.float32)
+            return np.zeros((len(rows), self.texts.shape[1]), np.float32), np.zeros(len(rows))
         near = self.texts.space[rows] @ self.known.T + self.near[rows][:, self.decided].toarray()
         near[rows[:, None] == self.decided] = 0
         nearest = np.argpartition(-near, count - 1, axis=1)[:, :count]
-        voice = np.maximum(np.take_along_axis(near, nearest, axis=1), 0) ** 8
-        voice /= voice.sum(axis=1, keepdims=True) + 1e-9
-        ends = np.arange(0, voice.size + 1, count)
+        near = np.maximum(np.take_along_axis(near, nearest, axis=1), 0)
+        voice = near**8 / ((near**8).sum(axis=1, keepdims=True) + 1e-9)
         shape = len(rows), len(self.decided)
+        ends = np.arange(0, voice.size + 1, count)
         votes = sparse.csr_matrix((voice.ravel(), nearest.ravel(), ends), shape=shape)
-        return dense(votes @ self.verdicts[self.decided])
+        familiar = np.sort(near, axis=1)[:, -FEW:].mean(axis=1)
+        return dense(votes @ self.verdicts[self.decided]), np.asarray(familiar, np.float32)
 
 
 class _Profiles:

@@ -10,6 +10,7 @@
     neighbours          the nearest decided papers vote; shared threads and references bring nearer
     name, mention       the concept's own text against the paper; the words of its name in the
                         paper, and in its title
+    familiar            how near the nearest decided papers are: far from all, likely about none
     ... lead            each of these against the best *other* concept of the same paper
     confidence          logistic regression over these numbers (confidence.py), one for concepts
                         with accepted papers and one for those without
@@ -70,6 +71,7 @@ class SignalKind(StrEnum):
     SIZE = "size"
     NAME = "name"
     MENTION = "mention"
+    FAMILIAR = "familiar"
 
 
 @dataclass(frozen=True)

@@ -288,7 +288,7 @@ class _Reading:
                 if any(block.kind is not _Kind.HEADING for block in blocks):
                     self._problem(blocks[0], part, "It stands under no title")
                 continue
-            if not title_key(heading.plain).strip("?") or not blocks:
+            if not re.search(r"\w", heading.plain) or not blocks:
                 self._problem(heading, part, "An entry needs a title and a text")
                 continue
             titles.append(_without_id(heading.plain))
@@ -860,7 +860,9 @@ def _arxiv_in(text: str) -> str:
 
 _FIELD = re.compile(r"(?:^|\s)[*_]{0,3}(sources?|links?|tier)[*_]{0,3}:[*_]{0,3}\s*", re.IGNORECASE)
 _TIER = re.compile(r"\btier ([1-4])\b", re.IGNORECASE)
-_NUMBERED = re.compile(r"(?:^|(?<=\s))\((\d{1,2})\)\s+")
+_NUMBERED = re.compile(
+    r"(\b(?:and|or)\s|(?<=[.?!:;,…)\"”*])\s|^)?(?<!\w)\((\d{1,2})\)\s+(?:(?=([A-Z]))|(?=\S))"
+)
 _ARTICLE = re.compile(
     r"\b(?:newsletters?|podcast|substack|blogs?|gmail|youtube|video|twitter|tweet|reddit|hacker news"
     r"|issue|episode|interview|coverage|essay|weekly)\b|\br/\w",
@@ -882,13 +884,15 @@ _ACRONYMS = {
 def _research_questions(text: str, listed: Sequence[str]) -> list[str]:
     """`(1) … (2) …` taken apart, without what leads up to the first; else one question.
 
-    `listed` are list items under the label. A number counts when it is the next one due.
+    `listed` are list items under the label. A number counts when it is the next one due and stands
+    after a mark or "and", or before a capital: "sinks (3) times" is no third question.
     """
     if listed:
         return [" ".join(item.split()) for item in listed if item.strip()]
     cuts: list[tuple[int, int]] = []
     for match in _NUMBERED.finditer(text):
-        if int(match[1]) == len(cuts) + 1:
+        opens = match[1] or match.start() == 0 or match[3] or len(cuts) == 0
+        if opens and int(match[2]) == len(cuts) + 1:
             cuts.append(match.span())
     if not cuts:
         return [text] if text else []
@@ -1111,7 +1115,7 @@ def _hit(block: _Block) -> _Hit | None:
 def _read_hit(block: _Block, things: _Things) -> list[_Thing]:
     """The papers or the article of a quick hit; none when no title can be told."""
     hit = _hit(block)
-    if hit is None or not title_key(hit.title).strip("?"):
+    if hit is None or not re.search(r"\w", hit.title):
         return []
     is_article = bool(_ARTICLE.search(hit.aside) or _ARTICLE.search(hit.title))
     id = _arxiv_in(f"{hit.title} ({hit.aside})")

@@ -145,7 +145,10 @@ def _authority(origin: str) -> str:
     """Host and port of an Origin header; "" for `null` and whatever is no origin."""
     try:
         parts = urlsplit(origin.lower())
-        whole = parts.scheme in ("http", "https") and origin.lower() == f"{parts.scheme}://{parts.netloc}"
+        whole = (
+            parts.scheme in ("http", "https")
+            and origin.lower() == f"{parts.scheme}://{parts.netloc}"
+        )
     except ValueError:
         return ""
     return parts.netloc if whole else ""

@@ -255,8 +255,7 @@ def page(
     **context: object,
 ) -> HTMLResponse:
     """A template as an answer: a whole screen, or a part that was asked for by name."""
-    templates = cast(Templates, request.app.state.templates)
-    text = templates.render(request, name, context)
+    text = _rendered(request, name, context)
     return HTMLResponse(text, status_code, dict(headers) if headers else None)
 
 
@@ -265,8 +264,12 @@ def fragment(
 ) -> Response:
     """The part `name` for htmx; anyone else is sent on to the page at `url` (303)."""
     if is_partial(request):
-        return page(request, name, status_code=status_code, **context)
+        return HTMLResponse(_rendered(request, name, context), status_code)
     return RedirectResponse(url, 303)
+
+
+def _rendered(request: Request, name: str, context: Mapping[str, object]) -> str:
+    return cast(Templates, request.app.state.templates).render(request, name, context)
 
 
 def _one_of(value: str | None, *allowed: str) -> str:
@@ -365,7 +368,11 @@ _HTTP: Mapping[int, tuple[str, str, str]] = {
     404: ("not_found", "Nothing is here", "No page has this address."),
     405: ("method_not_allowed", "Not that way", "This address cannot be used in that way."),
     413: ("too_large", "Too large", "That is more than this wiki takes at once."),
-    415: ("unsupported_media_type", "This could not be read", "That kind of data is not taken here."),
+    415: (
+        "unsupported_media_type",
+        "This could not be read",
+        "That kind of data is not taken here.",
+    ),
     429: ("too_many", "Too many tries", "Wait a minute, then try again."),
 }
 

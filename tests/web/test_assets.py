@@ -76,7 +76,9 @@ def test_without_a_lock_file_npm_fails_in_one_sentence_and_nothing_is_copied(roo
     assert not (root / "static" / "vendor").exists()
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"files": [{"package": "lib"}]}', '{"files": 3}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"files": [{"package": "lib"}]}', '{"files": 3}']
+)
 def test_a_list_that_is_no_list_is_said_to_be_unreadable(root: Path, text: str) -> None:
     (root / "assets.json").write_text(text, encoding="utf-8")
     with pytest.raises(Unreadable, match=r"assets\.json"):

@@ -92,7 +92,11 @@ def test_two_host_headers_are_refused(client: TestClient) -> None:
 
 
 def test_forwarded_headers_change_nothing(client: TestClient) -> None:
-    headers = {"Host": "evil.example", "X-Forwarded-Host": "localhost", "Forwarded": "host=localhost"}
+    headers = {
+        "Host": "evil.example",
+        "X-Forwarded-Host": "localhost",
+        "Forwarded": "host=localhost",
+    }
     assert client.get("/", headers=headers).status_code == 400
 
 

@@ -19,6 +19,8 @@ from app.domain.identifiers import is_slug, parse_arxiv, parse_doi, slugify
 from app.domain.markdown import first_words
 from app.domain.merge import diff_lines
 from app.domain.records import (
+    Alias,
+    AliasKind,
     Assessment,
     AuthorKind,
     Digest,
@@ -155,7 +157,7 @@ def _by_identifier(session: Session, identifier: Any, words: str) -> Response:
     return RedirectResponse(f"/w/{page.slug}", 303)
 
 
-def page_context(session: Session, page: Page) -> dict[str, object]:
+def page_context(session: Session, page: Page) -> dict[str, Any]:
     """What every layout of a page shows."""
     assert page.id is not None
     content = pages.content_of(session, page)
@@ -179,8 +181,12 @@ def page_context(session: Session, page: Page) -> dict[str, object]:
         "suggestions": [_suggestion(row) for row in links.suggestions(session, page.id)],
         "backlinks": [] if _is_stub(page) else backlinks[:5],
         "backlink_total": counts["incoming"],
-        "provenance": _provenance(session, page, paper),
-        "questions": pages.questions_of(session, page.id),
+        "provenance": _provenance(page),
+        "questions": [
+            {"number": q.number, "text": q.text, "state": q.state.value}
+            for q in pages.questions_of(session, page.id)
+        ],
+        "said": _said(session, paper) if paper else [],
     }
 
 
@@ -442,14 +448,26 @@ def _episode(session: Session, page: Page) -> Markup:
     return render_body("\n".join(said), resolver(session), id_prefix="e-").html
 
 
-def _provenance(session: Session, page: Page, paper: Paper | None) -> list[dict[str, str]]:
+def _said(session: Session, paper: Paper) -> list[dict[str, object]]:
+    """What documents said of the paper, the newest first."""
+    assert paper.id is not None
+    return [
+        {
+            "where": f"{row.item_title}, {row.section}" if row.section else row.item_title,
+            "url": f"/w/{row.page_slug}" if row.page_slug else "",
+            "day": row.day or row.published,
+            "source": row.source_name,
+            "tier": row.tier,
+            "tier_reason": row.tier_reason,
+            "text": row.text,
+            "why_it_matters": row.why_it_matters,
+        }
+        for row in items.mentions_of(session, paper.id)[:20]
+    ]
+
+
+def _provenance(page: Page) -> list[dict[str, str]]:
     found: list[dict[str, str]] = []
-    if paper is not None and paper.id is not None:
-        for row in items.mentions_of(session, paper.id)[:8]:
-            where = f"{row.section}, {row.item_title}" if row.section else row.item_title
-            tier = f", tier {row.tier}" if row.tier else ""
-            address = f"/w/{row.page_slug}" if row.page_slug else ""
-            found.append({"words": f"{where}{tier}", "url": address})
     if page.author_kind == AuthorKind.IMPORT:
         found.append({"words": f"imported {page.created_at:%Y-%m-%d}", "url": ""})
     found.append({"words": f"revision {page.version}", "url": f"/w/{page.slug}/history"})
@@ -752,7 +770,7 @@ def index(request: Request, session: Reads) -> Response:
         view = "title"
     number = whole(query.get("page", ""), 1, least=1, most=100_000)
     letter, kind = query.get("letter", "").lower()[:1], query.get("kind", "")
-    context: dict[str, object] = {
+    context: dict[str, Any] = {
         "view": view,
         "counts": _index_counts(session),
         "letters": [],

@@ -18,9 +18,10 @@ from app.errors import Invalid
 from app.services import review
 from app.store import decisions, links, papers, threads
 from app.web.deps import Form, Reads, TheApp, Writes, text, whole
+from app.web.render import plain_title
 from app.web.routes.inbox import paper_rows
 from app.web.routes.page import parts
-from app.web.templating import RELATION_WORDS, fragment, is_partial, plain_title
+from app.web.templating import RELATION_WORDS, fragment, is_partial
 from app.web.templating import page as screen
 
 router = APIRouter(include_in_schema=False)
@@ -43,7 +44,7 @@ def queue(request: Request, session: Reads, app: TheApp) -> Response:
     tab = query.get("tab", "links")
     tab = tab if tab in _TABS else "links"
     counts = _counts(session)
-    context: dict[str, object] = {
+    context: dict[str, Any] = {
         "tab": tab,
         "counts": counts,
         "threads": [],
