@@ -5,6 +5,7 @@ Beside the pipeline, not in it: a person asks for an import; nothing of it is pe
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,8 +17,10 @@ from sqlalchemy.engine import Engine
 from app.errors import CerebroError
 from app.services.ingest import Outcome, Report, import_files
 from app.sources.base import MAX_BYTES, File, Reader
-from app.store.db import writing
+from app.store.db import settle, writing
 
+BATCH = 100  # things stored between two commits
+BREATH = 0.02  # seconds in which another writer may begin
 # Of other tools, and copies they made: never pages.
 _SKIPPED = (".git", ".obsidian", ".trash", ".cerebro", "node_modules")
 
@@ -92,6 +95,10 @@ def import_paths(
         nonlocal read
         read += 1
         progress(read)
+        if read % BATCH == 0 and not dry_run:
+            # Others may write between two batches. An import that is cut off is simply run again.
+            session.commit()
+            time.sleep(BREATH)
 
     files = [found for path in paths for found in _files(path, result)]
     try:
@@ -107,6 +114,9 @@ def import_paths(
             )
             if dry_run:
                 raise _DryRun
+            session.commit()
+            if read >= BATCH:
+                settle(wiki.engine)
     except _DryRun:
         pass
     for name, report in reports:

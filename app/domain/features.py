@@ -82,7 +82,9 @@ class Texts:
         namings = [len(_namings(concept, lexicon)) for concept in concepts]
         self.first_naming = np.cumsum([0, *namings])[:-1]
         owner = np.repeat(np.arange(len(concepts)), namings)
-        owns = sparse.csr_matrix((np.ones(len(owner), np.float32), (owner, np.arange(len(owner)))))
+        ones = np.ones(len(owner), np.float32)
+        shape = len(concepts), len(owner)
+        owns = sparse.csr_matrix((ones, (owner, np.arange(len(owner)))), shape=shape)
         self.names = (owns @ self.naming).tocsr()
 
     def ordinary_rows(self) -> Rows:
@@ -179,7 +181,8 @@ class Judge:
         """
         count = min(NEIGHBOURS, len(self.decided))
         if not count:
-            return np.zeros((len(rows), self.texts.shape[1]), np.float32), np.zeros(len(rows))
+            none = np.zeros((len(rows), self.texts.shape[1]), np.float32)
+            return none, np.zeros(len(rows), np.float32)
         near = self.texts.space[rows] @ self.known.T + self.near[rows][:, self.decided].toarray()
         near[rows[:, None] == self.decided] = 0
         nearest = np.argpartition(-near, count - 1, axis=1)[:, :count]

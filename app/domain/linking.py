@@ -203,7 +203,8 @@ class Knowledge:
         linked = self.accepted[rows].toarray()
         sure = np.where(self.warm, self.confidence(features), -1)
         others = self.judge.size - linked >= 0.5
-        likely = np.argsort(-(sure + linked), axis=1, kind="stable")[:, :CLOSEST]
+        count = min(CLOSEST, len(self.concepts))
+        likely = np.argpartition(-(sure + linked), count - 1, axis=1)[:, :count]
         chosen = np.zeros(sure.shape, bool)
         np.put_along_axis(chosen, likely, True, axis=1)
         chosen &= self.warm & others

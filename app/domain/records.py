@@ -353,7 +353,15 @@ class Link(SQLModel, table=True):
 
     __table_args__ = (
         sa.UniqueConstraint("source_id", "target_id", "relation"),
-        sa.Index("ix_link_status_confidence", "status", "confidence"),
+        # Of what waits alone: an index over every status would tempt the planner away from the
+        # better ones. Queries name the status as a literal (store/links.py), or it is not used.
+        sa.Index(
+            "ix_link_waiting",
+            "confidence",
+            "id",
+            sqlite_where=sa.text("status = 'proposed'"),
+            postgresql_where=sa.text("status = 'proposed'"),
+        ),
         sa.Index("ix_link_target_id_relation_status", "target_id", "relation", "status"),
         sa.CheckConstraint("source_id <> target_id", name="not_to_itself"),
     )

@@ -146,9 +146,10 @@ class _Ingest:
             else:
                 self._store(arrival)
 
-    def joins(self) -> None:
+    def joins(self, progress: Callable[[], None]) -> None:
         """Store links, decisions, mentions and assessments, now that everything they name is there."""
         for arrival in sorted(self.joining, key=self._when):
+            progress()
             self._store(arrival)
         if self.report.total(Outcome.NEW) or self.report.total(Outcome.CHANGED):
             bump(self.session)
@@ -946,5 +947,5 @@ def import_files(
         begun.append(one)
         results.append((file.name, one.report))
     for one in begun:
-        one.joins()
+        one.joins(progress)
     return results

@@ -590,6 +590,8 @@ def _parts(blocks: Sequence[_Block]) -> list[_Part]:
             parts[-1].blocks.append(block)
         elif len(parts) > 1 and (entry := _opens(blocks, at, level, parts[-1].name)) is not None:
             if entry:
+                if parts[-1].name != "deep-dives":
+                    parts.append(_Part("deep-dives", "Deep Dives"))  # its heading is lost
                 block.kind, block.level = _Kind.HEADING, level + 1
                 parts[-1].blocks.append(block)
             else:
@@ -616,12 +618,12 @@ def _opens(blocks: Sequence[_Block], at: int, level: int, section: str) -> bool 
     if block.kind is _Kind.HEADING:
         if level and block.level > level:
             return None
-        if section == "deep-dives" and _is_deep_dive(blocks, at):
+        if _source_follows(blocks, at) or (section == "deep-dives" and _is_deep_dive(blocks, at)):
             return True
         return None if not level else False
     if block.kind is not _Kind.PARAGRAPH or level or not _may_head(block):
         return None
-    if section == "deep-dives":
+    if section == "deep-dives" or _source_follows(blocks, at):
         is_hook = blocks[at - 1].kind is _Kind.HEADING and block.gap < 2
         if _is_deep_dive(blocks, at) and (block.gap > 1 or _source_follows(blocks, at)):
             return None if is_hook else True
@@ -897,7 +899,7 @@ def _research_questions(text: str, listed: Sequence[str]) -> list[str]:
     if not cuts:
         return [text] if text else []
     ends = [start for start, _ in cuts[1:]] + [len(text)]
-    pieces = [text[cut[1] : end].strip() for cut, end in zip(cuts, ends, strict=True)]
+    pieces = [text[cut[1] : end].strip().rstrip(",;") for cut, end in zip(cuts, ends, strict=True)]
     return [piece for piece in pieces if piece]
 
 
@@ -1501,6 +1503,12 @@ class _ThreadReader:
             year -= 1
         return _iso(f"{year:04}", match[2], match[3])
 
+    @cached_property
+    def _titles(self) -> list[tuple[str, _Thing]]:
+        """The words of the titles of the page's papers, for those named by a part of one."""
+        told = [thing for thing in self.things.all if thing.is_paper and thing.told_today]
+        return [(f" {_words(thing.title)} ", thing) for thing in told[:1000]]
+
     def members(self, sentences: Sequence[str]) -> list[_Member]:
         """Each once, where it is named first, in that order."""
         out: dict[int, _Member] = {}
@@ -1525,6 +1533,10 @@ class _ThreadReader:
         named = self.names.find(spot.title)
         if named and named[0].end - named[0].start == len(spot.title):
             return named[0].thing
+        words = f" {_words(spot.title)} "
+        meant = [thing for title, thing in self._titles if words in title]
+        if len(meant) == 1 and words.count(" ") > 2:
+            return meant[0]
         return self.things.add(spot.title, is_paper=spot.is_paper, id=spot.id, told_today=False)
 
     # ------------------------------------------------------------ who

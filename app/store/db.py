@@ -128,6 +128,14 @@ _SENTENCES = (
 )
 
 
+def settle(engine: Engine) -> None:
+    """Let the planner learn what the tables hold; after much was written at once."""
+    with engine.execution_options(write=True).connect() as connection:
+        connection.exec_driver_sql("PRAGMA analysis_limit=400")
+        connection.exec_driver_sql("ANALYZE")
+        connection.commit()
+
+
 def bump(session: Session, name: str = "wiki") -> None:
     """Count a change: caches and ETags of `name` are stale once this transaction is committed."""
     session.info.setdefault("bumped", set()).add(name)

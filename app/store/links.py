@@ -25,6 +25,11 @@ from app.store.db import LARGEST_ID, bump
 PAGE_SIZE = 50
 
 
+def _is(status: LinkStatus) -> sa.ColumnElement[bool]:
+    """The status as a literal, so that the index of waiting links can be used."""
+    return col(Link.status) == sa.literal_column(f"'{status.value}'")
+
+
 def get(session: Session, link_id: int) -> Link:
     found = session.get(Link, link_id) if 0 < link_id <= LARGEST_ID else None
     if found is None:
@@ -70,7 +75,7 @@ def _ends(status: LinkStatus) -> tuple[Any, Any, sa.Select[Any]]:
         )
         .join(source, col(source.id) == col(Link.source_id))
         .join(target, col(target.id) == col(Link.target_id))
-        .where(col(Link.status) == status)
+        .where(_is(status))
     )
     return source, target, statement
 
@@ -164,7 +169,7 @@ def count(
     return (
         session.scalar(
             sa.select(sa.func.count()).where(
-                col(Link.status) == status, contradicts if tension else ~contradicts
+                _is(status), contradicts if tension else ~contradicts
             )
         )
         or 0

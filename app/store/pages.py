@@ -456,7 +456,7 @@ def _write(
         )
     )
     session.flush()
-    if not fresh or "[[" in page.body:
+    if not fresh or _may_link(page.body):
         relink(session, page, now=now)
     reindex(session, page, fresh=fresh)
     bump(session)
@@ -494,7 +494,7 @@ class _Wanted:
 def relink(session: Session, page: Page, *, now: datetime) -> None:
     """Make the author links and red links of a page agree with the wikilinks in its body."""
     assert page.id is not None
-    wanted = _wanted(session, page) if "[[" in page.body else _Wanted()
+    wanted = _wanted(session, page) if _may_link(page.body) else _Wanted()
     standing = {
         (link.target_id, link.relation): link
         for link in session.exec(select(Link).where(Link.source_id == page.id))
@@ -518,6 +518,11 @@ def relink(session: Session, page: Page, *, now: datetime) -> None:
             RedLink(page_id=page.id, key=key, name=name, relation=relation, sentence=sentence)
         )
     session.flush()
+
+
+def _may_link(body: str) -> bool:
+    """Whether a body can hold a link to a page at all: a look that spares most of them a parse."""
+    return "[[" in body or ".md" in body
 
 
 def _wanted(session: Session, page: Page) -> _Wanted:

@@ -59,7 +59,12 @@ def create(app: App) -> FastAPI:
             connection.execute(text("SELECT 1"))
         return JSONResponse({"status": "ok", "version": __version__})
 
-    web.add_middleware(Security, hosts=app.settings.hosts, crashed=templating.crashed)
+    web.add_middleware(
+        Security,
+        hosts=app.settings.hosts,
+        larger={"/import": importing.MAX_UPLOAD + 1_000_000},  # and what multipart adds
+        crashed=templating.crashed,
+    )
     return web
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -58,11 +58,13 @@ class Security:
         *,
         hosts: frozenset[str] = frozenset(),
         max_body: int = MAX_BODY,
+        larger: Mapping[str, int] | None = None,
         crashed: Callable[[Request, Exception], Response] | None = None,
     ) -> None:
         self._app = app
         self._hosts = LOOPBACK | hosts
         self._max_body = max_body
+        self._larger = dict(larger or {})  # paths that take more, uploads
         self._crashed = crashed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,7 +81,7 @@ class Security:
         if status:
             await _refusal(scope, status)(scope, receive, answered.send)
             return
-        body = _Body(receive, self._max_body, answered)
+        body = _Body(receive, self._limit(scope), answered)
         try:
             await self._app(scope, body.receive, answered.send)
         except Exception as error:
@@ -113,9 +115,13 @@ class Security:
         if scope["method"] not in SAFE_METHODS and not self._is_ours(headers, host):
             return 403
         lengths = headers.get(b"content-length", [])
-        if lengths and lengths[0].isdigit() and int(lengths[0][:20]) > self._max_body:
+        if lengths and lengths[0].isdigit() and int(lengths[0][:20]) > self._limit(scope):
             return 413
         return 0
+
+    def _limit(self, scope: Scope) -> int:
+        """The most bytes the body of this request may have."""
+        return self._larger.get(scope["path"], self._max_body)
 
     def _host(self, values: list[str]) -> str | None:
         """The one Host of a request in lower case, if it is served here."""

@@ -235,8 +235,8 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('link', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_link_decided_at'), ['decided_at'], unique=False)
-        batch_op.create_index('ix_link_status_confidence', ['status', 'confidence'], unique=False)
         batch_op.create_index('ix_link_target_id_relation_status', ['target_id', 'relation', 'status'], unique=False)
+        batch_op.create_index('ix_link_waiting', ['confidence', 'id'], unique=False, sqlite_where=sa.text("status = 'proposed'"), postgresql_where=sa.text("status = 'proposed'"))
 
     op.create_table('page_tag',
     sa.Column('page_id', sa.Integer(), nullable=False),
@@ -517,8 +517,8 @@ def downgrade() -> None:
 
     op.drop_table('page_tag')
     with op.batch_alter_table('link', schema=None) as batch_op:
+        batch_op.drop_index('ix_link_waiting', sqlite_where=sa.text("status = 'proposed'"), postgresql_where=sa.text("status = 'proposed'"))
         batch_op.drop_index('ix_link_target_id_relation_status')
-        batch_op.drop_index('ix_link_status_confidence')
         batch_op.drop_index(batch_op.f('ix_link_decided_at'))
 
     op.drop_table('link')

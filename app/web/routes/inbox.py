@@ -230,9 +230,9 @@ _ORDER: dict[str, tuple[Any, ...]] = {
 }
 
 
-def _marked() -> sa.Select[Any]:
+def _marked() -> sa.Select[*tuple[Any, ...]]:
     """Papers with their newest marks."""
-    statement: sa.Select[Any] = (
+    statement: sa.Select[*tuple[Any, ...]] = (
         sa.select(
             col(Paper.id),
             col(Paper.title),

@@ -6,7 +6,7 @@ A day is told by its digest where there is one, else by its listing. Nothing her
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -45,9 +45,11 @@ from app.web.templating import plural
 router = APIRouter(include_in_schema=False)
 
 FIRST = 5  # papers of a listing that are worth reading first
+ALSO = 100  # rows below them; a page may weigh 60 kB
 MOVED = 6
 SUMMARY = 500  # characters
 FRAMING = 60  # words
+LEDGER = 10  # numbers
 _NO_DAY = "There is no such day. A day is written year, month, day: /today/2026-05-14."
 
 
@@ -115,7 +117,8 @@ def _shown(
     request: Request, session: Session, app: App, day: Day, *, failed: dict[str, str] | None
 ) -> Response:
     entries = _entries(session, day)
-    first, also = _parted(day, entries)
+    first, others = _parted(day, entries)
+    also = others[:ALSO]
     shown = [*first, *also]
     page_ids = [entry.row.page_id for entry in shown if entry.row.page_id]
     around = _Around(
@@ -147,7 +150,7 @@ def _shown(
             "conflicts": 0,
         },
         pace="",
-        made=_made(session, day, entries),
+        made=_made(session, day, left_out=len(others) - len(also)),
         failed=failed,
         has_pages=pages.count(session) > 0,
     )
@@ -234,11 +237,13 @@ def _moved(session: Session, day: date) -> list[dict[str, object]]:
     ]
 
 
-def _made(session: Session, day: Day, entries: list[Entry]) -> list[dict[str, str]]:
+def _made(session: Session, day: Day, *, left_out: int) -> list[dict[str, str]]:
     """Where this page comes from, in sentences."""
     said: list[tuple[str, str]] = []
     if day.listing:
         said += _made_by_listing(day.listing)
+    if left_out:
+        said.append((f"{plural(left_out, 'paper')} more than are shown here.", ""))
     waiting = _waiting_of(session, day.day.isoformat())
     if waiting:
         said.append((f"{plural(waiting, 'paper')} of this day to decide.", f"/inbox?day={day.day}"))
@@ -264,13 +269,19 @@ def _made_by_listing(listing: Listing) -> list[tuple[str, str]]:
 
 def _ledger(ledger: dict[str, Any]) -> str:
     """The numbers that the digest itself states, in a line."""
-    told = [
-        f"{name.replace('_', ' ')} {value:,}"
-        for name, value in ledger.items()
-        if isinstance(value, int) and not isinstance(value, bool)
-    ]
-    line = ", ".join(told[:8])
+    told = [f"{name.replace('_', ' ')} {count:,}" for name, count in _ledger_counts(ledger)]
+    line = ", ".join(told[:LEDGER])
     return line[:1].upper() + line[1:] + "." if line else ""
+
+
+def _ledger_counts(ledger: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    """Names with a number, or with a `count`, at the top or one below (the sources)."""
+    for name, value in ledger.items():
+        count = value.get("count") if isinstance(value, dict) else value
+        if isinstance(count, int) and not isinstance(count, bool):
+            yield name, count
+        elif isinstance(value, dict):
+            yield from _ledger_counts({k: v for k, v in value.items() if isinstance(v, dict)})
 
 
 def _failed(session: Session) -> dict[str, str] | None:
@@ -335,9 +346,9 @@ def _entries(session: Session, day: Day) -> list[Entry]:
     return _listed(session, day.day.isoformat()) if day.listing else []
 
 
-def _papers() -> sa.Select[Any]:
+def _papers() -> sa.Select[*tuple[Any, ...]]:
     """Papers with their newest marks, and the address of their page if they have one."""
-    statement: sa.Select[Any] = (
+    statement: sa.Select[*tuple[Any, ...]] = (
         sa.select(
             col(Paper.id),
             col(Paper.title),

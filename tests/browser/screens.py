@@ -1,0 +1,109 @@
+"""Every screen of the program, and how a browser gets to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from playwright.sync_api import Page
+
+from tests.browser.wiki import DAY
+
+
+@dataclass(frozen=True)
+class Screen:
+    """A screen by its name, its address, and what is done there before it is looked at."""
+
+    name: str
+    path: str
+    then: Callable[[Page], None] | None = None
+    status: int = 200
+
+    def open(self, page: Page) -> None:
+        """Go there, and wait until nothing moves."""
+        answer = page.goto(self.path)
+        assert answer is not None
+        assert answer.status == self.status, f"{self.path} answered {answer.status}"
+        if self.then:
+            self.then(page)
+        page.evaluate("document.fonts.ready.then(() => 0)")
+
+
+def _conflict(page: Page) -> None:
+    """Save what was begun from a revision that another edit has overtaken in the same line."""
+    page.locator("[name=base_rev]").first.evaluate("field => { field.value = '1' }")
+    page.fill("#body", "A text that has nothing in common with the one it began from.")
+    page.locator(".save .primary").click()
+    page.locator(".conflict").wait_for()
+
+
+def _refused(page: Page) -> None:
+    page.fill("#title", "   ")
+    page.locator(".save .primary").click()
+    page.locator("#summary").wait_for()
+
+
+def _previewed(page: Page) -> None:
+    line = '{"type":"paper","id":"arxiv:2605.09999","title":"A pasted paper about $x^2$"}\n'
+    page.fill("#text", line + '{"type":"concept","id":"pasted","title":"Pasted"}\n{"type":"paper"}')
+    page.locator(".import .primary").click()
+    page.locator(".counts").wait_for()
+
+
+def _first_opened(page: Page) -> None:
+    page.locator("#queue > li summary").first.click()
+
+
+def _palette(page: Page) -> None:
+    page.locator(".find").click()
+    page.locator("#palette-list [role=option]").first.wait_for()
+
+
+def _help(page: Page) -> None:
+    page.keyboard.press("?")
+    page.locator("#help .keys").wait_for()
+
+
+SCREENS = (
+    Screen("today", "/"),
+    Screen("day of a listing", f"/today/{DAY}"),
+    Screen("day of a digest", "/today/2031-03-03"),
+    Screen("inbox", "/inbox"),
+    Screen("inbox, one open", "/inbox?sort=newest", _first_opened),
+    Screen("review", "/review"),
+    Screen("review, new concepts", "/review?tab=concepts"),
+    Screen("review, tension", "/review?tab=tension"),
+    Screen("review, decided", "/review?tab=decided"),
+    Screen("review, asked for all", "/review?sure=1"),
+    Screen("concept", "/w/tide-clock"),
+    Screen("stub", "/w/ebb-line"),
+    Screen("paper", "/arxiv/2605.00001"),
+    Screen("paper met in a digest", "/arxiv/3103.00012"),
+    Screen("thread", "/w/noise-is-a-clock"),
+    Screen("episode", "/w/why-slack-water-keeps-time"),
+    Screen("edit", "/w/tide-clock/edit"),
+    Screen("edit, conflict", "/w/tide-clock/edit", _conflict),
+    Screen("edit, refused", "/w/tide-clock/edit", _refused),
+    Screen("new page", "/new"),
+    Screen("history", "/w/tide-clock/history"),
+    Screen("diff", "/w/tide-clock/diff?from=1&to=2"),
+    Screen("links", "/w/tide-clock/links"),
+    Screen("pages", "/pages"),
+    Screen("pages by kind", "/pages?by=kind"),
+    Screen("pages, recent", "/pages?by=recent"),
+    Screen("pages, orphans", "/pages?by=orphans"),
+    Screen("pages, wanted", "/pages?by=wanted"),
+    Screen("threads", "/threads"),
+    Screen("search, nothing asked", "/search"),
+    Screen("search", "/search?q=gauges"),
+    Screen("search by thread", "/search?q=gauges&group=thread&mode=words"),
+    Screen("search, nothing found", "/search?q=xylophones+of+brass"),
+    Screen("import", "/import"),
+    Screen("import, previewed", "/import", _previewed),
+    Screen("jobs", "/jobs"),
+    Screen("settings", "/settings"),
+    Screen("more", "/more"),
+    Screen("no such page", "/w/nowhere", status=404),
+    Screen("palette", "/pages?by=recent", _palette),
+    Screen("keys", "/threads", _help),
+)

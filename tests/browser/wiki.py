@@ -1,0 +1,288 @@
+"""The invented wiki that the browser looks at: rows of every type, and what people did with them.
+
+It is built once and copied for each test. All of it is written for these tests; numbers in it that
+a test relies on are named here.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from app.bootstrap import READERS, App
+from app.domain.records import Link, LinkStatus, PageKind, RunState, Verdict
+from app.services import pages, review
+from app.services.ingest import Report, import_files
+from app.sources.base import File
+from app.store import links, runs
+from app.store.db import reading, writing
+from app.store.pages import Content
+
+NOW = datetime(2026, 5, 14, 9, 0, tzinfo=UTC)
+DAY = "2026-05-14"
+SAMPLES = Path(__file__).parents[1] / "sources" / "data"
+KEPT = 40
+WAITING = 24
+TENSIONS = 3
+DECIDED = 6
+
+_CONCEPTS = (
+    ("tide-clock", "Tide clock", ("tidal clock",), ("clocks", "sea")),
+    ("slack-water-1", "Slack water", ("stand of the tide",), ("sea",)),
+    ("harbour-seiche", "Harbour seiche", (), ("sea", "waves")),
+    ("kelp-memory", "Kelp memory", ("memory in kelp",), ("life",)),
+    ("rope-entropy", "Rope entropy: how ropes forget their knots", ("knot entropy",), ("rope",)),
+    ("moon-drift", "Moon drift", (), ("sky",)),
+    ("buoy-consensus", "Buoy consensus", ("buoys that agree",), ("signals",)),
+    ("fog-signal", "Fog signal", (), ("signals",)),
+    ("sail-pressure", "Sail pressure", (), ()),
+    ("barnacle-growth", "Barnacle growth", (), ("life",)),
+)
+_THREADS = (
+    ("noise-is-a-clock", "Noise is a clock", "What was called noise in gauges keeps time better than the gauges do."),
+    ("kelp-forgets-last", "Kelp forgets last", "Of all that lives in the bay, kelp holds the record of a storm the longest."),
+    ("buoys-need-no-shore", "Buoys need no shore", "A ring of buoys agrees on a signal without any station on land."),
+)  # fmt: skip
+_ROLES = ("starts", "supports", "extends", "contradicts", "supports")
+_WORDS = ("gauges", "moorings", "currents", "ferries", "pilots", "storms", "sandbanks", "lanterns")
+
+_LONG = r"""
+A **tide clock** is whatever keeps the time of the tide without looking at the moon. See
+[[Slack water]] and [[harbour-seiche|the seiche of a harbour]]; nobody has written on
+[[Winter ferries]] yet.
+
+## How it is read
+
+The period follows $T = 2\pi\sqrt{\ell / g}$ and, over a season, $$\sum_{k=1}^{n} \frac{1}{k^2} < 2$$
+
+| gauge | minutes late |
+| --- | ---: |
+| North pier | 4 |
+| South pier, behind the long wall that was built last | 11 |
+
+- [x] read twice a day
+- [ ] compare with the [[Moon drift]] of the year[^1]
+
+```
+gauge --> float --> pen        (a long line that does not break: 0123456789012345678901234567890123456789)
+```
+
+## What is not known
+
+> Nobody stood there in winter.
+
+Whether [[Kelp memory]] and [[Buoy consensus]] say the same thing is open.
+
+### Small ports
+
+In small ports the clock runs late. It is not the ferry.
+
+[^1]: Counted by hand.
+"""
+
+
+def paper(number: int) -> str:
+    """The identifier of one of the papers."""
+    return f"arxiv:2605.{number:05}"
+
+
+def quotation(number: int) -> str:
+    """A sentence that stands word for word in the abstract of that paper."""
+    return f"The record of {_WORDS[number % 8]} number {number} keeps the time of the tide."
+
+
+def rows() -> list[dict[str, Any]]:
+    """Everything that is imported, as interchange rows."""
+    return [
+        *({"type": "topic", "id": f"topic-{n}", "name": name, "keep": name} for n, name in enumerate(("Clocks of the sea", "Signals without a shore", "What lives on the piles of old harbours"))),
+        *_concepts(),
+        *_threads(),
+        *(_kept(number) for number in range(1, KEPT + 1)),
+        *(_listed(number) for number in range(101, 101 + WAITING)),
+        *(_marks(number) for number in range(101, 101 + WAITING)),
+        *_accepted(),
+        *_proposed(),
+        {"type": "page", "id": "notes-from-the-pier", "kind": "note", "title": "Notes from the pier", "text": "Seen from the pier: [[Tide clock]]."},
+    ]  # fmt: skip
+
+
+def _concepts() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [
+        {
+            "type": "concept",
+            "id": slug,
+            "title": title,
+            "aliases": list(aliases),
+            "tags": list(tags),
+            "text": _LONG if slug == "tide-clock" else f"{title} is what the bay does to it. See [[Tide clock]].\n\n## Measured\n\nTwice, by hand.",
+        }
+        for slug, title, aliases, tags in _CONCEPTS
+    ]  # fmt: skip
+    return [*found, {"type": "concept", "id": "ebb-line", "title": "Ebb line"}]
+
+
+def _threads() -> list[dict[str, Any]]:
+    return [
+        {
+            "type": "thread",
+            "id": slug,
+            "title": title,
+            "claim": claim,
+            "text": f"It began with a gauge that nobody trusted. {claim} [[Tide clock]] says how.",
+            "questions": ["Does it hold in winter?", "Who wound it up in the first place?"],
+        }
+        for slug, title, claim in _THREADS
+    ]
+
+
+def _kept(number: int) -> dict[str, Any]:
+    titles = {
+        1: r"Mooring in $O(n \log n)$ \emph{Knots} and $\ell_1$ Ropes",
+        2: "SeicheNet: A Very Long Title about the Slow Waves of Small Harbours, Measured by Those Who Sleep Next to Them",
+    }  # fmt: skip
+    return {
+        "type": "paper",
+        "id": paper(number),
+        "title": titles.get(number, f"On {_WORDS[number % 8]} that keep time, part {number}"),
+        "abstract": f"We look at one bay for a year. {quotation(number)} With $\\alpha_{{{number}}} \\leq 2$ nothing is lost, and the {_WORDS[(number + 3) % 8]} agree.",
+        "authors": ["Ada Example", "Ben Sample", "Cai Instance"][: 1 + number % 3],
+        "published": f"2026-{1 + number % 5:02}-{1 + number % 28:02}",
+        "venue": "Journal of Small Harbours" if number % 4 == 0 else "",
+        "questions": ["Is the pier long enough?", "Does it hold for $n > 2$?"] if number == 1 else [],
+    }  # fmt: skip
+
+
+def _listed(number: int) -> dict[str, Any]:
+    return {
+        "type": "paper",
+        "id": paper(number),
+        "title": f"Listed today: {_WORDS[number % 8]} under $\\sigma_{{{number % 10}}}$ waves, {number}",
+        "abstract": f"Short and to the point. {quotation(number)} Then it ends.",
+        "authors": ["Dee Person"],
+        "published": DAY,
+        "day": DAY,
+        "position": number,
+    }
+
+
+def _marks(number: int) -> dict[str, Any]:
+    return {
+        "type": "assessment",
+        "paper": paper(number),
+        "scorer": "test",
+        "day": DAY,
+        "relevance": 10 - number % 9,
+        "novelty": 1 + number % 10,
+        "primary_topic": f"topic-{number % 3}",
+        "comment": f"Names the {_WORDS[number % 8]} that the reader asked about.",
+    }
+
+
+def _accepted() -> list[dict[str, Any]]:
+    about = [
+        {"type": "link", "source": paper(n), "relation": "about", "target": _CONCEPTS[(0, n % 10)[n > 14]][0]}
+        for n in range(1, KEPT + 1)
+    ]  # fmt: skip
+    members = [
+        {
+            "type": "link",
+            "source": paper(n),
+            "relation": "part-of",
+            "target": _THREADS[n % 3][0],
+            "role": _ROLES[n % 5],
+            "day": f"2026-{1 + n % 5:02}-{1 + n % 13:02}",
+            "note": f"Brings the {_WORDS[n % 8]} of a second bay into it." if n % 2 else "",
+        }
+        for n in range(1, KEPT + 1)
+    ]
+    return [*about, *members]
+
+
+def _proposed() -> list[dict[str, Any]]:
+    """Three proposals a paper and some tensions, each with a quotation and a confidence of its own."""
+    found: list[dict[str, Any]] = []
+    for n in range(1, KEPT + 1):
+        others = [slug for slug, *_ in _CONCEPTS[1:] if slug != _CONCEPTS[n % 10][0]]
+        found += [
+            _proposal(n, "uses", others[(n + step) % len(others)], 0.97 - 0.003 * (3 * n + step))
+            for step in range(3)
+        ]
+    return found + [
+        _proposal(n, "contradicts", _CONCEPTS[n][0], 0.5 + n / 100) for n in range(1, TENSIONS + 1)
+    ]
+
+
+def _proposal(number: int, relation: str, target: str, confidence: float) -> dict[str, Any]:
+    return {
+        "type": "link",
+        "source": paper(number),
+        "relation": relation,
+        "target": target,
+        "status": "proposed",
+        "confidence": round(confidence, 3),
+        "reason": "Its abstract says what the page says.",
+        "evidence": [{"quote": quotation(number), "where": "abstract"}],
+    }
+
+
+# ---------------------------------------------------------------- building
+
+
+def build(app: App) -> None:
+    """Fill an empty wiki: the rows, three saved documents, decisions, an edit, runs."""
+    bring(app, rows())
+    for name in ("digest-page.txt", "podcast-show.txt"):
+        _read(app, File(name, (SAMPLES / name).read_bytes()))  # with a line that cannot be read
+    _decide(app)
+    with writing(app.engine) as session:
+        _edit(session, "tide-clock")
+        run = runs.start(session, "daily", now=NOW - timedelta(hours=2))
+        assert run.id is not None
+        line = "link 3: the file was not there"
+        runs.note(session, run.id, step="link", done=12, failed=1, line=line)
+        runs.finish(session, run.id, RunState.FAILED, now=NOW - timedelta(hours=1))
+        runs.failed(session, "embed", 1, "The model was not there.", now=NOW)
+
+
+def bring(app: App, found: list[dict[str, Any]], *, name: str = "wiki.jsonl") -> None:
+    """Import interchange rows; every one of them must be taken."""
+    report = _read(app, File(name, "\n".join(json.dumps(row) for row in found).encode()))
+    assert not report.rejected, report.rejected
+
+
+def _read(app: App, file: File) -> Report:
+    with writing(app.engine) as session:
+        [(_, report)] = import_files(
+            session, [file], READERS, raw_folder=app.raw_folder, now=app.clock()
+        )
+    assert isinstance(report, Report), report
+    return report
+
+
+def _decide(app: App) -> None:
+    with writing(app.engine) as session:
+        surest = links.proposals(session, limit=DECIDED)
+        for n, row in enumerate(surest):
+            verdict = Verdict.REJECT if n % 3 == 2 else Verdict.ACCEPT
+            review.decide(session, row.id, verdict, now=NOW - timedelta(days=1), reason="seen before" if n == 2 else "")
+
+
+def _edit(session: Session, slug: str) -> None:
+    content = Content(
+        title="Tide clock", kind=PageKind.CONCEPT, body=_LONG.replace("winter", "deep winter") + "\nA last line.\n",
+        aliases=("tidal clock",), tags=("clocks", "sea"),
+    )
+    pages.save(session, slug, content, base=1, now=NOW - timedelta(hours=3))
+
+
+def statuses(app: App, link_ids: list[int]) -> list[LinkStatus]:
+    """How links stand, in the order asked for."""
+    with reading(app.engine) as session:
+        found = dict(
+            session.exec(select(Link.id, Link.status).where(col(Link.id).in_(link_ids))).all()
+        )
+    return [found[each] for each in link_ids]
