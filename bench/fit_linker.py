@@ -292,9 +292,9 @@ def fitted(groups: Sequence[Sequence[Examples]], used: tuple[str, ...]) -> Scale
     counts = np.concatenate([np.full(len(part), len(part) ** -0.5) for part in rows])
     counts /= counts.mean()
     mean, spread = features.mean(axis=0), features.std(axis=0) + 1e-6
-    found = fit(
-        (features - mean) / spread, linked, counts, prior=np.zeros(len(used) + 1), strength=PULL
-    )
+    start = np.zeros(len(used) + 1)
+    pull = np.full(len(start), PULL)
+    found = fit((features - mean) / spread, linked, counts, prior=start, strength=pull)
     return Scale(used, mean, spread, found[:-1].astype(np.float32), float(found[-1]))
 
 

@@ -51,7 +51,7 @@ Pair = tuple[int, int]
 WAITING = 2_000  # undecided papers that may stand in
 TAUGHT = 2_000  # decided papers that bend the weights
 CLOSEST = 40  # concepts of each that are looked at for that
-TRUST = 100.0  # what the shipped weights are worth, in decided pairs
+TRUST = 50.0  # what the shipped weights are worth, in decided pairs
 
 
 class Stage(StrEnum):

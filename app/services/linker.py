@@ -110,9 +110,7 @@ def _waiting(session: Session, *, now: datetime) -> dict[int, str]:
     rows = session.connection().execute(
         sa.select(col(PageText.page_id), state)
         .join(Paper, col(Paper.page_id) == col(PageText.page_id))
-        .outerjoin(
-            Done, (col(Done.step) == STEP) & (col(Done.subject_id) == col(PageText.page_id))
-        )
+        .outerjoin(Done, (col(Done.step) == STEP) & (col(Done.subject_id) == col(PageText.page_id)))
         .where(
             sa.func.coalesce(col(Done.seen), "") != state,
             ~_is_about_something(),
@@ -158,7 +156,8 @@ def claim(
     return _read(session, index, tuple(wanted), seen, hashes)
 
 
-_NOTHING = Work((), {}, {}, (), (), *[frozenset[Pair]()] * 4, None, {})
+_NONE: frozenset[Pair] = frozenset()
+_NOTHING = Work((), {}, {}, (), (), _NONE, _NONE, _NONE, _NONE, None, {})
 
 
 def _named(session: Session, name: str) -> int:
@@ -378,7 +377,9 @@ def _argued(
         candidate,
         reason=evidence.reason(candidate, concept),
         evidence=tuple(
-            replace(each, where="abstract") if each.where == "text" and each.text in abstract else each
+            replace(each, where="abstract")
+            if each.where == "text" and each.text in abstract
+            else each
             for each in quotations
         ),
     )
@@ -395,10 +396,8 @@ def store(session: Session, work: Work, proposals: Sequence[Proposal], *, now: d
     """
     made = 0
     kept: dict[int, set[tuple[int, Relation]]] = {page_id: set() for page_id in work.papers}
-    standing = {p.id for p in work.texts} | {c.id for c in work.concepts}
-    alive = set(
-        session.connection().execute(sa.select(col(Page.id))).scalars()
-    ) & standing  # a page may be gone since it was read
+    # A page may be gone since it was read.
+    alive = set(session.connection().execute(sa.select(col(Page.id))).scalars())
     for proposal in proposals:
         candidate = proposal.candidate
         if not candidate.proposed or not {candidate.paper, candidate.concept} <= alive:

@@ -53,6 +53,14 @@ def add(session: Session, link: Link) -> Link:
     return link
 
 
+# How the queue may be sorted: the columns, and whether they fall.
+_ORDERS: dict[str, tuple[tuple[Any, ...], bool]] = {
+    "confidence": ((col(Link.confidence), col(Link.id)), True),
+    "newest": ((col(Link.created_at), col(Link.id)), True),
+    "page": ((col(Link.source_id), col(Link.id)), False),
+}
+
+
 def _ends(status: LinkStatus) -> tuple[Any, Any, sa.Select[Any]]:
     source, target = aliased(Page), aliased(Page)
     statement = (
@@ -88,13 +96,15 @@ def proposals(
     tension: bool = False,
     status: LinkStatus = LinkStatus.PROPOSED,
     above: float = 0.0,
+    after: int = 0,
     limit: int = PAGE_SIZE,
     offset: int = 0,
 ) -> list[Any]:
     """Rows of the review queue with both sides, in one statement whatever their number.
 
     `thread` keeps proposals whose source or target is that thread or a member of it; `tension`
-    keeps the `contradicts` ones, otherwise they are left out.
+    keeps the `contradicts` ones, otherwise they are left out. `after` is the id of the last link
+    shown: what was decided meanwhile makes the next rows neither skip nor repeat.
     """
     _, _, statement = _ends(status)
     contradicts = col(Link.relation) == Relation.CONTRADICTS
@@ -106,11 +116,13 @@ def proposals(
         statement = statement.where(
             col(Link.source_id).in_(members) | col(Link.target_id).in_(members)
         )
-    order: tuple[Any, ...] = {
-        "confidence": (col(Link.confidence).desc(), col(Link.id)),
-        "newest": (col(Link.created_at).desc(), col(Link.id).desc()),
-        "page": (col(Link.source_id), col(Link.confidence).desc(), col(Link.id)),
-    }.get(sort, (col(Link.confidence).desc(), col(Link.id)))
+    keys, falling = _ORDERS.get(sort, _ORDERS["confidence"])
+    last = session.get(Link, after) if after else None
+    if last is not None:
+        here = sa.tuple_(*keys)
+        there = sa.tuple_(*(sa.literal(getattr(last, key.key), key.type) for key in keys))
+        statement = statement.where(here < there if falling else here > there)
+    order = [key.desc() if falling else key for key in keys]
     statement = statement.order_by(*order).limit(limit).offset(offset)
     return list(session.connection().execute(statement))
 
@@ -168,9 +180,7 @@ def count(
     contradicts = col(Link.relation) == Relation.CONTRADICTS
     return (
         session.scalar(
-            sa.select(sa.func.count()).where(
-                _is(status), contradicts if tension else ~contradicts
-            )
+            sa.select(sa.func.count()).where(_is(status), contradicts if tension else ~contradicts)
         )
         or 0
     )

@@ -19,8 +19,9 @@ if (body) {
   };
   // A copy of the text up to the caret tells at which height the caret stands.
   const place = () => {
-    const mirror = document.createElement("div"), style = getComputedStyle(body);
-    mirror.style.cssText = `position:absolute;visibility:hidden;white-space:pre-wrap;width:${body.offsetWidth}px;font:${style.font};padding:${style.padding}`;
+    const mirror = document.createElement("div");
+    mirror.className = "mirror";
+    mirror.style.cssText = `position:absolute;visibility:hidden;white-space:pre-wrap;border:1px solid;width:${body.offsetWidth}px;padding:${getComputedStyle(body).padding}`;
     mirror.textContent = body.value.slice(0, body.selectionStart) + "|";
     body.after(mirror);
     list.style.top = mirror.offsetHeight - body.scrollTop + "px";
@@ -37,8 +38,8 @@ if (body) {
     const count = list.children.length;
     list.hidden = !count;
     cerebro.say(count === 1 ? "1 page offered" : `${count} pages offered`);
-    cerebro.choose(list, body, 1);
     place();
+    cerebro.choose(list, body, 1);
   };
   const insert = (option) => {
     const found = typed(), at = body.selectionStart;

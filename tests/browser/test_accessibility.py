@@ -23,7 +23,7 @@ COLOURS = ["color-contrast", "link-in-text-block"]
 _CUT_OFF = """
 () => [...document.querySelectorAll("main *, .nav *, .top *")].filter((e) => {
   const style = getComputedStyle(e), box = e.getBoundingClientRect();
-  if (!box.width || box.width < 2 || !e.textContent.trim() || e.closest(".hidden, svg, math")) return false;
+  if (box.width < 2 || box.height < 2 || !e.textContent.trim() || e.closest(".hidden, svg, math")) return false;
   const clips = (axis) => /hidden|clip/.test(style["overflow" + axis]);
   return (clips("X") && e.scrollWidth > e.clientWidth + 1) || (clips("Y") && e.scrollHeight > e.clientHeight + 1
     && style.webkitLineClamp === "none");

@@ -64,8 +64,8 @@ The period follows $T = 2\pi\sqrt{\ell / g}$ and, over a season, $$\sum_{k=1}^{n
 | North pier | 4 |
 | South pier, behind the long wall that was built last | 11 |
 
-- [x] read twice a day
-- [ ] compare with the [[Moon drift]] of the year[^1]
+- read twice a day
+- compared with the [[Moon drift]] of the year[^1]
 
 ```
 gauge --> float --> pen        (a long line that does not break: 0123456789012345678901234567890123456789)

@@ -85,7 +85,7 @@ def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
 def error_of(response: Any) -> Row:
     """The error of an answer, which must have the one shape of errors."""
     body = response.json()
-    assert list(body)[0] == "error"
+    assert next(iter(body)) == "error"
     error: Row = body["error"]
     assert {"code", "message", "id"} <= set(error)
     assert error["message"]

@@ -68,17 +68,20 @@ def queue(request: Request, session: Reads, app: TheApp) -> Response:
     if tab != "links":
         kept["tab"] = tab
     number = whole(query.get("page", ""), 1, least=1, most=10_000)
+    after = whole(query.get("after", ""), 0)
     found = links.proposals(
         session,
         thread=kept.get("thread", ""),
         sort=kept.get("sort", "confidence"),
         tension=tab == "tension",
+        after=after,
         limit=links.PAGE_SIZE + 1,
-        offset=(number - 1) * links.PAGE_SIZE,
+        offset=0 if after else (number - 1) * links.PAGE_SIZE,
     )
     context["rows"] = rows = [row_of(row) for row in found[: links.PAGE_SIZE]]
     if len(found) > links.PAGE_SIZE:
-        context["more"] = f"/review?{urlencode({**kept, 'page': number + 1})}"
+        more = {**kept, "page": number + 1, "after": rows[-1]["id"]}
+        context["more"] = f"/review?{urlencode(more)}"
     if is_partial(request) and number > 1:
         return screen(request, "review/_rows.html", **context)
     context["sorts"] = [

@@ -1,0 +1,389 @@
+"""Pages in the browser: read, edit, conflict, history, move; each by plain forms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from app.bootstrap import App
+from tests.web.conftest import NOW, PARTIAL, Statements, load, member, parsed, words
+
+Row = dict[str, Any]
+WIKI: list[Row] = [
+    {
+        "type": "concept",
+        "id": "kv-cache",
+        "title": "KV cache",
+        "aliases": ["key-value cache"],
+        "text": "# Kept keys\n\nKeys of earlier tokens. See [[paging]] and [[not written]].\n",
+    },
+    {"type": "concept", "id": "paging", "title": "Paging", "text": "Memory in pages."},
+    {
+        "type": "paper",
+        "id": "arxiv:2605.00001",
+        "doi": "10.1000/Paged",
+        "title": "Paged keys",
+        "abstract": "We keep the key-value cache in pages.",
+        "authors": ["Ada Example"],
+        "published": "2026-05-07",
+        "slug": "paged-keys",
+    },
+    {"type": "thread", "id": "less-memory", "title": "Less memory", "claim": "It is enough."},
+    {
+        "type": "link",
+        "source": "arxiv:2605.00001",
+        "relation": "about",
+        "target": "kv-cache",
+        "status": "proposed",
+        "confidence": 0.9,
+        "evidence": [{"quote": "We keep the key-value cache in pages."}],
+    },
+    member(1, "less-memory", day="2026-05-13"),
+]
+
+
+@pytest.fixture
+def wiki(app: App) -> App:
+    load(app, WIKI)
+    return app
+
+
+def form_of(client: TestClient, slug: str, **changes: str) -> Row:
+    """The editor's fields as the page offers them, with some of them changed."""
+    page = parsed(client.get(f"/w/{slug}/edit"))
+    fields: Row = {}
+    for name in ("title", "kind", "aliases", "tags", "body", "base_rev"):
+        element = page.select_one(f"#editor [name={name}]")
+        assert element is not None, name
+        if element.name == "select":
+            element = element.select_one("option[selected]")
+            assert element is not None
+        fields[name] = element.get("value") if element.name != "textarea" else element.text[1:]
+    return fields | changes
+
+
+def post(client: TestClient, slug: str, fields: Row) -> Any:
+    return client.post(f"/w/{slug}/edit", data=fields)
+
+
+def version(client: TestClient, slug: str) -> int:
+    number: int = client.get(f"/w/{slug}.json").json()["version"]
+    return number
+
+
+# ---------------------------------------------------------------- reading
+
+
+def test_a_page_shows_its_text_links_and_neighbours(wiki: App, client: TestClient) -> None:
+    page = parsed(client.get("/w/kv-cache"))
+    assert words(page.h1) == "KV cache"
+    text = words(page.main)
+    assert "Keys of earlier tokens." in text
+    assert "key-value cache" in text
+    assert page.select_one('a[href="/w/paging"]')
+    missing = page.select_one("a.missing")
+    assert missing is not None
+    assert "not-written" in str(missing["href"])
+    assert page.select_one('form[action^="/review/"]'), "the suggestion can be decided here"
+    linked = parsed(client.get("/w/paging"))
+    assert "Keys of earlier tokens. See paging and not written." in words(linked.main)
+
+
+@pytest.mark.parametrize(
+    ("address", "status", "leads"),
+    [
+        ("/w/key-value-cache", 308, "/w/kv-cache"),
+        ("/w/KV cache", 308, "/w/kv-cache"),
+        ("/arxiv/2605.00001v3", 303, "/w/paged-keys"),
+        ("/doi/10.1000/PAGED", 303, "/w/paged-keys"),
+        ("/w/nowhere", 404, None),
+        ("/arxiv/2605.99999", 404, None),
+        ("/arxiv/nonsense", 404, None),
+        ("/doi/10.1000/other", 404, None),
+    ],
+)
+def test_every_name_of_a_page_leads_to_it(
+    wiki: App, client: TestClient, address: str, status: int, leads: str | None
+) -> None:
+    response = client.get(address)
+    assert response.status_code == status
+    assert response.headers.get("location") == leads
+
+
+def test_a_paper_shows_its_facts(wiki: App, client: TestClient) -> None:
+    text = words(parsed(client.get("/w/paged-keys")).main)
+    for fact in ("Ada Example", "arXiv:2605.00001", "We keep the key-value cache", "Less memory"):
+        assert fact in text
+
+
+def test_the_card_of_a_page_tells_it_in_short(wiki: App, client: TestClient) -> None:
+    for slug, said in (("kv-cache", "Keys of earlier"), ("less-memory", "It is enough")):
+        assert said in client.get(f"/_/card/{slug}", headers=PARTIAL).text
+
+
+def test_all_links_of_a_page_stand_on_one_screen(wiki: App, client: TestClient) -> None:
+    text = words(parsed(client.get("/w/kv-cache/links")).main)
+    assert "Paging" in text
+    assert "not written" in text
+    assert "Paged keys" in text
+
+
+@pytest.mark.parametrize(
+    ("query", "titles"),
+    [
+        ("", ["KV cache", "Less memory", "Paged keys", "Paging"]),
+        ("?letter=p", ["Paged keys", "Paging"]),
+        ("?by=kind&kind=concept", ["KV cache", "Paging"]),
+        ("?by=recent", ["Paging"]),
+        ("?by=wanted", ["not written"]),
+        ("?by=nonsense&page=x", ["KV cache"]),
+    ],
+)
+def test_the_index_lists_pages(
+    wiki: App, client: TestClient, query: str, titles: list[str]
+) -> None:
+    text = words(parsed(client.get(f"/pages{query}")).main)
+    for title in titles:
+        assert title in text
+
+
+def test_the_index_needs_as_many_statements_for_many_pages_as_for_few(
+    app: App, client: TestClient, statements: Statements
+) -> None:
+    def asked(path: str) -> int:
+        client.get(path)
+        statements.seen.clear()
+        assert client.get(path).status_code == 200
+        return len(statements)
+
+    def grow(start: int, count: int) -> None:
+        load(
+            app,
+            [
+                {
+                    "type": "concept",
+                    "id": f"c-{n}",
+                    "title": f"Concept {n}",
+                    "text": "[[c-0]]" if n else "",
+                }
+                for n in range(start, start + count)
+            ],
+        )
+
+    paths = ("/pages", "/pages?by=recent", "/w/c-0", "/w/c-0/links")
+    grow(0, 10)
+    few = [asked(path) for path in paths]
+    grow(10, 40)
+    assert [asked(path) for path in paths] == few
+
+
+# ---------------------------------------------------------------- editing
+
+
+def test_the_editor_offers_the_page_and_saves_it(wiki: App, client: TestClient) -> None:
+    fields = form_of(client, "kv-cache")
+    assert fields["title"] == "KV cache"
+    assert fields["body"].startswith("# Kept keys\n\nKeys")
+    assert fields["base_rev"] == "1"
+    saved = post(client, "kv-cache", fields | {"body": "New text.", "tags": "serving\nmemory"})
+    assert (saved.status_code, saved.headers["location"]) == (303, "/w/kv-cache")
+    stands = client.get("/w/kv-cache.json").json()
+    assert (stands["body"], stands["tags"]) == ("New text.", ["memory", "serving"])
+    assert stands["aliases"] == ["key-value cache"]
+
+
+def test_a_text_that_begins_with_empty_lines_survives_the_editor(
+    app: App, client: TestClient
+) -> None:
+    body = "\n\n\tIndented </textarea><b>not bold</b> &amp; &lt;\n"
+    post(client, "odd", {"title": "Odd", "kind": "note", "body": body, "base_rev": ""})
+    assert form_of(client, "odd")["body"].replace("\r\n", "\n") == body
+
+
+def test_a_new_page_from_a_red_link(wiki: App, client: TestClient) -> None:
+    fields = form_of(client, "not-written")
+    assert (fields["title"], fields["base_rev"]) == ("Not written", "")
+    saved = post(client, "not-written", fields | {"title": "Not written", "body": "Now it is."})
+    assert saved.headers["location"] == "/w/not-written"
+    page = parsed(client.get("/w/kv-cache"))
+    assert page.select_one('a[href="/w/not-written"]')
+    assert not page.select("a.missing")
+
+
+def test_a_page_made_from_nothing_gets_its_address_from_its_title(
+    app: App, client: TestClient
+) -> None:
+    assert client.get("/new").status_code == 200
+    for expected in ("/w/the-tides", "/w/the-tides-2"):
+        saved = post(client, "new-page", {"title": "The tides", "kind": "note", "base_rev": ""})
+        assert saved.headers["location"] == expected
+
+
+def test_a_page_called_new_page_can_be_edited(app: App, client: TestClient) -> None:
+    post(client, "new-page", {"title": "New page", "kind": "note", "base_rev": ""})
+    fields = form_of(client, "new-page", body="Text.")
+    assert post(client, "new-page", fields).headers["location"] == "/w/new-page"
+    assert client.get("/w/new-page.md").text == "Text."
+    made = post(client, "new-page", {"title": "Another", "kind": "note", "base_rev": ""})
+    assert made.headers["location"] == "/w/another"
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"title": ""}, "title"),
+        ({"title": "x" * 501}, "title"),
+        ({"kind": "castle"}, "kind"),
+        ({"base_rev": "x"}, ""),
+        ({"base_rev": "99"}, ""),
+        ({"base_rev": "٣"}, ""),
+        ({"base_rev": "9" * 50}, ""),
+    ],
+)
+def test_a_wrong_field_is_named_and_the_text_stays_in_the_form(
+    wiki: App, client: TestClient, changes: dict[str, str], field: str
+) -> None:
+    fields = form_of(client, "paging", body="My long text.", **changes)
+    response = post(client, "paging", fields)
+    assert response.status_code == 422
+    page = parsed(response)
+    assert page.select_one("#summary")
+    if field:
+        assert page.select_one(f"#{field}-problem")
+    body = page.select_one("#editor [name=body]")
+    assert body is not None
+    assert "My long text." in body.text
+    assert version(client, "paging") == 1
+
+
+def test_a_preview_saves_nothing(wiki: App, client: TestClient) -> None:
+    fields = form_of(client, "paging", body="**Bold** [[kv-cache]] <script>x()</script>")
+    shown = parsed(post(client, "paging", fields | {"preview": "1"})).select_one("#preview")
+    assert shown is not None
+    assert shown.strong is not None
+    assert shown.script is None
+    assert version(client, "paging") == 1
+    assert "<strong>Bold" in client.post("/_/preview", data=fields, headers=PARTIAL).text
+
+
+def test_a_draft_is_kept_and_offered_until_the_page_is_saved(
+    wiki: App, client: TestClient
+) -> None:
+    draft = {"title": "Paging", "body": "Half a thought", "base_rev": "1"}
+    assert client.post("/_/draft/paging", data=draft).status_code == 204
+    assert "Half a thought" in client.get("/w/paging/edit").text
+    post(client, "paging", form_of(client, "paging", body="Whole."))
+    assert "Half a thought" not in client.get("/w/paging/edit").text
+
+
+def test_edits_of_different_lines_are_joined_and_it_is_said(
+    app: App, client: TestClient
+) -> None:
+    start = {"title": "Poem", "kind": "note", "body": "One\n\nTwo\n\nThree", "base_rev": ""}
+    post(client, "poem", start)
+    first, second = form_of(client, "poem"), form_of(client, "poem")
+    post(client, "poem", first | {"body": "1\n\nTwo\n\nThree"})
+    joined = post(client, "poem", second | {"body": "One\r\n\r\nTwo\r\n\r\n3"})
+    assert joined.headers["location"] == "/w/poem?saved=merged"
+    assert client.get("/w/poem.md").text == "1\n\nTwo\n\n3"
+    assert "put together" in client.get(joined.headers["location"]).text
+
+
+def test_a_conflict_shows_both_texts_and_can_be_solved(wiki: App, client: TestClient) -> None:
+    first, second = form_of(client, "paging"), form_of(client, "paging")
+    post(client, "paging", first | {"body": "Their words."})
+    response = post(client, "paging", second | {"body": "My words."})
+    assert response.status_code == 409
+    page = parsed(response)
+    conflict = page.select_one(".conflict")
+    assert conflict is not None
+    assert "My words." in conflict.text
+    assert "Their words." in conflict.text
+    merged = page.select_one("#editor [name=body]")
+    base = page.select_one("#editor [name=base_rev]")
+    assert merged is not None
+    assert base is not None
+    assert "My words." in merged.text
+    assert "Their words." in merged.text
+    assert client.get("/w/paging.md").text == "Their words."
+    solved = post(
+        client, "paging", second | {"body": "Our words.", "base_rev": str(base["value"])}
+    )
+    assert solved.status_code == 303
+    assert client.get("/w/paging.md").text == "Our words."
+
+
+def test_a_page_that_somebody_made_meanwhile_is_a_conflict(wiki: App, client: TestClient) -> None:
+    fields = {"title": "Paging", "kind": "concept", "body": "Mine.", "base_rev": ""}
+    assert post(client, "paging", fields).status_code == 409
+    assert client.get("/w/paging.md").text == "Memory in pages."
+
+
+# ---------------------------------------------------------------- history, moving
+
+
+def test_history_diff_and_restore(wiki: App, client: TestClient) -> None:
+    post(client, "paging", form_of(client, "paging", body="Memory in segments.", title="Segments"))
+    history = parsed(client.get("/w/paging/history"))
+    assert len(history.select("tbody tr")) == 2
+    diff = parsed(client.get("/w/paging/diff?from=1&to=2"))
+    assert [words(e) for e in diff.select("del.line")] == ["Memory in pages."]
+    assert [words(e) for e in diff.select("ins.line")] == ["Memory in segments."]
+    assert "Segments" in words(diff.select_one(".notice"))
+    assert client.get("/w/paging/diff").status_code == 200
+    assert client.get("/w/paging/diff?from=0&to=1").status_code == 200
+    assert client.get("/w/paging/diff?from=1&to=9").status_code == 404
+    restored = client.post("/w/paging/restore", data={"version": "1"})
+    assert restored.headers["location"] == "/w/paging?saved=restored"
+    assert client.get("/w/paging.md").text == "Memory in pages."
+    for number in ("0", "99", "x", "", "9" * 30):
+        assert client.post("/w/paging/restore", data={"version": number}).status_code == 404
+
+
+def test_a_moved_page_is_found_at_its_old_address(wiki: App, client: TestClient) -> None:
+    fields = form_of(client, "paging", body="Written before the move.")
+    moved = client.post("/w/paging/rename", data={"slug": "pages-of-memory", "title": "Pages"})
+    assert moved.headers["location"] == "/w/pages-of-memory?saved=renamed"
+    assert client.get("/w/paging").headers["location"] == "/w/pages-of-memory"
+    text = words(parsed(client.get("/w/pages-of-memory")).main)
+    assert "KV cache" in text
+    saved = post(client, "paging", fields)
+    assert saved.headers["location"].startswith("/w/pages-of-memory")
+    assert client.get("/w/pages-of-memory.md").text == "Written before the move."
+
+
+@pytest.mark.parametrize(
+    ("slug", "status"), [("Bad slug", 422), ("", 422), ("../x", 422), ("kv-cache", 409)]
+)
+def test_a_page_cannot_be_moved_to_what_is_no_free_address(
+    wiki: App, client: TestClient, slug: str, status: int
+) -> None:
+    assert client.post("/w/paging/rename", data={"slug": slug}).status_code == status
+    assert client.get("/w/paging").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/w/{}/edit", "/w/{}/restore", "/w/{}/rename", "/_/draft/{}", "/_/preview"]
+)
+@pytest.mark.parametrize("slug", ["nowhere", "Not a slug", "%00", "x" * 300])
+def test_posts_without_fields_never_break(
+    wiki: App, client: TestClient, path: str, slug: str
+) -> None:
+    for send in (
+        {"data": {}},
+        {"content": b"\xff=%ff&&&=;", "headers": {"Content-Type": "application/x-www-form-urlencoded"}},
+        {"files": {"body": ("x.txt", b"\xff\x00"), "title": ("y", b"z")}},
+        {"content": b"{", "headers": {"Content-Type": "application/json"}},
+        {"content": b"--x", "headers": {"Content-Type": "multipart/form-data; boundary=x"}},
+    ):
+        response = client.post(path.format(slug), **send)  # type: ignore[arg-type]
+        assert response.status_code < 500, response.text
+
+
+def test_when_it_was_written_is_told_by_the_clock_of_the_wiki(
+    app: App, client: TestClient
+) -> None:
+    post(client, "new-page", {"title": "Clock", "kind": "note", "base_rev": ""})
+    assert client.get("/w/clock.json").json()["created_at"] == NOW.isoformat()
