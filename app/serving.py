@@ -132,7 +132,9 @@ class _WorkerProcess:
         command = [sys.executable, "-m", "app.cli", "worker"]
         while not self._stopping.is_set():
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, env={**os.environ, "CEREBRO_PARENT": str(os.getpid())}
+                command,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, "CEREBRO_PARENT": str(os.getpid())},
             )
             code = self._process.wait()
             if self._stopping.wait(pause):

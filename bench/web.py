@@ -34,7 +34,9 @@ def synthetic(pages: int, *, seed: int = 7) -> list[dict[str, object]]:
     """Rows of a wiki: concepts, papers with abstracts of Zipf words, links accepted and proposed."""
     chance = random.Random(seed)
     syllables = ["ka", "to", "mi", "re", "sol", "ven", "dra", "pli", "qua", "zen", "bor", "lin"]
-    words = sorted({"".join(chance.choices(syllables, k=chance.randint(2, 4))) for _ in range(6000)})
+    words = sorted(
+        {"".join(chance.choices(syllables, k=chance.randint(2, 4))) for _ in range(6000)}
+    )
     weights = [1 / (rank + 3) for rank in range(len(words))]
 
     def said(count: int) -> str:
@@ -89,7 +91,9 @@ def main() -> None:
             server(cerebro("serve", "--no-worker", "--port", "8792"), data, 8792) as ours,
             server(_floor_command(), data, 8793) as floor,
         ):
-            print(f"{'screen':10} {'cpu ms':>8} {'floor ms':>9} {'ratio':>6} {'kB':>6} {'wall p95 ms':>12}")
+            print(
+                f"{'screen':10} {'cpu ms':>8} {'floor ms':>9} {'ratio':>6} {'kB':>6} {'wall p95 ms':>12}"
+            )
             for name, pattern in ROUTES.items():
                 paths = [
                     pattern.format(slug=slug, word=word, number=n % 50 + 1)
@@ -97,7 +101,9 @@ def main() -> None:
                 ]
                 mine, size, wall = _measure(8792, ours.pid, paths)
                 low, _, _ = _measure(8793, floor.pid, paths)
-                print(f"{name:10} {mine:8.1f} {low:9.1f} {mine / low:6.1f} {size / 1000:6.0f} {wall:12.0f}")
+                print(
+                    f"{name:10} {mine:8.1f} {low:9.1f} {mine / low:6.1f} {size / 1000:6.0f} {wall:12.0f}"
+                )
 
 
 def _samples(data: Path) -> tuple[list[str], list[str]]:
@@ -125,7 +131,16 @@ def _measure(port: int, pid: int, paths: list[str]) -> tuple[float, float, float
 
 
 def _floor_command() -> list[str]:
-    return [sys.executable, "-m", "uvicorn", "bench.floor:application", "--port", "8793", "--log-level", "error"]
+    return [
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "bench.floor:application",
+        "--port",
+        "8793",
+        "--log-level",
+        "error",
+    ]
 
 
 if __name__ == "__main__":

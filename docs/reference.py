@@ -18,7 +18,12 @@ PATH = Path(__file__).with_name("reference.md")
 
 
 def commands() -> list[str]:
-    lines = ["## Commands", "", "Exit codes: 0 done; 1 could not; 2 wrong usage; 3 done in part.", ""]
+    lines = [
+        "## Commands",
+        "",
+        "Exit codes: 0 done; 1 could not; 2 wrong usage; 3 done in part.",
+        "",
+    ]
     group = typer.main.get_command(cli)
     for name, command in sorted(group.commands.items()):  # type: ignore[attr-defined]
         arguments = [p.name for p in command.params if p.param_type_name == "argument"]
@@ -32,7 +37,12 @@ def commands() -> list[str]:
 
 
 def settings() -> list[str]:
-    lines = ["## Settings", "", "From the environment, or without the prefix in `cerebro.toml`.", ""]
+    lines = [
+        "## Settings",
+        "",
+        "From the environment, or without the prefix in `cerebro.toml`.",
+        "",
+    ]
     lines += ["| variable | default | meaning |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
         default = "" if field.default is None else f"`{field.default}`"

@@ -58,6 +58,7 @@ def around(focus: int, neighbours: Sequence[int]) -> dict[int, Place]:
     for number, node in enumerate(neighbours):
         angle = -pi / 2 + 2 * pi * number / max(count, 1)
         places[node] = Place(
-            WIDTH / 2 + cos(angle) * (WIDTH / 2 - 34), HEIGHT / 2 - 4 + sin(angle) * (HEIGHT / 2 - 26)
+            WIDTH / 2 + cos(angle) * (WIDTH / 2 - 34),
+            HEIGHT / 2 - 4 + sin(angle) * (HEIGHT / 2 - 26),
         )
     return places

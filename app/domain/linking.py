@@ -41,6 +41,7 @@ from app.domain.features import (
     blocks,
     unit,
 )
+from app.errors import Misconfigured
 
 __all__ = [
     "Array", "Candidate", "ConceptText", "Knowledge", "Pair", "PaperText", "Rows", "Signal",
@@ -49,7 +50,7 @@ __all__ = [
 
 Pair = tuple[int, int]
 WAITING = 2_000  # undecided papers that may stand in
-TAUGHT = 2_000  # decided papers that bend the weights
+TAUGHT = 1_000  # decided papers that bend the weights
 CLOSEST = 40  # concepts of each that are looked at for that
 TRUST = 50.0  # what the shipped weights are worth, in decided pairs
 
@@ -113,13 +114,14 @@ class Knowledge:
         that wait show what is ordinary. accepted, rejected: (paper, concept); neighbours: (paper,
         paper) that share a thread or cite one another. vectors: float32, a row for each paper and
         one for each concept in the order given, zero where there is none (yet); None without an
-        encoder. Pairs that name something else are left out. Keep one lexicon for the process:
+        encoder. Pairs that name something else are left out; weights that lack a stage or name an
+        unknown feature raise Misconfigured. Keep one lexicon for the process:
         reading texts is the slow part, and it remembers them."""
         self.concepts, self.papers = tuple(concepts), tuple(papers)
         self.row = {paper.id: row for row, paper in enumerate(self.papers)}
         self.column = {concept.id: column for column, concept in enumerate(self.concepts)}
         self.lexicon = lexicon or words.Lexicon()
-        self.shipped = weights
+        self.shipped = self.weights = _checked(weights)
         self._pairs = accepted, rejected, neighbours
         self.accepted = _matrix(accepted, self.row, self.column)
         self.rejected = _matrix(rejected, self.row, self.column)
@@ -158,9 +160,11 @@ class Knowledge:
         return sure
 
     def scale(self, stage: Stage) -> Scale:
-        """The weights of a stage, for the views this knowledge has; as shipped until taught."""
-        weights = getattr(self, "weights", self.shipped)
-        return weights.scales[f"{stage}/{'words' if self.meaning is None else 'vectors'}"]
+        """The weights of a stage, for the views this knowledge has."""
+        return self.weights.scales[self._scale_name(stage)]
+
+    def _scale_name(self, stage: Stage) -> str:
+        return f"{stage}/{'words' if self.meaning is None else 'vectors'}"
 
     def _judge(self) -> Judge:
         """Over accepted papers and, where a concept has none, the surest waiting ones."""
@@ -190,9 +194,10 @@ class Knowledge:
         if not lessons:
             return self.shipped
         features, linked = (np.concatenate(part) for part in zip(*lessons, strict=True))
-        name = next(key for key, value in self.shipped.scales.items() if value is scale)
         bent = scale.adapted(features, linked, np.ones(len(linked), np.float32), trust=TRUST)
-        return Weights({**self.shipped.scales, name: bent}, self.shipped.floor)
+        return Weights(
+            {**self.shipped.scales, self._scale_name(Stage.WARM): bent}, self.shipped.floor
+        )
 
     def _lessons(self, scale: Scale, rows: Rows) -> tuple[Array, Array]:
         """Features of some papers' likeliest pairs, and whether they are linked.
@@ -296,6 +301,16 @@ def _signals(
         ]
         found.append(tuple(sorted(signals, key=lambda signal: -signal.weight)))
     return found
+
+
+def _checked(weights: Weights) -> Weights:
+    """The weights, if they have a scale for every stage and name no feature unknown here."""
+    for name in (f"{stage}/{kind}" for stage in Stage for kind in ("vectors", "words")):
+        if name not in weights.scales:
+            raise Misconfigured(f"the linker's weights have no scale {name!r}")
+        if unknown := set(weights.scales[name].names) - set(FEATURES):
+            raise Misconfigured(f"the linker's weights name unknown features: {sorted(unknown)}")
+    return weights
 
 
 def _kind(feature: str) -> SignalKind:

@@ -297,8 +297,8 @@ def _comembers(session: Session) -> set[Pair]:
 
 def _citations(session: Session) -> set[Pair]:
     """Papers of which one names the other among its references, where a source gave them."""
-    cited = [
-        (page_id, reference)
+    cited: list[tuple[int, str]] = [
+        (page_id or 0, reference)
         for page_id, references in session.connection().execute(
             sa.select(col(Paper.page_id), col(Paper.references)).where(
                 col(Paper.page_id).is_not(None), sa.cast(col(Paper.references), sa.String) != "[]"
@@ -308,8 +308,8 @@ def _citations(session: Session) -> set[Pair]:
     ]
     if not cited:
         return set()
-    known = {
-        f"{scheme}:{value}": page_id
+    known: dict[str, int] = {
+        f"{scheme}:{value}": page_id or 0
         for scheme, value, page_id in session.connection().execute(
             sa.select(col(Identifier.scheme), col(Identifier.value), col(Paper.page_id))
             .join(Paper, col(Paper.id) == col(Identifier.paper_id))

@@ -27,7 +27,7 @@ PAGE_SIZE = 50
 
 def _is(status: LinkStatus) -> sa.ColumnElement[bool]:
     """The status as a literal, so that the index of waiting links can be used."""
-    return col(Link.status) == sa.literal_column(f"'{status.value}'")
+    return col(Link.status) == sa.literal(status.value, sa.String(), literal_execute=True)
 
 
 def get(session: Session, link_id: int) -> Link:

@@ -206,6 +206,21 @@ def content_of(session: Session, page: Page) -> Content:
     )
 
 
+def addressed(session: Session, slug: str) -> PageRef | None:
+    """The page of which a title or alias would have this address; the oldest of several."""
+    start = slug.partition("-")[0]
+    if not is_slug(slug) or not start:
+        return None
+    for key, owner in ((col(Page.title_key), col(Page.id)), (col(Alias.key), col(Alias.page_id))):
+        alike = sa.select(key, owner).where(key.startswith(start, autoescape=True))
+        rows = session.connection().execute(alike.order_by(owner).limit(2000))
+        page_id = next((page_id for name, page_id in rows if slugify(name) == slug), None)
+        page = session.get(Page, page_id) if page_id is not None else None
+        if page is not None and page.id is not None:
+            return PageRef(page.id, page.slug, page.title, page.kind.value)
+    return None
+
+
 def former(session: Session, slug: str) -> Page | None:
     """The page that lived at this address before a rename."""
     return session.exec(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy import text
+from starlette.middleware.gzip import GZipMiddleware
 
 from app import __version__
 from app.bootstrap import App
@@ -59,6 +60,7 @@ def create(app: App) -> FastAPI:
             connection.execute(text("SELECT 1"))
         return JSONResponse({"status": "ok", "version": __version__})
 
+    web.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
     web.add_middleware(
         Security,
         hosts=app.settings.hosts,

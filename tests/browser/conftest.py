@@ -107,11 +107,13 @@ class Heard:
     """What the pages of a test should not have said or asked for."""
 
     host: str
+    expected: str = ""  # words of a console line that a test means to cause
     problems: list[str] = field(default_factory=list)
 
     def said(self, message: ConsoleMessage) -> None:
         # The browser notes every answer of 400 and above; tests ask for some of those.
-        if message.type in ("error", "warning") and "Failed to load resource" not in message.text:
+        known = ["Failed to load resource", *filter(None, [self.expected])]
+        if message.type in ("error", "warning") and not any(k in message.text for k in known):
             self.problems.append(f"{message.type}: {message.text[:400]}")
 
     def failed(self, error: Any) -> None:
@@ -130,9 +132,15 @@ OpenPage = Callable[..., Page]
 
 
 @pytest.fixture
-def open_page(chromium: Browser, site: Server) -> Iterator[OpenPage]:
+def heard(site: Server) -> Heard:
+    """What the pages of this test said; it fails at the end when that is anything."""
+    return Heard(site.url)
+
+
+@pytest.fixture
+def open_page(chromium: Browser, site: Server, heard: Heard) -> Iterator[OpenPage]:
     """Opens pages, each in a browser of its own, as wide and in the colours asked for."""
-    heard, contexts = Heard(site.url), []
+    contexts = []
 
     def opened(
         *, width: int = 1360, height: int = 860, scheme: str = "light", **options: Any

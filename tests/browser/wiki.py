@@ -268,13 +268,22 @@ def _decide(app: App) -> None:
         surest = links.proposals(session, limit=DECIDED)
         for n, row in enumerate(surest):
             verdict = Verdict.REJECT if n % 3 == 2 else Verdict.ACCEPT
-            review.decide(session, row.id, verdict, now=NOW - timedelta(days=1), reason="seen before" if n == 2 else "")
+            review.decide(
+                session,
+                row.id,
+                verdict,
+                now=NOW - timedelta(days=1),
+                reason="seen before" if n == 2 else "",
+            )
 
 
 def _edit(session: Session, slug: str) -> None:
     content = Content(
-        title="Tide clock", kind=PageKind.CONCEPT, body=_LONG.replace("winter", "deep winter") + "\nA last line.\n",
-        aliases=("tidal clock",), tags=("clocks", "sea"),
+        title="Tide clock",
+        kind=PageKind.CONCEPT,
+        body=_LONG.replace("winter", "deep winter") + "\nA last line.\n",
+        aliases=("tidal clock",),
+        tags=("clocks", "sea"),
     )
     pages.save(session, slug, content, base=1, now=NOW - timedelta(hours=3))
 

@@ -102,7 +102,8 @@ def test_arxiv_ids_in_all_their_forms(text: str, value: str, version: int | None
 
 
 @pytest.mark.parametrize(
-    "text", ["", "2605", "2605.058", "2605.058380", "260.05838", "2605.05838v", "2605.05838 x", "x/1"]
+    "text",
+    ["", "2605", "2605.058", "2605.058380", "260.05838", "2605.05838v", "2605.05838 x", "x/1"],
 )
 def test_what_is_no_arxiv_id(text: str) -> None:
     assert parse_arxiv(text) is None

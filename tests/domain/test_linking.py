@@ -318,6 +318,18 @@ def test_weights_that_cannot_be_read_say_so(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("lost", "renamed"), [("warm/words", None), (None, "smell")], ids=["stage", "feature"]
+)
+def test_weights_of_another_rule_are_refused(lost: str | None, renamed: str | None) -> None:
+    scales = {name: scale for name, scale in WEIGHTS.scales.items() if name != lost}
+    if renamed:
+        odd = scales["cold/words"]
+        scales["cold/words"] = replace(odd, names=(renamed, *odd.names[1:]))
+    with pytest.raises(Misconfigured, match=lost or renamed):
+        Knowledge(CONCEPTS, PAPERS, accepted=ACCEPTED, weights=Weights(scales, 0.5))
+
+
+@pytest.mark.parametrize(
     "group",
     [
         ("cache", "caches", "cached", "caching"),

@@ -401,9 +401,7 @@ def test_joining_keeps_the_page_and_what_links_to_it(engine: Engine) -> None:
 
 def test_joining_keeps_marks_of_the_same_scorer_on_other_days(engine: Engine) -> None:
     def marks(ref: str, day: str) -> AssessmentArrival:
-        return AssessmentArrival(
-            paper=ref, day=day, scorer="s", relevance=5, novelty=5, topics=()
-        )
+        return AssessmentArrival(paper=ref, day=day, scorer="s", relevance=5, novelty=5, topics=())
 
     tell(engine, PaperArrival(refs=(), title="T"), marks("title:T", "2026-05-13"), key="a")
     tell(

@@ -338,9 +338,7 @@ def test_a_decision_overtaken_by_a_later_one_is_not_undone(engine: Engine) -> No
 
 def waiting(engine: Engine) -> int:
     with writing(engine) as session:
-        paper = Paper(
-            state=PaperState.WAITING, title="A find", title_key="afind", created_at=NOW
-        )
+        paper = Paper(state=PaperState.WAITING, title="A find", title_key="afind", created_at=NOW)
         session.add(paper)
         session.flush()
         assert paper.id is not None
@@ -468,9 +466,7 @@ def test_a_proposal_that_nobody_decided_is_withdrawn_when_it_is_not_made_any_mor
     kept, gone = queue(engine, 2)
     with writing(engine) as session:
         link = links.get(session, kept)
-        links.withdraw_proposals(
-            session, link.source_id, keep={(link.target_id, Relation.ABOUT)}
-        )
+        links.withdraw_proposals(session, link.source_id, keep={(link.target_id, Relation.ABOUT)})
     with reading(engine) as session:
         assert session.get(Link, kept) is not None
         assert session.get(Link, gone) is None

@@ -54,11 +54,15 @@ def preference(session: Session, name: str) -> str | None:
 
 
 def test_a_write_is_there_whole_or_not_at_all(engine: Engine) -> None:
-    with pytest.raises(ZeroDivisionError), writing(engine) as session:
-        session.add(Preference(name="a", value="1"))
-        session.flush()
-        bump(session)
-        raise ZeroDivisionError
+    def fail() -> None:
+        with writing(engine) as session:
+            session.add(Preference(name="a", value="1"))
+            session.flush()
+            bump(session)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     with writing(engine) as session:
         session.add(Preference(name="b", value="2"))
     with reading(engine) as session:
@@ -190,10 +194,14 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path, make: str) -> None:
         whole = path.read_bytes()
         path.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
     engine = open_engine(f"sqlite:///{path}")
-    with pytest.raises(Unavailable, match=r"wiki\.sqlite3") as refused:
+
+    def use() -> None:
         schema.upgrade(engine)
         with reading(engine) as session:
             rows(session, sa.text("SELECT * FROM page"))
+
+    with pytest.raises(Unavailable, match=r"wiki\.sqlite3") as refused:
+        use()
     assert "\n" not in str(refused.value)
     engine.dispose()
 

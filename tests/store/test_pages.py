@@ -60,9 +60,7 @@ def reds(session: Session) -> list[str]:
     "name",
     ["kv-cache", "KV Cache", "kv cache", "  KV   cache ", "Key–Value Cache", "former-address"],
 )
-def test_a_page_is_found_by_slug_title_alias_and_former_address(
-    engine: Engine, name: str
-) -> None:
+def test_a_page_is_found_by_slug_title_alias_and_former_address(engine: Engine, name: str) -> None:
     with writing(engine) as session:
         page = create(session, "KV cache", slug="former-address", aliases=("key–value cache",))
         pages.rename(session, page, "kv-cache", now=NOW)
@@ -235,9 +233,7 @@ def test_counters_move_with_pages_and_concepts(engine: Engine) -> None:
     wiki, concepts = counted()
     assert (wiki, concepts) == (1, 1)
     with writing(engine) as session:
-        pages.create(
-            session, Content(title="N", kind=PageKind.NOTE), author=IMPORT, now=NOW
-        )
+        pages.create(session, Content(title="N", kind=PageKind.NOTE), author=IMPORT, now=NOW)
     assert counted() == (2, 1)
     with writing(engine) as session:
         for page in session.exec(select(Page)):

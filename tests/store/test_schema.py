@@ -19,7 +19,6 @@ from app.errors import Unavailable
 from app.store import schema
 from app.store.db import open_engine
 
-
 ROOT = Path(__file__).parents[2]
 
 

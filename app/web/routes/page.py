@@ -133,7 +133,7 @@ _NOTICES = {
 
 def _elsewhere(session: Session, slug: str) -> Response:
     """An alias or a former address leads to its page; any other name has none yet."""
-    found = pages.named(session, slug.replace("-", " ")) or pages.named(session, slug)
+    found = pages.named(session, slug) or pages.addressed(session, slug)
     if found is None:
         raise NotFound(f"There is no page at {slug[:100]!r}.")
     return RedirectResponse(f"/w/{found.slug}", 308)
@@ -163,7 +163,9 @@ def page_context(session: Session, page: Page) -> dict[str, Any]:
     content = pages.content_of(session, page)
     counts = links.counts(session, page.id)
     rendered = render_body(page.body, resolver(session))
-    backlinks = [_backlink(row, page, content) for row in links.backlinks(session, page.id)]
+    backlinks = _one_a_page(
+        [_backlink(row, page, content) for row in links.backlinks(session, page.id)]
+    )
     paper = papers.of_page(session, page.id) if page.kind == PageKind.PAPER else None
     return {
         "page": _head(page),
@@ -240,7 +242,7 @@ def _facts(page: Page, counts: dict[str, int]) -> list[str]:
     return words
 
 
-def _backlink(row: Any, page: Page, content: Content) -> dict[str, object]:
+def _backlink(row: Any, page: Page, content: Content) -> dict[str, Any]:
     return {
         "slug": row.slug,
         "title": row.title,
@@ -248,6 +250,17 @@ def _backlink(row: Any, page: Page, content: Content) -> dict[str, object]:
         "relation": row.relation.value,
         "sentence_parts": _sentence(row.evidence, (page.title, *content.aliases)),
     }
+
+
+def _one_a_page(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Backlinks with each page once: what says more than a mention, with the mention's sentence."""
+    merged: dict[str, dict[str, Any]] = {}
+    for link in found:
+        known = merged.setdefault(link["slug"], link)
+        if known["relation"] == "mentions" and link["relation"] != "mentions":
+            known["relation"] = link["relation"]
+        known["sentence_parts"] = known["sentence_parts"] or link["sentence_parts"]
+    return list(merged.values())
 
 
 def _sentence(evidence: list[dict[str, Any]], names: tuple[str, ...]) -> list[tuple[str, bool]]:

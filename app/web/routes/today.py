@@ -37,6 +37,7 @@ from app.errors import NotFound
 from app.store import links, pages, papers, runs
 from app.store import threads as threads_of
 from app.web.deps import Reads, TheApp
+from app.web.routes.page import page_context
 from app.web.routes.inbox import addresses
 from app.web.routes.threads import counted
 from app.web.templating import page as screen
@@ -95,6 +96,9 @@ def one_day(request: Request, session: Reads, app: TheApp, day: str) -> Response
     found = _day(session, wanted)
     if found.digest is None and found.listing is None:
         raise NotFound(f"Nothing came in on {wanted.day} {wanted:%B %Y}.")
+    page = session.get(Page, found.digest.page_id) if found.digest else None
+    if page is not None and request.query_params.get("view") == "full":
+        return screen(request, "pages/page.html", **page_context(session, page))
     return _shown(request, session, app, found, failed=None)
 
 
@@ -251,7 +255,10 @@ def _made(session: Session, day: Day, *, left_out: int) -> list[dict[str, str]]:
         if told := _ledger(day.digest.ledger):
             said.append((told, ""))
         slug = session.scalar(sa.select(col(Page.slug)).where(col(Page.id) == day.digest.page_id))
-        said += [("The digest in full.", f"/w/{slug}.md"), ("Edit it.", f"/w/{slug}/edit")]
+        said += [
+            ("The digest in full.", f"/today/{day.digest.day}?view=full"),
+            ("Edit it.", f"/w/{slug}/edit"),
+        ]
     return [{"words": words, "url": url} for words, url in said]
 
 

