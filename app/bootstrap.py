@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 
 from sqlalchemy.engine import Engine
 
 from app.domain.linking import Weights
+from app.domain.words import Lexicon
 from app.embeddings.base import Direct, Encoder, QueryEncoder
 from app.embeddings.remote import RemoteEncoder
 from app.embeddings.sentence import SentenceTransformerEncoder, available, model_id
@@ -46,6 +47,7 @@ class App:
     query_encoder: QueryEncoder | None = None
     index: VectorIndex | None = None
     readers: tuple[Reader, ...] = READERS
+    lexicon: Lexicon = field(default_factory=Lexicon)  # the linker's, for one thread
 
     @property
     def clock(self) -> Callable[[], datetime]:

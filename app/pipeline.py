@@ -16,6 +16,7 @@ from sqlalchemy.engine import Engine
 from sqlmodel import Session
 
 from app.domain.linking import Weights
+from app.domain.words import Lexicon
 from app.embeddings.base import Encoder
 from app.services import encoding, linker
 from app.store import papers
@@ -34,6 +35,8 @@ class Tools(Protocol):
     def index(self) -> VectorIndex | None: ...
     @property
     def weights(self) -> Weights: ...
+    @property
+    def lexicon(self) -> Lexicon: ...
     @property
     def clock(self) -> Callable[[], datetime]: ...
 
@@ -82,7 +85,7 @@ def _link(tools: Tools) -> Batch:
         work = linker.claim(session, tools.index, now=now)
     if not work.papers:
         return Batch()
-    proposals = linker.rank_papers(work, tools.weights)
+    proposals = linker.rank_papers(work, tools.weights, lexicon=tools.lexicon)
     with writing(tools.engine) as session:
         linker.store(session, work, proposals, now=now)
     return Batch(done=len(work.papers))
@@ -116,7 +119,7 @@ def link_now(
         names = papers.references(
             session, [*work.papers, *(concept.id for concept in work.concepts)]
         )
-    ranked = linker.rank_papers(work, tools.weights, limit=limit)
+    ranked = linker.rank_papers(work, tools.weights, limit=limit, lexicon=tools.lexicon)
     made = 0
     if work.papers:
         with writing(tools.engine) as session:

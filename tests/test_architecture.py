@@ -166,5 +166,5 @@ def test_every_route_is_documented() -> None:
     }
     assert len(paths) > 20
     said = documented()
-    missing = sorted(path for path in paths if path.replace(":path}", "}") not in said)
+    missing = sorted(p for p in paths if p not in said and p.replace(":path}", "}") not in said)
     assert missing == []

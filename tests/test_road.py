@@ -178,7 +178,7 @@ def test_a_listed_paper_becomes_an_accepted_link_and_back_again(app: App) -> Non
         # It waits in Review with both sides and its evidence.
         review = screen(client, "/review")
         assert "Evicting the KV cache by attention" in text(review)
-        assert "We shrink the KV cache" in text(review)
+        assert "We shrink the KV cache" in review.get_text(), "with the words marked in it"
 
         # The person accepts it.
         action = form(review, "/review/")

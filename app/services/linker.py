@@ -42,6 +42,7 @@ from app.domain.records import (
     Paper,
     Relation,
 )
+from app.domain.words import Lexicon
 from app.errors import Misconfigured, NotFound
 from app.store import links, papers, runs
 from app.store.db import generation
@@ -118,7 +119,7 @@ def _waiting(session: Session, *, now: datetime) -> dict[int, str]:
         )
         .order_by(col(PageText.page_id))
     )
-    return {page_id: seen for page_id, seen in rows}
+    return dict(rows.tuples())
 
 
 def _is_about_something() -> sa.Exists:
@@ -343,8 +344,13 @@ def _vectors(
 # ---------------------------------------------------------------- thinking
 
 
-def rank_papers(work: Work, weights: Weights, *, limit: int = 10) -> list[Proposal]:
-    """Each paper's `limit` best concepts, surest first, with evidence; proposed or not."""
+def rank_papers(
+    work: Work, weights: Weights, *, limit: int = 10, lexicon: Lexicon | None = None
+) -> list[Proposal]:
+    """Each paper's `limit` best concepts, surest first, with evidence; proposed or not.
+
+    A `lexicon` that is kept between calls has the texts read already; it belongs to one thread.
+    """
     if not work.papers or not work.concepts:
         return []
     knowledge = Knowledge(
@@ -355,6 +361,7 @@ def rank_papers(work: Work, weights: Weights, *, limit: int = 10) -> list[Propos
         neighbours=work.neighbours,
         vectors=work.vectors,
         weights=weights,
+        lexicon=lexicon,
     )
     papers_by_id = {paper.id: paper for paper in work.texts}
     concepts_by_id = {concept.id: concept for concept in work.concepts}

@@ -37,8 +37,8 @@ from app.errors import NotFound
 from app.store import links, pages, papers, runs
 from app.store import threads as threads_of
 from app.web.deps import Reads, TheApp
-from app.web.routes.page import page_context
 from app.web.routes.inbox import addresses
+from app.web.routes.page import page_context
 from app.web.routes.threads import counted
 from app.web.templating import page as screen
 from app.web.templating import plural
