@@ -107,19 +107,19 @@ def pending(session: Session, *, now: datetime) -> int:
 def _waiting(session: Session, *, now: datetime) -> dict[int, str]:
     """Page ids of such papers with the state to note for each: its text and the concepts' count."""
     concepts = generation(session, "concepts")
-    state = col(PageText.hash) + f":{concepts}"
+    state = (col(PageText.hash) + f":{concepts}").label("state")
     rows = session.connection().execute(
         sa.select(col(PageText.page_id), state)
         .join(Paper, col(Paper.page_id) == col(PageText.page_id))
         .outerjoin(Done, (col(Done.step) == STEP) & (col(Done.subject_id) == col(PageText.page_id)))
         .where(
-            sa.func.coalesce(col(Done.seen), "") != state,
+            sa.func.coalesce(col(Done.seen), "") != state.element,
             ~_is_about_something(),
             col(PageText.page_id).not_in(runs.blocked(session, STEP, now=now)),
         )
         .order_by(col(PageText.page_id))
     )
-    return dict(rows.tuples())
+    return {row.page_id: row.state for row in rows}
 
 
 def _is_about_something() -> sa.Exists:

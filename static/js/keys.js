@@ -33,7 +33,12 @@
     "]": () => heading(1),
     n: () => follow("a[rel=next]"),
     p: () => follow("a[rel=prev]"),
-    "/": () => (document.getElementById("q") ? document.getElementById("q").focus() : location.assign("/search")),
+    "/": () => {
+      const field = document.getElementById("q");
+      if (!field) return location.assign("/search");
+      field.focus();
+      field.select();
+    },
     "?": help,
   };
 

@@ -108,6 +108,8 @@ class Heard:
 
     host: str
     expected: str = ""  # words of a console line that a test means to cause
+    stays: bool | None = None  # the answer when an editor asks before it is left; None: unexpected
+    asked_to_leave: int = 0
     problems: list[str] = field(default_factory=list)
 
     def said(self, message: ConsoleMessage) -> None:
@@ -124,6 +126,13 @@ class Heard:
             self.problems.append(f"request: {request.method} {request.url}")
 
     def stopped(self, dialog: Dialog) -> None:
+        if dialog.type == "beforeunload" and self.stays is not None:
+            self.asked_to_leave += 1
+            if self.stays:
+                dialog.dismiss()
+            else:
+                dialog.accept()
+            return
         self.problems.append(f"dialog: {dialog.type} {dialog.message}")
         dialog.dismiss()
 
