@@ -76,7 +76,7 @@ def _line(signal: Signal, name: str) -> str:
     quoted = ", ".join(signal.words[:4])
     match signal.kind:
         case SignalKind.MENTION:
-            return f"it says “{' '.join(signal.words[:6])}”" if signal.words else ""
+            return f"it uses words of the name ({quoted})" if quoted else ""
         case SignalKind.PAPERS:
             return f"it reads like what {name} holds" + (f" ({quoted})" if quoted else "")
         case SignalKind.NAME:

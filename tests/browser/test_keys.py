@@ -121,6 +121,7 @@ def test_keys_go_to_the_headings_and_along_the_thread(page: Page) -> None:
     page.wait_for_url(lambda url: url != first)
     page.keyboard.press("p")
     page.wait_for_url(first)
+    page.set_viewport_size({"width": 1360, "height": 400})
     page.goto("/w/tide-clock")
     page.keyboard.press("]")
     page.keyboard.press("]")
