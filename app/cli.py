@@ -47,9 +47,6 @@ def main() -> None:
     except CerebroError as error:
         print(f"cerebro: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2 if isinstance(error, Invalid) else 1) from None
-    except BrokenPipeError:  # the reader of our output, `head` say, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(0) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
 

@@ -32,7 +32,9 @@ SCREENS = {
     "threads": "/threads",
     "search": "/search?q=ka&mode=words",
 }
-BUDGET = "budget     9 first, 2 later      60 (review 120) raw   1,500    0.010   600 warm, 1,000 cold"
+BUDGET = (
+    "budget     9 first, 2 later      60 (review 120) raw   1,500    0.010   600 warm, 1,000 cold"
+)
 
 # Set before any script of the page runs; read when the page has come to rest.
 _WATCH = """
@@ -46,7 +48,7 @@ _READ = """() => {
   return {
     requests: 1 + loaded.filter((entry) => entry.transferSize > 0).length,
     bytes: page.transferSize + loaded.reduce((sum, entry) => sum + entry.transferSize, 0),
-    html: page.encodedBodySize,
+    html: page.decodedBodySize,
     nodes: document.querySelectorAll("*").length,
     shift: seen.shift,
     first: performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? 0,

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
+
+from app.cli import cli, main
 
 ROOT = Path(__file__).parents[1]
 Row = dict[str, Any]
@@ -71,33 +75,67 @@ class Done:
 Run = Callable[..., Done]
 
 
+SETTINGS = {
+    "CEREBRO_EMBEDDING_MODEL": "none",
+    "CEREBRO_NOW": "2026-05-14T09:00:00Z",
+    "CEREBRO_TIMEZONE": "UTC",
+}
+
+
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """Run `cerebro` as a process of its own, on a wiki of its own without vectors."""
+def run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> Iterator[Run]:
+    """Run `cerebro` on a wiki of its own without vectors, in this process: it starts sooner."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def call(*words: str | Path, **settings: str) -> Done:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("CEREBRO_")}
-        environment = {
+        with monkeypatch.context() as here:
+            here.chdir(tmp_path)
+            for name in [name for name in os.environ if name.startswith("CEREBRO_")]:
+                here.delenv(name)
+            given = {f"CEREBRO_{name.upper()}": value for name, value in settings.items()}
+            for name, value in {
+                **SETTINGS,
+                "CEREBRO_DATA": str(tmp_path / "data"),
+                **given,
+            }.items():
+                here.setenv(name, value)
+            here.setattr(sys, "argv", ["cerebro", *map(str, words)])
+            capfdbinary.readouterr()
+            try:
+                main()
+                code: object = 0
+            except SystemExit as end:
+                code = end.code or 0
+            out, err = capfdbinary.readouterr()
+        assert isinstance(code, int)
+        return Done(code, out.decode(), err.decode())
+
+    yield call
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def process(folder: Path, *words: str | Path, **environment: str) -> Done:
+    """Run `cerebro` as a process of its own."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("CEREBRO_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "app.cli", *map(str, words)],
+        cwd=folder,
+        env={
             **kept,
             "PYTHONPATH": str(ROOT),
-            "CEREBRO_DATA": str(tmp_path / "data"),
-            "CEREBRO_EMBEDDING_MODEL": "none",
-            "CEREBRO_NOW": "2026-05-14T09:00:00Z",
-            "CEREBRO_TIMEZONE": "UTC",
-            **{f"CEREBRO_{name.upper()}": value for name, value in settings.items()},
-        }
-        done = subprocess.run(
-            [sys.executable, "-m", "app.cli", *map(str, words)],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            timeout=120,
-            check=False,
-        )
-        return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
-
-    return call
+            "CEREBRO_DATA": str(folder / "data"),
+            **SETTINGS,
+            **environment,
+        },
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        timeout=120,
+        check=False,
+    )
+    return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 def write(folder: Path, rows: list[Row] | bytes, name: str = "facts.jsonl") -> Path:
@@ -154,10 +192,6 @@ def test_help_is_there_at_once_and_loads_nothing_heavy() -> None:
     ],
 )
 def test_every_command_says_what_it_does(command: str) -> None:
-    from typer.testing import CliRunner
-
-    from app.cli import cli
-
     shown = CliRunner().invoke(cli, [command, "--help"])
     assert shown.exit_code == 0
     assert f"cerebro {command}" in shown.stdout.replace("root", "cerebro")
@@ -376,19 +410,35 @@ def test_standard_output_that_knows_only_ascii_is_no_reason_to_fail(
     run: Run, tmp_path: Path
 ) -> None:
     run("import", write(tmp_path, WIKI))
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "PYTHONIOENCODING": "ascii",
-        "CEREBRO_DATA": str(tmp_path / "data"),
-        "CEREBRO_EMBEDDING_MODEL": "none",
-    }
-    done = subprocess.run(
+    done = process(tmp_path, "review", PYTHONIOENCODING="ascii")
+    assert done.code == 0, done.err
+    assert "Paged keys" in done.out
+
+
+def test_codes_and_lines_are_those_of_the_process(tmp_path: Path) -> None:
+    good = process(tmp_path, "import", write(tmp_path, WIKI), "--json")
+    assert (good.code, good.err) == (0, "")
+    assert good.json["new"] == 6
+    refused(process(tmp_path, "undo"), 1, "no decision to undo")
+    refused(process(tmp_path, "search", "x", "--mode", "psychic"), 2, "meaning")
+    bad = write(tmp_path, b'{"type":"concept","id":"a","title":"A"}\n{', "bad.jsonl")
+    part = process(tmp_path, "import", bad, "--json")
+    assert (part.code, part.json["new"]) == (3, 1)
+
+
+def test_a_reader_that_goes_away_is_not_complained_about(run: Run, tmp_path: Path) -> None:
+    run("import", write(tmp_path, WIKI))
+    environment = {**os.environ, **SETTINGS, "CEREBRO_DATA": str(tmp_path / "data")}
+    asked = subprocess.Popen(
         [sys.executable, "-m", "app.cli", "review"],
+        cwd=ROOT,
         env=environment,
-        cwd=tmp_path,
-        capture_output=True,
-        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
-    assert done.returncode == 0, done.stderr
-    assert b"Paged keys" in done.stdout
+    assert asked.stdout is not None
+    asked.stdout.close()
+    assert asked.stderr is not None
+    said = asked.stderr.read()
+    asked.wait(60)
+    assert said == b""

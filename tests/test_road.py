@@ -178,7 +178,8 @@ def test_a_listed_paper_becomes_an_accepted_link_and_back_again(app: App) -> Non
         # It waits in Review with both sides and its evidence.
         review = screen(client, "/review")
         assert "Evicting the KV cache by attention" in text(review)
-        assert "We shrink the KV cache" in review.get_text(), "with the words marked in it"
+        assert proposal["evidence"][0]["quotation"] in review.get_text()
+        assert [mark.text for mark in review.select("#queue blockquote mark")]
 
         # The person accepts it.
         action = form(review, "/review/")

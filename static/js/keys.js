@@ -19,7 +19,7 @@
   const heading = (step) => {
     const all = [...document.querySelectorAll(".prose :is(h2, h3), .read > section > h2")];
     const top = (h) => h.getBoundingClientRect().top;
-    const next = step > 0 ? all.find((h) => top(h) > 80) : all.findLast((h) => top(h) < 20);
+    const next = step > 0 ? all.find((h) => top(h) > 80) : all.findLast((h) => top(h) < -4);
     next ? next.scrollIntoView() : step < 0 && scrollTo(0, 0);
   };
 

@@ -78,7 +78,7 @@ SCREENS = (
     Screen("concept", "/w/tide-clock"),
     Screen("stub", "/w/ebb-line"),
     Screen("paper", "/arxiv/2605.00001"),
-    Screen("paper met in a digest", "/arxiv/3103.00012"),
+    Screen("paper met in a digest", "/w/lilypad-landing-without-a-splash"),
     Screen("thread", "/w/noise-is-a-clock"),
     Screen("episode", "/w/why-slack-water-keeps-time"),
     Screen("edit", "/w/tide-clock/edit"),

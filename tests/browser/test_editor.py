@@ -109,6 +109,7 @@ def test_the_list_of_names_opens_at_the_line_that_is_written(page: Page) -> None
 
 def test_the_preview_follows_what_is_typed(page: Page) -> None:
     page.goto(EDIT)
+    expect(page.locator("#preview h3, #preview h2")).to_have_text("Measured")
     typing(page, "Now *here* and $x^2$ and [[Nowhere yet]]")
     expect(page.locator("#preview em")).to_have_text("here")
     expect(page.locator("#preview math")).to_be_visible()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from app.bootstrap import App
 from app.domain.records import Paper, PaperState
 from app.store import papers
 from app.store.db import reading
+from tests.browser.conftest import OpenPage
 
 KEPT, DROPPED, DEFERRED, WAITING = (
     PaperState.KEPT,
@@ -57,12 +59,18 @@ def test_every_paper_of_the_inbox_can_be_gone_through_by_one_key(page: Page, app
         assert papers.count(session, DROPPED) == 24
 
 
-def test_the_abstract_opens_with_the_row_and_the_score_stays_in_line(page: Page) -> None:
+def test_the_abstract_opens_with_the_row(page: Page) -> None:
     page.goto("/inbox")
     page.keyboard.press("j")
     opened = page.locator("#queue > li[aria-current] details")
     expect(opened).to_have_attribute("open", "")
     expect(opened.locator(".prose")).to_contain_text("keeps the time of the tide")
+
+
+@pytest.mark.parametrize("width", [1360, 390])
+def test_the_scores_of_all_papers_begin_at_the_same_place(width: int, open_page: OpenPage) -> None:
+    page = open_page(width=width)
+    page.goto("/inbox")
     starts = page.eval_on_selector_all(
         "#queue summary .ticks", "all => all.map((one) => one.getBoundingClientRect().left)"
     )

@@ -126,9 +126,12 @@ def test_keys_go_to_the_headings_and_along_the_thread(page: Page) -> None:
     page.keyboard.press("]")
     page.keyboard.press("]")
     assert page.evaluate("scrollY") > 200
+    lower = page.evaluate("scrollY")
+    page.keyboard.press("[")
+    assert 0 < page.evaluate("scrollY") < lower
     page.keyboard.press("[")
     page.keyboard.press("[")
-    assert page.evaluate("scrollY") < 200
+    assert page.evaluate("scrollY") == 0
 
 
 def test_single_keys_can_be_turned_off_and_the_palette_stays(page: Page) -> None:

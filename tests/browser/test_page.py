@@ -66,7 +66,7 @@ def test_a_wide_table_and_long_lines_scroll_in_themselves_on_a_phone(open_page: 
 
 # ---------------------------------------------------------------- hostile text
 
-EVIL = '"><img src=x onerror=alert(1)><script>alert(2)</script>\'{{7*7}}${alert(3)}'
+EVIL = "\"><img src=x onerror=alert(1)><script>alert(2)</script>'{{7*7}}${alert(3)}"
 LINKS = (
     "[go](javascript:alert(4)) <a href='javascript:alert(5)' onclick=alert(6)>go</a> "
     "![x](https://elsewhere.example/x.png) <img src=https://elsewhere.example/y.png> "

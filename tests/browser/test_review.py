@@ -87,9 +87,7 @@ def test_undo_puts_the_row_back_where_it_was_and_gives_it_the_focus(page: Page, 
     assert statuses(app, [shown[2]]) == [REJECTED]
 
 
-def test_undo_takes_back_the_last_key_though_answers_took_their_time(
-    page: Page, app: App
-) -> None:
+def test_undo_takes_back_the_last_key_though_answers_took_their_time(page: Page, app: App) -> None:
     page.goto("/review")
     shown = rows(page)
     slow = f"**/review/{shown[1]}"

@@ -427,6 +427,8 @@ def test_a_number_that_names_nothing_is_refused(still: TestClient, path: str) ->
         "pages/" + "x" * 400,
         "papers/arxiv:9999.99999/candidates",
         "papers/kv-cache/candidates",
+        "papers//candidates",
+        "papers/%20/candidates",
         "papers/x/candidates?limit=0",
         "nothing/here",
     ],

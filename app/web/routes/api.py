@@ -289,6 +289,8 @@ def candidates(
     limit: Annotated[int, Query(ge=1, le=100)] = 10,
 ) -> dict[str, object]:
     """What the linker thinks a kept paper is about, below the floor too; nothing is stored."""
+    if not id.strip():
+        raise NotFound("Name a paper: arxiv:…, doi:… or its page.")
     work = linker.claim(session, app.index, now=app.clock(), paper=id)
     names = papers.references(session, [*work.papers, *(each.id for each in work.concepts)])
     return {
