@@ -121,12 +121,17 @@ def import_paths(
         pass
     for name, report in reports:
         if isinstance(report, CerebroError):
-            result.refused.append((name, str(report)))
+            result.refused.append((name, _once_named(name, str(report))))
             continue
         result.files += 1
         result.report.add(report)
         result.refused += [(f"{name}, {r.where}", r.reason) for r in report.rejected]
     return result
+
+
+def _once_named(name: str, reason: str) -> str:
+    """A refusal that begins with the file's name, without it: it is printed behind that name."""
+    return f"It {reason.removeprefix(f'{name} ')}" if reason.startswith(f"{name} ") else reason
 
 
 def _loaded(files: list[tuple[Path, str]], result: Imported) -> Iterator[File]:

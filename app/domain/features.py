@@ -158,9 +158,17 @@ class Judge:
         return np.stack(found, axis=-1).astype(np.float32)
 
     def shared_words(self, rows: Rows, columns: Rows) -> list[tuple[str, ...]]:
-        """For each pair the words that make the paper like the concept's profile."""
-        profiles = sparse.csr_matrix(self.profiles[0].sums)[columns]
-        return self.texts.written(profiles.multiply(self.texts.by_words.papers[rows]))
+        """For each pair the words that make the paper like the concept's profile.
+
+        The paper's own share in the profile is taken out: it does not speak for itself.
+        """
+        papers = self.texts.by_words.papers[rows]
+        own = sparse.diags(np.asarray(self.members[rows, columns], np.float32).ravel())
+        others = sparse.csr_matrix(self.profiles[0].sums)[columns] - own @ papers
+        shared = others.multiply(papers).tocsr()
+        shared.data[shared.data < 1e-6] = 0
+        shared.eliminate_zeros()
+        return self.texts.written(shared)
 
     def _likeness(self, rows: Rows) -> Array:
         return _sum(profile.likeness(rows) for profile in self.profiles)

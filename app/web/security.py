@@ -76,11 +76,14 @@ class Security:
             await self._app(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answered = _Answer(send, vary=not scope["path"].startswith("/static/"))
+        head = scope["method"] == "HEAD"
+        answered = _Answer(send, vary=not scope["path"].startswith("/static/"), bare=head)
         status = self._refused(scope)
         if status:
             await _refusal(scope, status)(scope, receive, answered.send)
             return
+        if head:  # routes are written for GET; HEAD is the same answer without its body
+            scope = {**scope, "method": "GET"}
         body = _Body(receive, self._limit(scope), answered)
         try:
             await self._app(scope, body.receive, answered.send)
@@ -168,11 +171,15 @@ def _headers(scope: Scope) -> dict[bytes, list[str]]:
 
 
 class _Answer:
-    """Sends an answer with our headers on it; drops one that came from a body cut short."""
+    """Sends an answer with our headers on it; drops one that came from a body cut short.
 
-    def __init__(self, send: Send, *, vary: bool) -> None:
+    `bare` sends no body, for HEAD.
+    """
+
+    def __init__(self, send: Send, *, vary: bool, bare: bool = False) -> None:
         self._send = send
         self._extra = [*HEADERS, VARY] if vary else [*HEADERS]
+        self._bare = bare
         self.started = False
         self.dropped = False
 
@@ -182,6 +189,8 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.started = True
             message = {**message, "headers": [*message.get("headers", ()), *self._extra]}
+        elif self._bare:
+            message = {**message, "body": b""}
         await self._send(message)
 
 

@@ -42,7 +42,7 @@ def violations(page: Page, *, rules: list[str] | None = None) -> list[str]:
         {"type": "rule", "values": rules} if rules else {"type": "tag", "values": TAGS}
     )
     found: list[dict[str, Any]] = page.evaluate(
-        "only => axe.run(document, {runOnly: only, resultTypes: ['violations']}).then(r => r.violations)",
+        "only => axe.run(document, {runOnly: only, resultTypes: ['violations'], preload: false}).then(r => r.violations)",
         only,
     )
     return [

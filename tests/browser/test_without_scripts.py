@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from app.bootstrap import App
-from app.domain.identifiers import parse_arxiv
+from app.domain.identifiers import PaperId
 from app.domain.records import LinkStatus, PaperState
 from app.store import pages, papers
 from app.store.db import reading
@@ -113,7 +113,7 @@ def test_files_and_pasted_text_are_shown_before_they_come_in(plain: Page, app: A
     plain.get_by_role("button", name="See what would come in").click()
     expect(plain.locator(".counts")).to_contain_text("new1")
     with reading(app.engine) as session:
-        assert papers.by_id(session, parse_arxiv("2605.09999")) is None
+        assert papers.by_id(session, PaperId("arxiv", "2605.09999")) is None
     plain.get_by_role("button", name="Import 1 thing").click()
     expect(plain.locator(".notice")).to_contain_text("1 new")
     plain.goto("/arxiv/2605.09999")

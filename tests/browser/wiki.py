@@ -11,10 +11,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 
 from app.bootstrap import READERS, App
-from app.domain.records import Link, LinkStatus, PageKind, RunState, Verdict
+from app.domain.records import LinkStatus, PageKind, RunState, Verdict
 from app.services import pages, review
 from app.services.ingest import Report, import_files
 from app.sources.base import File
@@ -291,7 +291,4 @@ def _edit(session: Session, slug: str) -> None:
 def statuses(app: App, link_ids: list[int]) -> list[LinkStatus]:
     """How links stand, in the order asked for."""
     with reading(app.engine) as session:
-        found = dict(
-            session.exec(select(Link.id, Link.status).where(col(Link.id).in_(link_ids))).all()
-        )
-    return [found[each] for each in link_ids]
+        return [links.get(session, each).status for each in link_ids]

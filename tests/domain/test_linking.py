@@ -288,6 +288,19 @@ def test_a_definition_draws_papers_before_any_is_accepted() -> None:
     assert sure[1] > sure[0]
 
 
+def test_a_paper_that_stands_in_for_a_concept_is_not_its_own_reason() -> None:
+    papers = tuple(
+        PaperText(row, title) for row, title in enumerate(("Kiln", "Kiln glazes", "Ferry", "Lathe"))
+    )
+    knowledge = know(set(), papers=papers, concepts=(ConceptText(1, "Kiln building"),))
+    said = {
+        found.paper: {word.lower() for signal in found.signals for word in signal.words}
+        for found in rank([0, 1], knowledge)
+    }
+    assert "kiln" in said[0]
+    assert "glazes" not in said[1]  # no other paper and no name says so
+
+
 def test_a_lexicon_that_is_kept_gives_the_same_ranking() -> None:
     lexicon = words.Lexicon()
     first, second = (

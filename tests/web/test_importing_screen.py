@@ -66,7 +66,9 @@ def test_a_preview_says_what_would_come_in_and_changes_nothing(
     assert counts(answer) == {"new": "2", "changed": "0", "already here": "0", "not taken": "2"}
     page = parsed(answer)
     shown = [words(li) for li in page.select("ul.list > li")]
-    assert shown == ["Concept Cache new", "Paper A cache study new"]
+    assert shown == ["Concept: Cache new", "Paper: A cache study new"]
+    assert page.select("ul.list .kind:not(.only)") == []  # the column is as wide as a mark
+    assert "1 concept, 1 paper; some of them:" in words(page.main)
     assert "line 3" in words(page.main)
     assert "This is not JSON" in words(page.main)
     assert stored(app) == before
@@ -98,7 +100,7 @@ def test_what_an_import_would_change_is_named(client: TestClient, app: App) -> N
     client.post("/import/run", data={"token": token(upload(client, ("a.jsonl", lines(CONCEPT))))})
     answer = upload(client, ("b.jsonl", lines({**CONCEPT, "text": "Something else."})))
     assert counts(answer)["changed"] == "1"
-    assert [words(li) for li in parsed(answer).select("ul.list > li")] == ["Concept Cache changed"]
+    assert [words(li) for li in parsed(answer).select("ul.list > li")] == ["Concept: Cache changed"]
     with reading(app.engine) as session:
         assert pages.get(session, "cache").body == "A store of results."
 

@@ -317,3 +317,19 @@ async def called(web: FastAPI, path: str, receive: object) -> list[Message]:
     }
     await web(scope, receive, send)  # type: ignore[arg-type]
     return sent
+
+
+@pytest.mark.parametrize("path", ["/", "/breaks", "/nowhere"])
+def test_head_is_get_without_its_body(path: str) -> None:
+    web = wiki(crashed=lambda request, error: PlainTextResponse("broken", 500))
+    with TestClient(web, base_url=HERE) as client:
+        read, head = client.get(path), client.head(path)
+    assert read.content
+    assert head.content == b""
+    assert (head.status_code, head.headers) == (read.status_code, read.headers)
+
+
+def test_head_from_a_foreign_host_is_refused(client: TestClient) -> None:
+    answer = client.head("/", headers={"Host": "evil.example"})
+    assert answer.status_code == 400
+    assert answer.content == b""

@@ -172,7 +172,7 @@ def page_context(session: Session, page: Page) -> dict[str, Any]:
         "aliases": list(content.aliases),
         "tags": list(content.tags),
         "facts": _facts(page, counts),
-        "body": _episode(session, page) + rendered.html,
+        "body": rendered.html + _episode(session, page),
         "contents": rendered.contents,
         "paper": _paper(session, paper) if paper else None,
         "used_by": [],
@@ -448,7 +448,8 @@ def _episode(session: Session, page: Page) -> Markup:
     episode = session.get(Episode, page.id)
     if episode is None:
         return Markup()
-    said = []
+    length = f"{episode.minutes} minutes" if episode.minutes else ""
+    said = [" · ".join(each for each in (day_words(episode.published), length) if each), ""]
     if episode.ai_generated:
         said += [f"*{episode.ai_generated}*", ""]
     if episode.takeaways:
