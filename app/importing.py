@@ -1,6 +1,7 @@
-"""Importing files and folders: one transaction a file, and a report over all of them.
+"""Importing files and folders, in batches between which others may write, with one report.
 
-Beside the pipeline, not in it: a person asks for an import; nothing of it is pending.
+Beside the pipeline, not in it: a person asks for an import; nothing of it is pending. One that is
+cut off has stored whole things, perhaps without the links between them; run again, it goes on.
 """
 
 from __future__ import annotations

@@ -15,9 +15,9 @@ from urllib.parse import urlsplit, urlunsplit
 from anyascii import anyascii
 
 SLUG = re.compile(r"[a-z0-9-]{1,200}")
-_ARXIV_NEW = re.compile(r"(\d{4}\.\d{4,5})(?:v(\d{1,3}))?")
-_ARXIV_OLD = re.compile(r"([a-z-]+(?:\.[a-z]{2})?/\d{7})(?:v(\d{1,3}))?", re.IGNORECASE)
-_DOI = re.compile(r"10\.\d{4,9}/\S+")
+_ARXIV_NEW = re.compile(r"([0-9]{4}\.[0-9]{4,5})(?:v([0-9]{1,3}))?")
+_ARXIV_OLD = re.compile(r"([a-z-]+(?:\.[a-z]{2})?/[0-9]{7})(?:v([0-9]{1,3}))?", re.IGNORECASE)
+_DOI = re.compile(r"10\.[0-9]{4,9}/\S+")
 _WORD_BREAK = re.compile(r"[^a-z0-9]+")
 _SPELLED = str.maketrans(
     {"+": " plus ", "#": " sharp ", "&": " and ", "@": " at ", "%": " percent "}
@@ -142,8 +142,8 @@ def title_key(title: str) -> str:
 
 def clean_date(text: str | None) -> str:
     """`2026`, `2026-05` or `2026-05-08` of a date or time in ISO form; '' for anything else."""
-    match = re.match(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?(?![\d-])", (text or "").strip())
-    if not match:
+    match = re.match(r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2}))?)?(?![0-9-])", (text or "").strip())
+    if not match or match[1] == "0000":
         return ""
     year, month, day = match.groups()
     if month and not 1 <= int(month) <= 12:

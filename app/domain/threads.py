@@ -36,7 +36,7 @@ def day_of(text: str) -> date | None:
     try:
         year, month, day = ([int(part) for part in parts] + [1, 1])[:3]
         return date(year, month, day)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

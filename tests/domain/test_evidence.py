@@ -100,7 +100,10 @@ def candidate(*signals: Signal) -> Candidate:
 
 def test_the_reason_says_what_weighs_most_with_its_words() -> None:
     line = reason(candidate(*SIGNALS), CONCEPT)
-    assert line == "It reads like what Tea brewing holds (water, litres); it uses words of the name (tea, brewing)."
+    assert (
+        line
+        == "It reads like what Tea brewing holds (water, litres); it uses words of the name (tea, brewing)."
+    )
 
 
 @pytest.mark.parametrize("kind", list(SignalKind))

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from sqlmodel import col
 from starlette.testclient import TestClient
 
 from app.bootstrap import App
+from app.domain.records import Link, Page, Relation
+from app.importing import import_paths
+from app.store import pages
+from app.store.db import reading
 from tests.web.conftest import NOW, PARTIAL, Statements, load, member, parsed, words
 
 Row = dict[str, Any]
@@ -384,3 +391,28 @@ def test_posts_without_fields_never_break(
 def test_when_it_was_written_is_told_by_the_clock_of_the_wiki(app: App, client: TestClient) -> None:
     post(client, "new-page", {"title": "Clock", "kind": "note", "base_rev": ""})
     assert client.get("/w/clock.json").json()["created_at"] == NOW.isoformat()
+
+
+SHOW = Path(__file__).parents[1] / "sources" / "data" / "podcast-show.txt"
+
+
+def test_an_episode_says_when_it_was_how_long_and_what_it_recommends(
+    app: App, client: TestClient
+) -> None:
+    import_paths(app, [SHOW])
+    page = parsed(client.get("/w/why-slack-water-keeps-time")).main
+    headings = [words(each) for each in page.select("h2")]
+    assert headings.index("Takeaways") < headings.index("Recommended reading")
+    assert "minutes" in words(page)
+    with reading(app.engine) as session:
+        read_on = session.connection().execute(
+            sa.select(col(Page.title), col(Link.note))
+            .join(Link, col(Link.target_id) == col(Page.id))
+            .where(col(Link.relation) == Relation.RECOMMENDS)
+            .where(col(Link.source_id) == pages.get(session, "why-slack-water-keeps-time").id)
+        )
+        expected = [(title, note) for title, note in read_on]
+    assert expected
+    for title, note in expected:
+        assert title in words(page)
+        assert note in words(page)

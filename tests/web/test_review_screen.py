@@ -342,3 +342,14 @@ def test_the_answer_to_a_program_is_json(app: App, client: TestClient) -> None:
         headers={"Content-Type": "application/json; charset=utf-8"},
     )
     assert answer.json()["verdict"] == "accept"
+
+
+def test_what_was_put_off_can_be_seen_and_decided(app: App, client: TestClient) -> None:
+    queue(app, 2)
+    first = numbers(client)[0]
+    client.post(f"/review/{first}", data={"decision": "defer"})
+    assert "put off (1)" in words(parsed(client.get("/review")).select_one(".sorted"))
+    assert numbers(client, "/review?sort=later") == [first]
+    client.post(f"/review/{first}", data={"decision": "accept"})
+    assert status(app, first) == LinkStatus.ACCEPTED
+    assert "put off" not in words(parsed(client.get("/review")).select_one(".sorted"))

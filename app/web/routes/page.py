@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from app.domain.records import (
     PageKind,
     Paper,
     RedLink,
+    Relation,
     Revision,
     Thread,
     Topic,
@@ -449,7 +451,7 @@ def _episode(session: Session, page: Page) -> Markup:
     if episode is None:
         return Markup()
     length = f"{episode.minutes} minutes" if episode.minutes else ""
-    said = [" · ".join(each for each in (day_words(episode.published), length) if each), ""]
+    said = [" · ".join(each for each in (episode.published, length) if each), ""]
     if episode.ai_generated:
         said += [f"*{episode.ai_generated}*", ""]
     if episode.takeaways:
@@ -459,7 +461,35 @@ def _episode(session: Session, page: Page) -> Markup:
         for chapter in episode.chapters:
             minutes, seconds = divmod(int(chapter["at"]), 60)
             said.append(f"- {minutes:02}:{seconds:02} **{chapter['title']}** {chapter['text']}")
+        said.append("")
+    for heading, relation in (
+        ("The paper", Relation.COVERS),
+        ("Recommended reading", Relation.RECOMMENDS),
+    ):
+        if found := _read_on(session, page.id, relation):
+            said += [f"## {heading}", "", *found, ""]
     return render_body("\n".join(said), resolver(session), id_prefix="e-").html
+
+
+def _read_on(session: Session, page_id: int, relation: Relation) -> list[str]:
+    """What a page covers or recommends, a line of Markdown each, with the reason it gives."""
+    rows = session.connection().execute(
+        sa.select(col(Page.slug), col(Page.title), col(Link.note))
+        .join(Link, col(Link.target_id) == col(Page.id))
+        .where(
+            col(Link.source_id) == page_id,
+            col(Link.relation) == relation,
+            col(Link.status) == LinkStatus.ACCEPTED,
+        )
+        .order_by(col(Link.id))
+    )
+    return [
+        f"- [[{row.slug}|{_NO_LINK_SIGNS.sub(' ', plain_title(row.title))}]] {row.note}".rstrip()
+        for row in rows
+    ]
+
+
+_NO_LINK_SIGNS = re.compile(r"[|\[\]]+")
 
 
 def _said(session: Session, paper: Paper) -> list[dict[str, object]]:

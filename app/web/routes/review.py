@@ -74,6 +74,7 @@ def queue(request: Request, session: Reads, app: TheApp) -> Response:
         thread=kept.get("thread", ""),
         sort=kept.get("sort", "confidence"),
         tension=tab == "tension",
+        status=LinkStatus.DEFERRED if kept.get("sort") == "later" else LinkStatus.PROPOSED,
         after=after,
         limit=links.PAGE_SIZE + 1,
         offset=0 if after else (number - 1) * links.PAGE_SIZE,
@@ -90,7 +91,7 @@ def queue(request: Request, session: Reads, app: TheApp) -> Response:
             "url": f"/review?{urlencode({**kept, 'sort': name})}",
             "current": kept.get("sort", "confidence") == name,
         }
-        for name, words in _SORTS
+        for name, words in (*_SORTS, *_put_off(session, tab))
     ]
     context["threads"] = _threads(session, kept)
     context["week"] = None if rows else _week(session, app)
@@ -105,6 +106,12 @@ def queue(request: Request, session: Reads, app: TheApp) -> Response:
             "url": f"/review?{urlencode({**kept, 'sure': 1})}",
         }
     return screen(request, "review/page.html", **context)
+
+
+def _put_off(session: Session, tab: str) -> tuple[tuple[str, str], ...]:
+    """The view of what was put off, where anything was."""
+    count = links.count(session, LinkStatus.DEFERRED, tension=tab == "tension")
+    return (("later", f"put off ({count})"),) if count else ()
 
 
 def row_of(row: Any) -> dict[str, Any]:
