@@ -180,11 +180,18 @@ class Knowledge:
         return Judge(self.texts, self.accepted + place @ stand_ins, self.rejected, self.near)
 
     def _stand_ins(self, judge: Judge, rows: Rows) -> sparse.csr_matrix:
-        """Each paper for its best concepts without papers, as much as it is sure by name."""
+        """Each paper for its best concepts without papers, as much as it is sure by name.
+
+        Of a concept that is a bare name the paper has to say a word: titles alone would otherwise
+        speak for one another.
+        """
         sure = self.confidence(judge.features(rows), unlinked=Stage.NAMES)
         enough = np.maximum(sure.max(axis=1, keepdims=True) / 2, 0.1)
         refused = self.rejected[rows].toarray() > 0
-        return sparse.csr_matrix(np.where((sure >= enough) & ~self.warm & ~refused, sure, 0))
+        bare = np.array([not concept.text.strip() for concept in self.concepts])
+        said = (self.texts.mentions(rows, self.texts.text) > 0) | ~bare
+        chosen = (sure >= enough) & ~self.warm & ~refused & said
+        return sparse.csr_matrix(np.where(chosen, sure, 0))
 
     def _taught(self) -> Weights:
         """The shipped weights, bent to what this reader accepted of the likeliest pairs."""

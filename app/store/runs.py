@@ -57,12 +57,6 @@ def recent(session: Session, *, limit: int = 50) -> list[Run]:
     return list(session.exec(select(Run).order_by(col(Run.id).desc()).limit(limit)))
 
 
-def running(session: Session) -> Run | None:
-    return session.exec(
-        select(Run).where(Run.state == RunState.RUNNING).order_by(col(Run.id).desc())
-    ).first()
-
-
 def abandon_others(session: Session, *, now: datetime) -> None:
     """Runs that a killed worker left open are over; their work is taken up again by state."""
     session.connection().execute(
@@ -134,6 +128,10 @@ def release(session: Session, name: str, owner: str) -> None:
 
 
 def in_words(run: Run) -> str:
-    """What a running job has done, in a line."""
+    """What the newest job is doing, or that it failed, in a line; "" when all is well."""
+    if run.state == RunState.FAILED:
+        return "The last job failed"
+    if run.state != RunState.RUNNING:
+        return ""
     parts = [f"{step['name']} {step['done']:,}" for step in run.steps if step["done"]]
     return "Working: " + ", ".join(parts) if parts else "Working"

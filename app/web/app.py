@@ -73,10 +73,10 @@ def create(app: App) -> FastAPI:
 def _nav(app: App, request: Request) -> templating.Nav:
     """The counts beside the navigation, a handful of indexed counts a page."""
     with reading(app.engine) as session:
-        run = runs.running(session)
+        newest = runs.recent(session, limit=1)
         return templating.Nav(
             inbox=papers.count(session),
             review=links.count(session, LinkStatus.PROPOSED),
             threads=pages.count(session, PageKind.THREAD),
-            job=runs.in_words(run) if run else "",
+            job=runs.in_words(newest[0]) if newest else "",
         )

@@ -1,5 +1,5 @@
 "use strict";
-/* What the other scripts share, and what happens when the server does not answer. */
+/* What the other scripts share, and what is said when no server answers. */
 const cerebro = {
   status: document.getElementById("status"),
 

@@ -1,4 +1,4 @@
-/* A card for the page a link leads to: after a rest of the pointer, or with the focus; Escape closes it. */
+/* A card for the page a link leads to; Escape closes it. */
 if (matchMedia("(hover: hover)").matches) {
   const seen = new Map();
   let card, timer, owner;

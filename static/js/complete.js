@@ -1,4 +1,4 @@
-/* Completion after [[: the text keeps the focus, and names the option in the list. */
+/* Completion after [[: the text keeps the focus and names the option. */
 const body = document.querySelector("#editor #body");
 if (body) {
   const list = document.getElementById("completions");

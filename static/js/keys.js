@@ -1,4 +1,4 @@
-/* All keys, heard in one place. Single keys rest while a field has the focus, or when they are turned off. */
+/* All keys, heard in one place; single keys rest while a field has the focus. */
 {
   const GO = { t: "/", i: "/inbox", r: "/review", p: "/pages", h: "/threads", s: "/search" };
   const page = document.querySelector("[data-page]")?.dataset.page;
@@ -35,9 +35,7 @@
     p: () => follow("a[rel=prev]"),
     "/": () => {
       const field = document.getElementById("q");
-      if (!field) return location.assign("/search");
-      field.focus();
-      field.select();
+      field ? (field.focus(), field.select()) : location.assign("/search");
     },
     "?": help,
   };

@@ -34,7 +34,7 @@
     delay = setTimeout(fill, 40);
   });
   field.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") { event.preventDefault(); return dialog.close(); } // else it empties the field first
+    if (event.key === "Escape") dialog.close();
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key], chosen = event.key === "Enter" && list.querySelector("[aria-selected=true]");
     if (!step && !chosen) return;
     event.preventDefault();

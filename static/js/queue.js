@@ -26,8 +26,8 @@ if (queue) {
     li.scrollIntoView({ block: "nearest" });
   };
   const step = (by) => (li) => {
-    const all = rows(), unread = by > 0 && !queue.contains(document.activeElement) && li.querySelector("details:not([open])");
-    move(unread ? li : all[all.indexOf(li) + by]);
+    const all = rows(), closed = li.querySelector("details:not([open])");
+    move(by > 0 && closed && !queue.contains(document.activeElement) ? li : all[all.indexOf(li) + by]);
   };
 
   const leave = (leaving) => {
@@ -100,9 +100,8 @@ if (queue) {
   };
 
   const learn = () => {
-    // The last one first: the row that each goes before then stands where it belongs.
-    const fresh = rows().filter((row) => !row.hasAttribute("tabindex"));
-    for (const li of fresh.sort((a, b) => order.indexOf(b.id) - order.indexOf(a.id))) {
+    // The last first: what each goes before is then in its place.
+    for (const li of rows().filter((row) => !row.hasAttribute("tabindex")).sort((a, b) => order.indexOf(b.id) - order.indexOf(a.id))) {
       li.tabIndex = -1;
       const at = order.indexOf(li.id);
       if (at < 0) { order.push(li.id); continue; }

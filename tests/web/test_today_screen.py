@@ -164,7 +164,7 @@ def test_a_listing_tells_the_day_where_there_is_no_digest(client: TestClient, ap
             prompt_cost_usd=1.05, completion_cost_usd=0.51)  # fmt: skip
     load(app, [*(listed(n) for n in range(1, 9)), *(marks(n, n + 1, 5) for n in range(1, 8))])
     page = parsed(client.get("/"))
-    assert "7 papers kept of 1,086 scanned" in words(page.select_one(".bar-head"))
+    assert "7 papers selected of 1,086 scanned" in words(page.select_one(".bar-head"))
     assert first(page) == [f"Listed paper {n}" for n in (7, 6, 5, 4, 3)]
     assert len(also(page)) == 3
     assert (

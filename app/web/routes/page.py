@@ -35,6 +35,7 @@ from app.domain.records import (
     RedLink,
     Relation,
     Revision,
+    Source,
     Thread,
     Topic,
 )
@@ -451,7 +452,9 @@ def _episode(session: Session, page: Page) -> Markup:
     if episode is None:
         return Markup()
     length = f"{episode.minutes} minutes" if episode.minutes else ""
-    said = [" · ".join(each for each in (episode.published, length) if each), ""]
+    show = session.get(Source, episode.source_id)
+    told = (show.name if show else "", episode.published, length)
+    said = [" · ".join(each for each in told if each), ""]
     if episode.ai_generated:
         said += [f"*{episode.ai_generated}*", ""]
     if episode.takeaways:

@@ -147,7 +147,9 @@ def _shown(
         framing=_short(day.digest.framing, FRAMING) if day.digest else "",
         first=[around.item(entry) for entry in first],
         also=[around.line(entry) for entry in also],
-        moved=_moved(session, day.day),
+        moved=_moved(session, day.day, any_time=not shown),
+        selected=listing is not None and listing.kept is not None,
+        holds=pages.count(session),
         waiting={
             "links": links.count(session) + links.count(session, tension=True),
             "papers": papers.count(session),
@@ -223,9 +225,9 @@ def _short(text: str, words: int) -> str:
     return " ".join(told) if len(told) <= words else " ".join(told[:words]) + " …"
 
 
-def _moved(session: Session, day: date) -> list[dict[str, object]]:
-    """Threads that gained members in the week up to this day, most first."""
-    moving = [each for each in counted(session, today=day) if each[1].this_week]
+def _moved(session: Session, day: date, *, any_time: bool) -> list[dict[str, object]]:
+    """Threads that gained members in the week up to this day, most first; or at `any_time`."""
+    moving = [each for each in counted(session, today=day) if each[1].this_week or any_time]
     moving.sort(key=lambda each: each[0].title.casefold())
     moving.sort(key=lambda each: (each[1].this_week, each[1].latest), reverse=True)
     return [
