@@ -163,7 +163,7 @@ _CLEANER = nh3.Cleaner(
         "ol": {"start"},
         "li": {"id"},
         "th": {"scope"},
-        "input": {"checked", "disabled"},
+        "input": {"checked", "disabled", "aria-label"},
         **{f"h{level}": {"id"} for level in range(2, 7)},
     },
     allowed_classes=_CLASSES,
@@ -270,7 +270,8 @@ class _Writer:
             self._add("<li>")
             if "checked" in token.meta:
                 state = " checked" if token.meta["checked"] else ""
-                self._add(f'<input type="checkbox" disabled{state}> ')
+                word = "done" if state else "open"
+                self._add(f'<input type="checkbox" disabled{state} aria-label="{word}"> ')
         elif name == "bullet_list" and "contains-task-list" in str(token.attrs.get("class", "")):
             self._add('<ul class="tasks">\n')
         else:

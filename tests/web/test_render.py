@@ -400,7 +400,7 @@ ALLOWED = {
     "span": {"class", "title"},
     "sup": {"class"},
     "section": {"class"},
-    "input": {"type", "checked", "disabled"},
+    "input": {"type", "checked", "disabled", "aria-label"},
 }
 MATHML_ATTRIBUTES = _words(
     "display alttext displaystyle scriptlevel mathvariant stretchy fence form separator "
