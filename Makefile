@@ -25,7 +25,8 @@ run: setup
 	$(BIN)/cerebro serve
 
 test: setup
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --ignore=tests/browser
+	$(BIN)/python -m pytest -q tests/browser
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -16,7 +16,15 @@ from typing import Any
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Dialog,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
 
 from app.bootstrap import App
 from app.services.linker import shipped_weights
@@ -29,7 +37,8 @@ from tests.factories import make_engine
 
 HERE = Path(__file__).parent
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-PATIENCE = 10_000  # milliseconds until a step of a test counts as failed
+PATIENCE = 20_000  # milliseconds: machines that test are busy
+expect.set_options(timeout=PATIENCE)
 
 _LISTEN = """
 document.addEventListener("securitypolicyviolation", (event) =>

@@ -41,6 +41,7 @@ def test_escape_closes_the_palette_and_gives_the_focus_back(page: Page) -> None:
     link.focus()
     page.keyboard.press("Control+k")
     expect(page.locator("#palette")).to_be_visible()
+    expect(page.locator("#palette input")).to_be_focused()
     page.keyboard.type("x")
     page.keyboard.press("Escape")
     expect(page.locator("#palette")).to_be_hidden()
@@ -50,6 +51,7 @@ def test_escape_closes_the_palette_and_gives_the_focus_back(page: Page) -> None:
 def test_the_palette_offers_commands_and_threads_alone(page: Page) -> None:
     page.goto("/threads")
     page.locator(".find").click()
+    expect(page.locator("#palette input")).to_be_focused()
     page.keyboard.type(">import")
     expect(page.locator(OPTIONS)).to_have_count(1)
     page.keyboard.press("Control+a")
@@ -62,6 +64,7 @@ def test_the_palette_offers_commands_and_threads_alone(page: Page) -> None:
 def test_a_name_nobody_has_is_handed_to_the_search(page: Page) -> None:
     page.goto("/threads")
     page.keyboard.press("Control+k")
+    expect(page.locator("#palette input")).to_be_focused()
     page.keyboard.type("xylophones of brass & co")
     expect(page.locator(OPTIONS)).to_contain_text(["Search the texts"])
     page.keyboard.press("Enter")

@@ -23,6 +23,7 @@ def test_typing_replaces_the_results_and_the_address(page: Page) -> None:
 def test_back_restores_the_results_that_were_left(page: Page) -> None:
     page.goto("/threads")
     page.goto("/search")
+    expect(page.locator("#q")).to_be_focused()
     page.keyboard.type("kelp")
     page.wait_for_url("**/search?q=kelp**")
     result = page.locator(".results .title a").first
@@ -39,6 +40,7 @@ def test_back_restores_the_results_that_were_left(page: Page) -> None:
 
 def test_a_search_for_nothing_there_offers_a_page_of_that_name(page: Page) -> None:
     page.goto("/search")
+    expect(page.locator("#q")).to_be_focused()
     page.keyboard.type("brass xylophones")
     page.get_by_role("link", name="Create a page called").click()
     page.wait_for_url("**/w/brass-xylophones/edit**")
