@@ -7,9 +7,8 @@ writers begin with BEGIN IMMEDIATE, because a reader that turns writer under loa
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -164,10 +163,3 @@ def generation(session: Session, name: str = "wiki") -> int:
 def rows(session: Session, statement: Any, **values: Any) -> list[Any]:
     """Rows of a Core statement or SQL text, without building objects: for lists."""
     return list(session.connection().execute(statement, values).all())
-
-
-Clock = Callable[[], datetime]
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)

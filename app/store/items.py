@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from app.domain.items import SourceRef
-from app.domain.records import Item, Mention, Page, Paper, Raw, Source
+from app.domain.records import Item, Mention, Page, Raw, Source
 from app.errors import Unavailable
 
 
@@ -100,20 +100,5 @@ def mentions_of(session: Session, paper_id: int) -> list[Any]:
             .outerjoin(Page, col(Page.id) == col(Item.page_id))
             .where(col(Mention.paper_id) == paper_id)
             .order_by(col(Mention.day).desc(), col(Mention.id))
-        )
-    )
-
-
-def items_of(session: Session, paper_id: int) -> list[Any]:
-    """The items that name a paper: title, format, received_at, raw hash."""
-    return list(
-        session.connection().execute(
-            sa.select(
-                col(Item.title), col(Item.format), col(Item.received_at), col(Item.raw_sha256)
-            )
-            .join(Mention, col(Mention.item_id) == col(Item.id))
-            .join(Paper, col(Paper.id) == col(Mention.paper_id))
-            .where(col(Paper.id) == paper_id)
-            .distinct()
         )
     )
