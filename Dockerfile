@@ -7,7 +7,7 @@ ARG TORCH=torch==2.13.0
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 RUN python -m venv .venv \
  && .venv/bin/pip install --no-cache-dir --index-url "$TORCH_INDEX" "$TORCH" \
- && .venv/bin/pip install --no-cache-dir -c constraints.txt -e ".[embed]" \
+ && .venv/bin/pip install --no-cache-dir -c constraints.txt -e ".[embed,postgres]" \
  && .venv/bin/cerebro assets && rm -rf node_modules
 
 FROM python:3.12-slim

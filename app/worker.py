@@ -1,7 +1,8 @@
 """The worker: runs pending work step by step, and serves the encoder to searches.
 
-One worker holds the lease on a wiki; another waits until it runs out. A step that fails stops this
-round alone: the next round tries again, later and later.
+On PostgreSQL any number of workers share the work of a wiki; on SQLite one works and another waits
+until its lease runs out. A step that fails stops this round alone: the next round tries again,
+later and later.
 """
 
 from __future__ import annotations
@@ -10,20 +11,18 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from threading import Event, Thread
-from uuid import uuid4
+from threading import Event
 
 from app.bootstrap import App
 from app.domain.records import RunState
 from app.embeddings.remote import EncoderServer
 from app.errors import CerebroError
-from app.pipeline import STEPS, Step
+from app.pipeline import STEPS, Step, begin
 from app.store import runs
-from app.store.db import reading, writing
+from app.store.db import many_may_work, reading, writing
 
 log = logging.getLogger("cerebro.worker")
 
-LEASE_SECONDS = 20.0
 IDLE_SECONDS = 1.0
 LONGEST_PAUSE = 60.0
 
@@ -31,43 +30,45 @@ Progress = Callable[[str, int, int], None]
 
 
 class Worker:
-    """Runs the steps over one wiki until told to stop. `progress(step, done, waiting)` hears of it."""
+    """Runs the steps over one wiki until told to stop.
+
+    `progress(step, done, all)` hears how many rows of a step this worker has done, and of how many:
+    those and what still waits.
+    """
 
     def __init__(
         self, app: App, *, progress: Progress | None = None, parent: int | None = None
     ) -> None:
         self.app = app
         self._parent = parent  # a worker that a server started ends with it, however it ends
-        self.owner = f"{os.getpid()}-{uuid4().hex[:8]}"
         self.stopping = Event()
-        self.leased = Event()
-        self._progress = progress or (lambda step, done, waiting: None)
+        self.turn = Event()
+        self._progress = progress or (lambda step, done, all_of_them: None)
         self._run_id: int | None = None
+        self._begun = False
 
     def forever(self) -> None:
-        """Work until `stopping` is set; wait for the lease first, and between rounds."""
-        server = self._serve_encoder()
-        beat = Thread(target=self._hold_lease, name="lease", daemon=True)
-        beat.start()
+        """Work until `stopping` is set; wait for one's turn first, and between rounds."""
         pause = IDLE_SECONDS
+        server: EncoderServer | None = None
         try:
-            while not self.stopping.is_set():
-                if not self.leased.is_set():
-                    self.leased.wait(IDLE_SECONDS)
-                    continue
-                try:
-                    worked = self.once("worker")
-                    pause = IDLE_SECONDS
-                except Exception as error:
-                    worked = 0
-                    pause = min(pause * 2, LONGEST_PAUSE)
-                    log.error("a step failed, trying again in %.0f s: %s", pause, _words(error))
-                if not worked:
-                    self.stopping.wait(pause)
+            with runs.at_work(self.app.engine, beat=self._beat) as owner:
+                while not self.stopping.is_set():
+                    server = server or self._serve_encoder()
+                    if not self.turn.is_set():
+                        self.turn.wait(IDLE_SECONDS)
+                        continue
+                    try:
+                        worked = self._round("worker", owner)
+                        pause = IDLE_SECONDS
+                    except Exception as error:
+                        worked = 0
+                        pause = min(pause * 2, LONGEST_PAUSE)
+                        log.error("a step failed, trying again in %.0f s: %s", pause, _words(error))
+                    if not worked:
+                        self.stopping.wait(pause)
         finally:
             self.stopping.set()
-            with writing(self.app.engine) as session:
-                runs.release(session, "worker", self.owner)
             if server is not None:
                 server.stop()
 
@@ -76,39 +77,66 @@ class Worker:
 
         What a step raises ends the run as failed and is raised.
         """
+        with runs.at_work(self.app.engine) as owner:
+            return self._round(trigger, owner)
+
+    def _round(self, trigger: str, owner: str) -> int:
         total = 0
         try:
+            if not self._begun:
+                begin(self.app)
+                self._begun = True
             for step in STEPS:
-                total += self._drain(step, trigger)
+                total += self._drain(step, trigger, owner)
         except Exception as error:
+            with writing(self.app.engine, alone=False) as session:
+                runs.give_back(session, owner)
             self._finish(RunState.FAILED, _words(error))
             raise
         self._finish(RunState.DONE, "")
         return total
 
-    def _drain(self, step: Step, trigger: str) -> int:
+    def _drain(self, step: Step, trigger: str, owner: str) -> int:
         with reading(self.app.engine) as session:
             waiting = step.pending(session, self.app)
-        if not waiting:
-            return 0
-        self._start(trigger)
+            free = waiting and waiting - runs.count_held(session, step.name, clock=time.time())
+            if free <= 0 or not step.ready(session, self.app):
+                return 0
+        self._start(trigger, owner)
         done = 0
         self._progress(step.name, 0, waiting)
         while not self.stopping.is_set():
-            batch = step.run(self.app)
+            batch = step.run(self.app, owner)
             if not batch.done and not batch.failed:
                 break
             done += batch.done
             self._note(step.name, batch.done, batch.failed, "")
-            self._progress(step.name, done, max(waiting, done))
+            with reading(self.app.engine) as session:  # others work too, and more may have come
+                self._progress(step.name, done, done + step.pending(session, self.app))
         return done
+
+    def _beat(self, owner: str) -> None:
+        """At each renewal of the lease: whose turn it is, and who is no more."""
+        if self._parent is not None and os.getppid() != self._parent:
+            self.stopping.set()
+            return
+        clock = time.time()
+        with writing(self.app.engine, alone=False) as session:
+            mine = many_may_work(self.app.engine) or runs.is_alone(session, owner, clock=clock)
+            if mine:
+                runs.abandon(session, clock=clock, now=self.app.clock())
+        if mine:
+            self.turn.set()
+        else:
+            self.turn.clear()
 
     # ------------------------------------------------------------ the run, for the Jobs page
 
-    def _start(self, trigger: str) -> None:
+    def _start(self, trigger: str, owner: str) -> None:
         if self._run_id is None:
             with writing(self.app.engine) as session:
-                self._run_id = runs.start(session, trigger, now=self.app.clock()).id
+                run = runs.start(session, trigger, owner=owner, now=self.app.clock())
+                self._run_id = run.id
 
     def _note(self, step: str, done: int, failed: int, line: str) -> None:
         assert self._run_id is not None
@@ -124,40 +152,20 @@ class Worker:
             runs.finish(session, self._run_id, state, now=self.app.clock())
         self._run_id = None
 
-    # ------------------------------------------------------------ lease and encoder
-
-    def _hold_lease(self) -> None:
-        """Take the lease as soon as it is free, and renew it while a long batch runs."""
-        while not self.stopping.is_set():
-            if self._parent is not None and os.getppid() != self._parent:
-                self.stopping.set()
-                return
-            try:
-                self._claim()
-            except Exception as error:
-                log.warning("the lease was not renewed: %s", _words(error))
-            self.stopping.wait(LEASE_SECONDS / 3)
-
-    def _claim(self) -> None:
-        with writing(self.app.engine) as session:
-            mine = runs.claim(
-                session, "worker", self.owner, clock=time.time(), seconds=LEASE_SECONDS
-            )
-            if mine and not self.leased.is_set():
-                runs.abandon_others(session, now=self.app.clock())
-        if mine:
-            self.leased.set()
-        else:
-            self.leased.clear()
+    # ------------------------------------------------------------ the encoder
 
     def _serve_encoder(self) -> EncoderServer | None:
-        if self.app.encoder is None:
+        """Answer searches from here, unless another worker of this folder does already."""
+        app = self.app
+        if app.encoder is None:
             return None
-        server = EncoderServer(self.app.encoder, self.app.settings.data, self.app.settings.encoder)
+        server = EncoderServer(
+            app.encoder, app.settings.data, app.settings.encoder, others=app.encoder_of
+        )
         try:
             server.start()
         except CerebroError as error:
-            log.warning("searches by meaning are not served: %s", error)
+            log.debug("searches by meaning are not served from here: %s", error)
             return None
         return server
 

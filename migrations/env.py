@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import sqlalchemy as sa
 from alembic import context
 from sqlmodel import SQLModel
 
 import app.domain.records  # noqa: F401  (declares every table)
+from app.store.db import sort_by_bytes
 
 FULL_TEXT = ("page_fts",)
+# By table: how columns and indexes begin that PostgreSQL alone has.
+BY_HAND = {
+    "page_vector": ("half", "ix_page_vector_half"),
+    "page_text": ("words", "name_words", "ix_page_text_"),
+}
 
 
-def _include(name: str | None, kind: str, parents: object) -> bool:
-    """Full-text tables and their shadows are made by hand and are nobody's model."""
-    return not (kind == "table" and name is not None and name.startswith(FULL_TEXT))
+def _include(name: str | None, kind: str, parents: Mapping[str, str | None]) -> bool:
+    """Full-text tables and their shadows are made by hand and are nobody's model.
+
+    So are PostgreSQL's own columns of vectors and words, and the indexes on them.
+    """
+    if kind == "table":
+        return not (name or "").startswith(FULL_TEXT)
+    return not (name or "").startswith(BY_HAND.get(parents.get("table_name") or "", ("\0",)))
 
 
 def _run(connection: sa.Connection) -> None:
@@ -23,6 +36,7 @@ def _run(connection: sa.Connection) -> None:
         render_as_batch=True,
         include_name=_include,
         compare_type=True,
+        on_version_apply=lambda **_: sort_by_bytes(connection),
     )
     with context.begin_transaction():
         context.run_migrations()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from sqlalchemy.engine import Engine
 from sqlmodel import Session
@@ -27,28 +25,16 @@ from app.domain.records import (
     PaperState,
     Relation,
 )
+from app.store import search
 from app.store.db import open_engine
-from app.store.schema import upgrade
+from tests import databases
 
 THEN = datetime(2026, 5, 8, 9, 0, tzinfo=UTC)
 
 
-@cache
-def _empty_database() -> bytes:
-    """A migrated file, made once: the migrations take longer than most tests."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "empty.sqlite3"
-        engine = open_engine(f"sqlite:///{path}")
-        upgrade(engine)
-        engine.dispose()
-        return path.read_bytes()
-
-
 def make_engine(folder: Path) -> Engine:
-    """A real, empty database file with today's schema."""
-    path = folder / "wiki.sqlite3"
-    path.write_bytes(_empty_database())
-    return open_engine(f"sqlite:///{path}")
+    """A real, empty database with today's schema, on the engine under test."""
+    return open_engine(databases.url_of(folder))
 
 
 def make_page(
@@ -98,6 +84,7 @@ def make_page(
             )
         )
     session.flush()
+    search.index(session, page.id, title=title, names=names, text=text, aliases=aliases)
     return page.id
 
 

@@ -223,9 +223,14 @@ class Mention(SQLModel, table=True):
 class Page(SQLModel, table=True):
     """A node. `version` is the number of its newest revision; a save names the one it began from."""
 
+    __table_args__ = (
+        sa.Index("ix_page_kind_title_key", "kind", "title_key"),
+        sa.Index("ix_page_kind_updated_at", "kind", "updated_at"),
+    )
+
     id: int | None = Field(default=None, primary_key=True)
     slug: str = Field(unique=True)
-    kind: PageKind = Field(sa_type=choice(PageKind), index=True)
+    kind: PageKind = Field(sa_type=choice(PageKind))
     title: str
     title_key: str = Field(index=True)
     version: int = 1
@@ -239,11 +244,12 @@ class Page(SQLModel, table=True):
 
 
 class PageText(SQLModel, table=True):
-    """What search and the linker read of a page. Derived; the full-text index follows by trigger.
+    """What search and the linker read of a page. Derived, and the word index is derived from it.
 
     `names` holds aliases, identifiers and authors; `text` the body without markup and, for a
     paper, its abstract. `hash` changes with title, aliases or text: vectors name the hash they
-    were made from.
+    were made from. The word index follows by trigger on SQLite; on PostgreSQL it is two more
+    columns, which store/search.py writes.
     """
 
     __tablename__ = "page_text"
@@ -253,6 +259,17 @@ class PageText(SQLModel, table=True):
     names: str
     text: str
     hash: str
+
+
+class TitleWord(SQLModel, table=True):
+    """A word of some title or alias, as the word index has it. Derived: mistyped words are meant
+    to be one of these. A word stays when the last title that had it is gone.
+    """
+
+    __tablename__ = "title_word"
+
+    id: int | None = Field(default=None, primary_key=True)
+    word: str = Field(unique=True)
 
 
 class Alias(SQLModel, table=True):
@@ -305,13 +322,26 @@ class Draft(SQLModel, table=True):
 
 
 class Paper(SQLModel, table=True):
-    """A work the wiki has met. It waits in the Inbox and gets its page when kept."""
+    """A work the wiki has met. It waits in the Inbox and gets its page when kept.
+
+    `score` (relevance and novelty together, 0 when nobody judged) and `topic_id` are those of its
+    newest assessment; `came` is the newest day it was listed on, else when it was published. They
+    are derived, so that the Inbox is an index: triggers on assessment, listing_paper and this table
+    keep them.
+    """
+
+    __table_args__ = (
+        sa.Index("ix_paper_best", "state", "score", "came", "published", "id", "topic_id"),
+        sa.Index("ix_paper_newest", "state", "came", "published", "score", "id", "topic_id"),
+        sa.Index("ix_paper_topic", "state", "topic_id", "score"),
+        sa.Index("ix_paper_published_of_page", "page_id", "published"),
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     page_id: int | None = Field(
         default=None, foreign_key="page.id", unique=True, ondelete="SET NULL"
     )
-    state: PaperState = Field(sa_type=choice(PaperState), index=True)
+    state: PaperState = Field(sa_type=choice(PaperState))
     title: str
     title_key: str = Field(index=True)
     abstract: str = ""
@@ -323,6 +353,9 @@ class Paper(SQLModel, table=True):
     code_url: str = ""
     extra: dict[str, Any] = json_column(dict)
     created_at: datetime
+    score: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    topic_id: str | None = None
+    came: str = Field(default="", sa_column_kwargs={"server_default": ""})
 
 
 class Identifier(SQLModel, table=True):
@@ -343,6 +376,14 @@ class Identifier(SQLModel, table=True):
     versions: list[int] = json_column()
 
 
+_PROPOSED, _DEFERRED = sa.text("status = 'proposed'"), sa.text("status = 'deferred'")
+
+
+def _waiting(name: str, *columns: str, where: sa.TextClause = _PROPOSED) -> sa.Index:
+    """An index over the links of one status that wait for a decision."""
+    return sa.Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
 class Link(SQLModel, table=True):
     """A typed edge. While `proposed` it is a proposal and waits in Review under its id.
 
@@ -355,14 +396,23 @@ class Link(SQLModel, table=True):
         sa.UniqueConstraint("source_id", "target_id", "relation"),
         # Of what waits alone: an index over every status would tempt the planner away from the
         # better ones. Queries name the status as a literal (store/links.py), or it is not used.
+        _waiting("ix_link_waiting", "confidence", "id", "relation"),
+        _waiting("ix_link_waiting_newest", "created_at", "id", "relation"),
+        _waiting("ix_link_waiting_by_page", "source_id", "id", "relation"),
+        _waiting("ix_link_put_off", "confidence", "id", "relation", where=_DEFERRED),
+        sa.Index("ix_link_in_newest", "target_id", "status", "id"),
         sa.Index(
-            "ix_link_waiting",
-            "confidence",
-            "id",
-            sqlite_where=sa.text("status = 'proposed'"),
-            postgresql_where=sa.text("status = 'proposed'"),
+            "ix_link_member",
+            "target_id",
+            "source_id",
+            "day",
+            sqlite_where=sa.text("relation = 'part-of' AND status = 'accepted'"),
+            postgresql_where=sa.text("relation = 'part-of' AND status = 'accepted'"),
         ),
         sa.Index("ix_link_target_id_relation_status", "target_id", "relation", "status"),
+        # The surest links of a page without reading all it has; they hold all that is asked of an edge.
+        sa.Index("ix_link_out", "source_id", "status", "confidence", "target_id", "relation"),
+        sa.Index("ix_link_in", "target_id", "status", "confidence", "source_id", "relation"),
         sa.CheckConstraint("source_id <> target_id", name="not_to_itself"),
     )
 
@@ -536,16 +586,50 @@ class AssessmentTopic(SQLModel, table=True):
 # ---------------------------------------------------------------- derived, and the machine's own
 
 
-class Vector(SQLModel, table=True):
-    """A page's text as one unit vector of `dim` little-endian float32 numbers."""
+class EmbeddingModel(SQLModel, table=True):
+    """A model there are vectors of, or will be. `id` is its name and revision, "name@fingerprint".
 
-    __table_args__ = (sa.Index("ix_vector_model", "model", "page_id", "text_hash"),)
+    `setting` is the path or id that loads it, `dim` how many numbers its vectors have (0: not known
+    yet). Pages get vectors of the one that is `wanted`; searches use those of the one that `serves`
+    until the wanted one has them all.
+    """
+
+    __tablename__ = "embedding_model"
+
+    id: str = Field(primary_key=True)
+    setting: str = ""
+    dim: int = 0
+    wanted: bool = False
+    serves: bool = False
+
+
+class Vector(SQLModel, table=True):
+    """A page's text as one unit vector of `dim` little-endian float32 numbers.
+
+    `model` names the model and its revision, `text_hash` the text. `seq` is the count of "vectors"
+    at the write: of two vectors the one committed later has the larger. On PostgreSQL a column
+    `half` has the vector again, for the index that the database searches.
+    """
+
+    __tablename__ = "page_vector"  # "vector" is a type of PostgreSQL's extension
+    __table_args__ = (sa.Index("ix_page_vector_model", "model", "seq"),)
 
     page_id: int = Field(primary_key=True, foreign_key="page.id", ondelete="CASCADE")
     model: str = Field(primary_key=True)
     dim: int
     text_hash: str
     data: bytes
+    seq: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+
+
+class Unencoded(SQLModel, table=True):
+    """A page whose text has no vector of the wanted model, and the hash of that text.
+
+    Derived: triggers on page_text add, a vector of this very text takes away.
+    """
+
+    page_id: int = Field(primary_key=True, foreign_key="page_text.page_id", ondelete="CASCADE")
+    hash: str
 
 
 class QueryVector(SQLModel, table=True):
@@ -564,6 +648,7 @@ class Run(SQLModel, table=True):
 
     id: int | None = Field(default=None, primary_key=True)
     trigger: str
+    owner: str = ""
     state: RunState = Field(sa_type=choice(RunState))
     steps: list[dict[str, Any]] = json_column()
     log: str = ""
@@ -590,8 +675,17 @@ class Done(SQLModel, table=True):
     seen: str
 
 
+class Hold(SQLModel, table=True):
+    """A row that a worker is at: no other takes it up until the hold runs out, by the real clock."""
+
+    step: str = Field(primary_key=True)
+    subject_id: int = Field(primary_key=True)
+    owner: str = Field(index=True)
+    until: float
+
+
 class Lease(SQLModel, table=True):
-    """Who may work now. The real clock counts here, never CEREBRO_NOW."""
+    """Who is at work, and on SQLite who alone may be. The real clock counts, never CEREBRO_NOW."""
 
     name: str = Field(primary_key=True)
     owner: str

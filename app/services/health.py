@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from app.domain.records import Page, PageText, Raw
+from app.store.db import broken_references, damage
 
 
 @dataclass(frozen=True)
@@ -26,19 +27,17 @@ def check(session: Session, *, raw_folder: Path) -> list[Finding]:
 
 
 def _integrity(session: Session) -> Finding:
-    said = session.connection().execute(sa.text("PRAGMA integrity_check")).scalars().all()
-    if said == ["ok"]:
+    found = damage(session)
+    if not found:
         return Finding("database", True, "whole")
-    return Finding(
-        "database", False, f"damaged: {'; '.join(map(str, said[:3]))}. Restore a backup."
-    )
+    return Finding("database", False, f"damaged: {'; '.join(found[:3])}. Restore a backup.")
 
 
 def _references(session: Session) -> Finding:
-    broken = session.connection().execute(sa.text("PRAGMA foreign_key_check")).all()
+    broken = broken_references(session)
     if not broken:
         return Finding("references", True, "every row points at a row that is there")
-    return Finding("references", False, f"{len(broken)} rows point at rows that are gone")
+    return Finding("references", False, f"{broken} rows point at rows that are gone")
 
 
 def _texts(session: Session) -> Finding:

@@ -1,46 +1,58 @@
 """Opening the database, and the settings without which it would lose writes.
 
-SQLite runs in WAL mode with synchronous=FULL, so that what was acknowledged survives power loss;
-writers begin with BEGIN IMMEDIATE, because a reader that turns writer under load fails at once.
+Two engines, one meaning. SQLite runs in WAL mode with synchronous=FULL, so that what was
+acknowledged survives power loss; its writers begin with BEGIN IMMEDIATE, because a reader that turns
+writer under load fails at once. On PostgreSQL a writer first takes a lock of its transaction, so
+that writers take turns there too: what a service has read stands until it commits. Readers see one
+moment of the database on both, and wait for nobody.
 """
 
 from __future__ import annotations
 
+import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, SQLAlchemyError
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session, col
 
 from app.domain.records import Generation
-from app.errors import Misconfigured, Unavailable
+from app.errors import Invalid, Misconfigured, Unavailable
 
 BUSY_SECONDS = 30
-LARGEST_ID = 2**63 - 1  # a number beyond it cannot even be asked for
+LARGEST_ID = 2**31 - 1  # PostgreSQL's integer: a number beyond it cannot even be asked for
+# The lock that writers take turns by, one a database: "cere" as a number.
+_TAKE_A_TURN = "SELECT pg_advisory_xact_lock(1667592805)"
+_OLDEST_POSTGRESQL = 15
 
 
 def open_engine(url: str) -> Engine:
     """An engine for `url` whose connections are set up for durable, concurrent use.
 
-    Raises Misconfigured for an address that is no database file, Unavailable when its folder cannot
-    be made.
+    Raises Misconfigured for an address of no database that is known, Unavailable when its folder
+    cannot be made.
     """
     try:
         parsed = make_url(url)
         backend = parsed.get_backend_name()
-    except (ArgumentError, SQLAlchemyError) as error:
+    except (ArgumentError, SQLAlchemyError, ValueError) as error:
         raise Misconfigured(
             "CEREBRO_DATABASE_URL is no database address. Use sqlite:///file or postgresql://…"
         ) from error
+    if backend in ("postgresql", "postgres"):
+        return _open_postgresql(parsed)
     if backend != "sqlite":
         raise Misconfigured(
-            f"This version keeps its wiki in SQLite; {backend} is not supported yet. "
-            "Unset CEREBRO_DATABASE_URL or use sqlite:///file."
+            f"{backend} is not supported. Unset CEREBRO_DATABASE_URL, or use sqlite:///file or "
+            "postgresql://…"
         )
     if not parsed.database or parsed.database == ":memory:":
         raise Misconfigured(
@@ -80,6 +92,52 @@ def _open_sqlite(path: Path) -> Engine:
     return engine
 
 
+def _open_postgresql(url: URL) -> Engine:
+    if find_spec("psycopg") is None:
+        raise Misconfigured(
+            'PostgreSQL needs its driver. Install it with: pip install "cere-bro[postgres]"'
+        )
+    if not url.database:
+        raise Misconfigured("CEREBRO_DATABASE_URL names no database. Use postgresql://host/name.")
+    engine = sa.create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        # A request may hold two connections; the web process runs forty at a time.
+        pool_size=10,
+        max_overflow=70,
+        pool_timeout=BUSY_SECONDS,
+        pool_pre_ping=True,  # one that the server closed meanwhile is replaced, not handed out
+        isolation_level="REPEATABLE READ",
+        connect_args={
+            "connect_timeout": 10,
+            "application_name": "cerebro",
+            "options": f"-c timezone=UTC -c lock_timeout={BUSY_SECONDS}s "
+            f"-c idle_in_transaction_session_timeout=10min {url.query.get('options', '')}",
+            # A machine that vanished is noticed within half a minute, on both sides.
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+        },
+    )
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        if connection.get_execution_options().get("write") == "alone":
+            connection.exec_driver_sql(_TAKE_A_TURN)
+
+    return engine
+
+
+def on_postgresql(bind: Session | Connection | Engine) -> bool:
+    """Which of the two engines this is; asked in the store alone."""
+    found = bind.get_bind() if isinstance(bind, Session) else bind
+    return found.dialect.name == "postgresql"
+
+
+def many_may_work(engine: Engine) -> bool:
+    """Whether several workers at once are of use: SQLite has one writer, and they would wait."""
+    return on_postgresql(engine)
+
+
 @contextmanager
 def reading(engine: Engine) -> Iterator[Session]:
     """A session that only reads; whatever it changed is thrown away.
@@ -92,47 +150,249 @@ def reading(engine: Engine) -> Iterator[Session]:
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Session]:
+def writing(engine: Engine, *, alone: bool = True) -> Iterator[Session]:
     """One transaction: committed at the end, or nothing of it happened.
 
-    Raises Unavailable when the disk is full, the file read-only, or another program holds it.
+    Writers take turns, so what was read here is still so at the commit. Without `alone`, PostgreSQL
+    lets other writers go on meanwhile: for rows that nobody else writes, such as those a worker has
+    claimed. Raises Unavailable when the disk is full, the file read-only, the database gone, or
+    another program holds it.
     """
-    writer = engine.execution_options(write=True)
-    with in_words(engine), Session(writer, expire_on_commit=False) as session:
+    with in_words(engine), Session(_writer(engine, alone), expire_on_commit=False) as session:
         yield session
         session.commit()
 
 
+def _writer(engine: Engine, alone: bool) -> Engine:
+    # Under a lock of its own a writer must see what was committed before it came to its turn.
+    isolation = {"isolation_level": "READ COMMITTED"} if on_postgresql(engine) else {}
+    return engine.execution_options(write="alone" if alone else "beside", **isolation)
+
+
 @contextmanager
 def in_words(engine: Engine) -> Iterator[None]:
-    """What a person can do something about becomes Unavailable, in one sentence."""
+    """What a person can do something about becomes Unavailable or Invalid, in one sentence."""
     try:
         yield
-    except DatabaseError as error:
-        said = str(error.orig).lower()
-        for sign, sentence in _SENTENCES:
-            if sign in said:
-                raise Unavailable(sentence.format(file=engine.url.database)) from error
-        raise
+    except PoolTimeout as error:
+        raise Unavailable("The database is busy: try again in a moment.") from error
+    except DBAPIError as error:
+        if on_postgresql(engine) and _is_no_text(error):
+            raise Invalid("A text holds a character that no text may hold. Take it out.") from error
+        sentence = _state(error) if on_postgresql(engine) else _sign(error)
+        if sentence is None:
+            raise
+        where = engine.url.database
+        if on_postgresql(engine):
+            where = f"{engine.url.host or 'this machine'}, database {where}"
+        raise Unavailable(sentence.format(where=where)) from error
 
 
-_SENTENCES = (
+def _sign(error: DBAPIError) -> str | None:
+    """SQLite says what is wrong in its message alone."""
+    said = str(error.orig).lower()
+    return next((sentence for sign, sentence in _SIGNS if sign in said), None)
+
+
+_SIGNS = (
     ("disk is full", "The disk is full: nothing was saved. Free some space and try again."),
-    ("readonly", "{file} cannot be written: the file or its folder is read-only."),
-    ("locked", "Another program holds {file}. Close it, or try again in a moment."),
-    ("unable to open", "{file} cannot be opened: check that its folder can be read and written."),
+    ("readonly", "{where} cannot be written: the file or its folder is read-only."),
+    ("locked", "Another program holds {where}. Close it, or try again in a moment."),
+    ("unable to open", "{where} cannot be opened: check that its folder can be read and written."),
     ("disk i/o", "The disk reported an error: nothing was saved."),
-    ("not a database", "{file} is no database. Move it away, or restore a backup."),
-    ("malformed", "{file} is damaged. Restore a backup."),
+    ("not a database", "{where} is no database. Move it away, or restore a backup."),
+    ("malformed", "{where} is damaged. Restore a backup."),
+)
+
+
+def _state(error: DBAPIError) -> str | None:
+    """PostgreSQL says it by a code; in words alone to whom it does not let in, or when it is gone."""
+    code = getattr(error.orig, "sqlstate", None) or ""
+    if not code:
+        said = str(error.orig)
+        code = next((code for sign, code in _UNCODED if re.search(sign, said)), "")
+    for start, sentence in _STATES:
+        if code.startswith(start):
+            return sentence
+    lost = error.connection_invalidated or (not code and type(error.orig).__name__ in _LOST)
+    return _GONE if lost else None
+
+
+def _is_no_text(error: DBAPIError) -> bool:
+    """Whether PostgreSQL was given a NUL, which SQLite takes and nobody means."""
+    code = getattr(error.orig, "sqlstate", None)
+    return code == "22021" or (code is None and "NUL (0x00)" in str(error.orig))
+
+
+_GONE = (
+    "The PostgreSQL server at {where} cannot be reached: nothing was saved. Try again in a moment."
+)
+_UNCODED = (
+    ('FATAL:  database ".*" does not exist', "3D000"),
+    ('FATAL:  role ".*" does not exist', "28000"),
+    ("authentication failed", "28P01"),
+    ("no pg_hba.conf entry", "28000"),
+    ("no password supplied", "28P01"),
+    ("too many clients", "53300"),
+    ("remaining connection slots", "53300"),
+)
+_LOST = ("OperationalError", "ConnectionTimeout", "InterfaceError")
+_STATES = (
+    ("08", _GONE),
+    ("57P", _GONE),
+    ("25P03", _GONE),
+    ("53300", "The PostgreSQL server at {where} has no connection left. Try again in a moment."),
+    ("53100", "The disk of the PostgreSQL server is full: nothing was saved."),
+    ("53", "The PostgreSQL server at {where} is short of memory or space: nothing was saved."),
+    ("55P03", "Another program is writing to {where}. Try again in a moment."),
+    ("40", "Somebody else changed the same thing at the same moment. Try again."),
+    ("25006", "{where} cannot be written: the PostgreSQL server is read-only."),
+    ("28", "The PostgreSQL server at {where} refuses this user or password."),
+    ("3D000", "There is no database {where}. Create it first: createdb NAME."),
+    ("42501", "This user may not do that in {where}. Give it the rights of the database's owner."),
+    ("58030", "The disk of the PostgreSQL server reported an error: nothing was saved."),
+)
+
+
+@contextmanager
+def migrating(engine: Engine) -> Iterator[Connection]:
+    """One transaction for changes of the schema, alone, however long another's takes.
+
+    Raises Misconfigured when the server is older than this program can use.
+    """
+    with in_words(engine), _writer(engine, alone=False).connect() as connection:
+        if on_postgresql(engine):
+            _check_server(connection)
+            connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+            connection.exec_driver_sql(_TAKE_A_TURN)
+        yield connection
+        connection.commit()
+
+
+def _check_server(connection: Connection) -> None:
+    version = connection.exec_driver_sql("SHOW server_version_num").scalar_one()
+    encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+    if int(version) < _OLDEST_POSTGRESQL * 10_000:
+        raise Misconfigured(
+            f"This PostgreSQL server is of version {int(version) // 10_000}; "
+            f"{_OLDEST_POSTGRESQL} or newer is needed."
+        )
+    if encoding != "UTF8":
+        raise Misconfigured(f"The database is encoded in {encoding}. Create one with UTF8.")
+
+
+def sort_by_bytes(connection: Connection) -> None:
+    """Text sorts and begins as it does in SQLite, whatever the language of the server.
+
+    Every comparison of the program is by bytes; a server's own language would order titles, dates
+    and keys in another way, and could not use an index for the beginning of a name. For after each
+    migration: what a trigger or a view names could not be changed any more.
+    """
+    if not on_postgresql(connection):
+        return
+    quote = connection.dialect.identifier_preparer.quote
+    for table, column, kind in connection.execute(_OTHERWISE_SORTED).all():
+        connection.exec_driver_sql(
+            f'ALTER TABLE {quote(table)} ALTER COLUMN {quote(column)} TYPE {kind} COLLATE "C"'
+        )
+
+
+_OTHERWISE_SORTED = sa.text(
+    """SELECT attribute.attrelid::regclass::text, attribute.attname,
+        format_type(attribute.atttypid, attribute.atttypmod)
+    FROM pg_attribute AS attribute
+    JOIN pg_class AS class ON class.oid = attribute.attrelid
+    WHERE class.relkind = 'r' AND class.relnamespace = current_schema()::regnamespace
+      AND attribute.attnum > 0 AND NOT attribute.attisdropped
+      AND attribute.attcollation <> 0
+      AND attribute.attcollation <> (SELECT oid FROM pg_collation WHERE collname = 'C')
+    ORDER BY 1, 2"""
 )
 
 
 def settle(engine: Engine) -> None:
     """Let the planner learn what the tables hold; after much was written at once."""
-    with engine.execution_options(write=True).connect() as connection:
-        connection.exec_driver_sql("PRAGMA analysis_limit=400")
+    with engine.execution_options(write="beside").connect() as connection:
+        if not on_postgresql(engine):
+            connection.exec_driver_sql("PRAGMA analysis_limit=400")
         connection.exec_driver_sql("ANALYZE")
         connection.commit()
+
+
+def load(connection: Connection, table: sa.Table, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Put many rows into an empty table, values in the order of its columns; ids go on after them.
+
+    Triggers sleep meanwhile: what they would have written is among the rows, or is made anew after.
+    On PostgreSQL by COPY, which is some ten times as fast as statements.
+    """
+    if on_postgresql(connection):
+        name = connection.dialect.identifier_preparer.quote(table.name)
+        connection.exec_driver_sql(f"ALTER TABLE {name} DISABLE TRIGGER USER")
+        _copy_in(connection, table, rows)
+        connection.exec_driver_sql(f"ALTER TABLE {name} ENABLE TRIGGER USER")
+        return
+    triggers = connection.execute(_TRIGGERS, {"table": table.name}).all()
+    for name, _ in triggers:
+        connection.exec_driver_sql(f"DROP TRIGGER {name}")
+    names = [column.name for column in table.columns]
+    every = iter(rows)
+    while chunk := list(islice(every, 1000)):
+        connection.execute(sa.insert(table), [dict(zip(names, row, strict=True)) for row in chunk])
+    for _, statement in triggers:
+        connection.exec_driver_sql(statement)
+
+
+_TRIGGERS = sa.text(
+    "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = :table"
+)
+
+
+def _copy_in(connection: Connection, table: sa.Table, rows: Iterable[tuple[Any, ...]]) -> None:
+    dialect = connection.dialect
+    quote = dialect.identifier_preparer.quote
+    columns = ", ".join(quote(column.name) for column in table.columns)
+    to_database = [
+        column.type.dialect_impl(dialect).bind_processor(dialect) for column in table.columns
+    ]
+    driver: Any = connection.connection.dbapi_connection
+    try:
+        with driver.cursor().copy(f"COPY {quote(table.name)} ({columns}) FROM STDIN") as copy:
+            for row in rows:
+                pairs = zip(to_database, row, strict=True)
+                copy.write_row([to(value) if to else value for to, value in pairs])
+    except dialect.loaded_dbapi.Error as error:
+        # The driver is spoken to directly here: its errors are made SQLAlchemy's, as anywhere else.
+        raise sa.exc.DBAPIError.instance(None, None, error, dialect.loaded_dbapi.Error) from error
+    for column in table.primary_key.columns:
+        if column is table.autoincrement_column:
+            most = connection.execute(sa.select(sa.func.max(column))).scalar() or 0
+            values = {"table": quote(table.name), "column": column.name, "next": most + 1}
+            connection.execute(_NEXT_ID, values)
+
+
+_NEXT_ID = sa.text("SELECT setval(pg_get_serial_sequence(:table, :column), :next, false)")
+
+
+def damage(session: Session) -> list[str]:
+    """What the engine finds wrong with its own files, in its own words; empty when all is whole."""
+    if on_postgresql(session):
+        return list(session.connection().execute(_BROKEN_INDEXES).scalars())
+    said = session.connection().exec_driver_sql("PRAGMA integrity_check").scalars().all()
+    return [] if said == ["ok"] else [str(line) for line in said]
+
+
+_BROKEN_INDEXES = sa.text(
+    """SELECT 'the index ' || class.relname || ' was never finished' FROM pg_index
+    JOIN pg_class AS class ON class.oid = pg_index.indexrelid
+    WHERE NOT pg_index.indisvalid AND class.relnamespace = current_schema()::regnamespace"""
+)
+
+
+def broken_references(session: Session) -> int:
+    """How many rows point at rows that are gone. PostgreSQL lets none do so."""
+    if on_postgresql(session):
+        return 0
+    return len(session.connection().exec_driver_sql("PRAGMA foreign_key_check").all())
 
 
 def bump(session: Session, name: str = "wiki") -> None:
@@ -140,12 +400,56 @@ def bump(session: Session, name: str = "wiki") -> None:
     session.info.setdefault("bumped", set()).add(name)
 
 
+@sa.event.listens_for(Engine, "before_execute")
+def _notice_writes(connection: Connection, statement: Any, *_: object) -> None:
+    """Remember which tables that screens show this connection wrote into."""
+    if isinstance(statement, sa.UpdateBase):
+        table: str = getattr(statement.table, "name", "")
+        deletes = isinstance(statement, sa.Delete)
+    elif isinstance(statement, sa.TextClause) and (found := _WRITES.match(statement.text)):
+        table, deletes = found[2], found[1].upper().startswith("DELETE")
+    else:
+        return
+    if table in _UNSEEN:
+        return
+    wrote: set[str] = connection.info.setdefault("wrote", set())
+    wrote.add(_SAYS.get(table, table))
+    if deletes and table in ("page", "paper"):
+        wrote.update(COUNTED)  # what belonged to it went with it
+
+
+_WRITES = re.compile(r'\s*(INSERT INTO|UPDATE|DELETE FROM)\s+"?(\w+)', re.IGNORECASE)
+# What no screen with an ETag shows: the machine's own, and what only searches and editors read.
+_UNSEEN = {
+    *("attempt", "done", "draft", "embedding_model", "generation", "hold", "lease", "page_text"),
+    *("page_vector", "query_vector", "raw", "title_word", "unencoded", "vector"),
+}
+# Tables with a counter of their own, for what is counted over a few of them.
+COUNTED = frozenset({"alias", "decision", "link", "page", "paper", "question", "red_link", "run"})
+# Writes into these change a paper, by trigger or in what is said of it; a thread is its page.
+_SAYS = {"assessment": "paper", "listing_paper": "paper", "thread": "page", "topic": "paper"}
+
+
 @sa.event.listens_for(Session, "before_commit")
 def _count_changes(session: Session) -> None:
-    if session.in_nested_transaction():
+    """Raise the counters of this transaction; "shown" for every write that a screen could show."""
+    if session.in_nested_transaction() or session.get_transaction() is None:
         return
-    for name in sorted(session.info.pop("bumped", ())):
+    session.flush()
+    if wrote := session.connection().info.pop("wrote", None):
+        for name in (SHOWN, *(rows_of(table) for table in wrote & COUNTED)):
+            bump(session, name)
+    # The one that everybody raises comes last, so that two who commit at once never wait in a ring.
+    for name in sorted(session.info.pop("bumped", ()), key=lambda name: (name == SHOWN, name)):
         session.connection().execute(_COUNT, {"name": name})
+
+
+SHOWN = "shown"  # the counter of every change that a screen could show, counted without being asked
+
+
+def rows_of(table: str) -> str:
+    """The counter of writes into one of the tables `COUNTED`, or into what it is derived from."""
+    return f"rows of {table}"
 
 
 _COUNT = sa.text(
@@ -156,8 +460,16 @@ _COUNT = sa.text(
 
 def generation(session: Session, name: str = "wiki") -> int:
     """The counter of `name`; 0 before the first change."""
-    statement = sa.select(col(Generation.value)).where(col(Generation.name) == name)
-    return session.connection().execute(statement).scalar() or 0
+    return session.connection().execute(_GENERATION, {"name": name}).scalar() or 0
+
+
+def generations(session: Session) -> dict[str, int]:
+    """Every counter that was ever raised."""
+    return dict(session.connection().execute(_GENERATIONS).all())
+
+
+_GENERATIONS = sa.select(col(Generation.name), col(Generation.value))
+_GENERATION = sa.select(col(Generation.value)).where(col(Generation.name) == sa.bindparam("name"))
 
 
 def rows(session: Session, statement: Any, **values: Any) -> list[Any]:

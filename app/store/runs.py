@@ -1,24 +1,38 @@
-"""Runs, attempts and leases: what the worker did, what failed, and who may work now."""
+"""Runs, attempts and holds: what workers did, what failed, and who is at what now.
+
+A worker says that it is alive by a lease it renews; what it is at, it holds until the lease would
+run out. So the rows of a worker that was killed are taken up by another within `SECONDS`, and
+two workers on one wiki never do a row twice: a result is stored by whoever holds its row, alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import logging
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
+from threading import Event, Thread
 from typing import Any
+from uuid import uuid4
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Engine
 from sqlmodel import Session, col, select
 
-from app.domain.records import Attempt, Done, Lease, Run, RunState
+from app.domain.records import Attempt, Hold, Lease, Run, RunState
 from app.errors import NotFound
-from app.store.db import LARGEST_ID
+from app.store.db import LARGEST_ID, writing
+
+log = logging.getLogger("cerebro.worker")
 
 PARK_AFTER = 5
+SECONDS = 20.0  # after which what a silent worker held is anybody's
 _LOG_LINES = 200
 
 
-def start(session: Session, trigger: str, *, now: datetime) -> Run:
-    run = Run(trigger=trigger, state=RunState.RUNNING, started_at=now)
+def start(session: Session, trigger: str, *, owner: str = "", now: datetime) -> Run:
+    run = Run(trigger=trigger, owner=owner, state=RunState.RUNNING, started_at=now)
     session.add(run)
     session.flush()
     return run
@@ -57,11 +71,12 @@ def recent(session: Session, *, limit: int = 50) -> list[Run]:
     return list(session.exec(select(Run).order_by(col(Run.id).desc()).limit(limit)))
 
 
-def abandon_others(session: Session, *, now: datetime) -> None:
-    """Runs that a killed worker left open are over; their work is taken up again by state."""
+def abandon(session: Session, *, clock: float, now: datetime) -> None:
+    """Runs of workers that are no more are over; their work is taken up again by state."""
+    alive = sa.select(col(Lease.owner)).where(col(Lease.until) > clock)
     session.connection().execute(
         sa.update(Run)
-        .where(col(Run.state) == RunState.RUNNING)
+        .where(col(Run.state) == RunState.RUNNING, col(Run.owner).not_in(alive))
         .values(state=RunState.FAILED, ended_at=now)
     )
 
@@ -90,9 +105,16 @@ def failed(session: Session, step: str, subject_id: int, error: str, *, now: dat
 
 def done(session: Session, step: str, seen: dict[int, str]) -> None:
     """Note the state in which a step saw each subject; earlier failures are forgotten."""
-    for subject_id, state in seen.items():
-        session.merge(Done(step=step, subject_id=subject_id, seen=state))
+    if seen:
+        rows = [{"step": step, "subject": each, "seen": state} for each, state in seen.items()]
+        session.connection().execute(_SEEN, rows)
     forget(session, step, seen)
+
+
+_SEEN = sa.text(
+    """INSERT INTO done (step, subject_id, seen) VALUES (:step, :subject, :seen)
+    ON CONFLICT (step, subject_id) DO UPDATE SET seen = excluded.seen"""
+)
 
 
 def forget(session: Session, step: str, subjects: Collection[int]) -> None:
@@ -106,32 +128,143 @@ def _chunks(values: list[int], size: int) -> list[list[int]]:
     return [values[start : start + size] for start in range(0, len(values), size)]
 
 
-# ---------------------------------------------------------------- who may work
+# ---------------------------------------------------------------- who is at what
 
 
-def claim(session: Session, name: str, owner: str, *, clock: float, seconds: float) -> bool:
-    """Take or renew a lease; False while another owner's has not run out.
+@contextmanager
+def at_work(engine: Engine, *, beat: Callable[[str], None] = lambda owner: None) -> Iterator[str]:
+    """A new owner of holds, whose lease and holds are renewed until the block ends, then given back.
 
-    `clock` is the real time in seconds: a lease must run out whatever CEREBRO_NOW says.
+    `beat(owner)` is called at each renewal, from the thread that renews. What cannot be renewed
+    (the database is away, say) runs out, and what was done meanwhile is not stored.
     """
-    lease = session.get(Lease, name)
-    if lease is not None and lease.owner != owner and lease.until > clock:
-        return False
-    session.merge(Lease(name=name, owner=owner, until=clock + seconds))
-    return True
+    owner = uuid4().hex
+    ended = Event()
+
+    def keep() -> None:
+        while not ended.is_set():
+            try:
+                with writing(engine, alone=False) as session:
+                    _renew(session, owner, clock=time.time())
+                beat(owner)
+            except Exception as error:
+                log.warning("a worker's lease was not renewed: %s", error)
+            ended.wait(SECONDS / 4)
+
+    thread = Thread(target=keep, name="lease", daemon=True)
+    thread.start()
+    try:
+        yield owner
+    finally:
+        ended.set()
+        thread.join()
+        with suppress(Exception), writing(engine, alone=False) as session:
+            give_back(session, owner)
+            session.connection().execute(sa.delete(Lease).where(col(Lease.owner) == owner))
 
 
-def release(session: Session, name: str, owner: str) -> None:
-    session.connection().execute(
-        sa.delete(Lease).where(col(Lease.name) == name, col(Lease.owner) == owner)
+def give_back(session: Session, owner: str) -> None:
+    """End everything this worker holds: others, or itself later, take the rows up again."""
+    session.connection().execute(sa.delete(Hold).where(col(Hold.owner) == owner))
+
+
+def _renew(session: Session, owner: str, *, clock: float) -> None:
+    connection = session.connection()
+    connection.execute(
+        _SIGN_ON, {"name": f"worker {owner}", "owner": owner, "until": clock + SECONDS}
+    )
+    for table in (Hold, Lease):
+        connection.execute(
+            sa.update(table).where(col(table.owner) == owner).values(until=clock + SECONDS)
+        )
+    # What the dead left behind.
+    connection.execute(sa.delete(Lease).where(col(Lease.until) < clock - SECONDS))
+
+
+_SIGN_ON = sa.text(
+    """INSERT INTO lease (name, owner, until) VALUES (:name, :owner, :until)
+    ON CONFLICT (name) DO NOTHING"""
+)
+
+
+def is_alone(session: Session, owner: str, *, clock: float) -> bool:
+    """Whether this worker is the one that may run all day; it is when no other living one is."""
+    return bool(
+        session.connection()
+        .execute(_ALONE, {"owner": owner, "until": clock + SECONDS, "clock": clock})
+        .rowcount
     )
 
 
-def in_words(run: Run) -> str:
-    """What the newest job is doing, or that it failed, in a line; "" when all is well."""
-    if run.state == RunState.FAILED:
+_ALONE = sa.text(
+    """INSERT INTO lease (name, owner, until) VALUES ('worker', :owner, :until)
+    ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, until = excluded.until
+    WHERE lease.owner = excluded.owner OR lease.until <= :clock"""
+)
+
+
+def held(step: str, *, clock: float) -> sa.Select[Any]:
+    """Subjects of a step that some worker is at, as a subquery."""
+    return sa.select(col(Hold.subject_id)).where(col(Hold.step) == step, col(Hold.until) > clock)
+
+
+def hold(
+    session: Session, step: str, subjects: Collection[int], *, owner: str, clock: float
+) -> None:
+    """Take up rows that nobody is at, read in this same transaction.
+
+    The transaction is one that writers take turns for, so nobody else can take them up in between.
+    """
+    rows = [
+        {"step": step, "subject": subject, "owner": owner, "until": clock + SECONDS}
+        for subject in subjects
+    ]
+    if rows:
+        session.connection().execute(_HOLD, rows)
+
+
+_HOLD = sa.text(
+    """INSERT INTO hold (step, subject_id, owner, until) VALUES (:step, :subject, :owner, :until)
+    ON CONFLICT (step, subject_id) DO UPDATE SET owner = excluded.owner, until = excluded.until"""
+)
+
+
+def count_held(session: Session, step: str, *, clock: float) -> int:
+    """How many rows of a step workers are at."""
+    subjects = held(step, clock=clock).subquery()
+    return (
+        session.connection().execute(sa.select(sa.func.count()).select_from(subjects)).scalar_one()
+    )
+
+
+def let_go(session: Session, step: str, subjects: Collection[int], *, owner: str) -> set[int]:
+    """End one's holds of these rows; those that were one's own to the end.
+
+    In the transaction that stores the results: of the others, somebody else stores them.
+    """
+    mine: set[int] = set()
+    for chunk in _chunks(sorted(subjects), 500):
+        own = (col(Hold.step) == step, col(Hold.owner) == owner, col(Hold.subject_id).in_(chunk))
+        found = sa.select(col(Hold.subject_id)).where(*own).with_for_update()
+        mine.update(session.connection().execute(found).scalars())
+        session.connection().execute(sa.delete(Hold).where(*own))
+    return mine
+
+
+def newest_in_words(session: Session) -> str:
+    """`in_words` of the newest job, without reading its log."""
+    newest = session.connection().execute(_NEWEST).first()
+    return in_words(newest.state, newest.steps) if newest else ""
+
+
+_NEWEST = sa.select(col(Run.state), col(Run.steps)).order_by(col(Run.id).desc()).limit(1)
+
+
+def in_words(state: RunState, steps: list[dict[str, Any]]) -> str:
+    """What a job is doing, or that it failed, in a line; "" when all is well."""
+    if state == RunState.FAILED:
         return "The last job failed"
-    if run.state != RunState.RUNNING:
+    if state != RunState.RUNNING:
         return ""
-    parts = [f"{step['name']} {step['done']:,}" for step in run.steps if step["done"]]
+    parts = [f"{step['name']} {step['done']:,}" for step in steps if step["done"]]
     return "Working: " + ", ".join(parts) if parts else "Working"

@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Engine
 
 from app.errors import Unavailable
-from app.store.db import BUSY_SECONDS, in_words
+from app.store.db import in_words, migrating
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
@@ -47,9 +47,7 @@ def upgrade(engine: Engine) -> bool:
             "Use the newer version that made it."
         )
     config = _config()
-    with in_words(engine), engine.execution_options(write=True).connect() as connection:
-        connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
+    with migrating(engine) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-        connection.commit()
     return True

@@ -328,7 +328,9 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['page_id'], ['page.id'], name=op.f('fk_thread_page_id'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('page_id', name=op.f('pk_thread'))
     )
-    op.create_table('vector',
+    # PostgreSQL's extension of vectors has a type of that name, and a table is a type there.
+    vectors = 'vector' if op.get_bind().dialect.name == 'sqlite' else 'page_vector'
+    op.create_table(vectors,
     sa.Column('page_id', sa.Integer(), nullable=False),
     sa.Column('model', sa.String(), nullable=False),
     sa.Column('dim', sa.Integer(), nullable=False),
@@ -337,7 +339,7 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['page_id'], ['page.id'], name=op.f('fk_vector_page_id'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('page_id', 'model', name=op.f('pk_vector'))
     )
-    with op.batch_alter_table('vector', schema=None) as batch_op:
+    with op.batch_alter_table(vectors, schema=None) as batch_op:
         batch_op.create_index('ix_vector_model', ['model', 'page_id', 'text_hash'], unique=False)
 
     op.create_table('assessment',
@@ -463,6 +465,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    vectors = 'vector' if op.get_bind().dialect.name == 'sqlite' else 'page_vector'
     if op.get_bind().dialect.name == "sqlite":
         for name in ("insert", "delete", "update"):
             op.execute(f"DROP TRIGGER page_text_{name}")
@@ -494,10 +497,10 @@ def downgrade() -> None:
 
     op.drop_table('decision')
     op.drop_table('assessment')
-    with op.batch_alter_table('vector', schema=None) as batch_op:
+    with op.batch_alter_table(vectors, schema=None) as batch_op:
         batch_op.drop_index('ix_vector_model')
 
-    op.drop_table('vector')
+    op.drop_table(vectors)
     op.drop_table('thread')
     op.drop_table('revision')
     with op.batch_alter_table('red_link', schema=None) as batch_op:

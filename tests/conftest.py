@@ -1,0 +1,47 @@
+"""`--database postgresql` runs every test that asks for a database on a private PostgreSQL server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests import databases
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--database",
+        choices=["sqlite", "postgresql"],
+        default="sqlite",
+        help="The engine that tests which ask for a database get.",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    databases.choose(config.getoption("--database"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is about the other engine alone; on PostgreSQL, what uses no database too."""
+    chosen = config.getoption("--database")
+    other = "sqlite_only" if chosen == "postgresql" else "postgresql_only"
+    kept, left_out = [], []
+    for item in items:
+        pure = chosen == "postgresql" and item.path.parent.name in ("domain", "sources")
+        (left_out if pure or item.get_closest_marker(other) else kept).append(item)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = kept
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    databases.stop()
+
+
+@pytest.fixture(autouse=True)
+def _databases_of_a_test() -> Iterator[None]:
+    """What a test made on the server is gone after it; what a wider fixture made before stays."""
+    before = databases.count()
+    yield
+    databases.drop_after(before)

