@@ -15,16 +15,26 @@ from numpy.typing import NDArray
 from sqlmodel import Session
 
 from app.domain.identifiers import clean_date, is_slug
-from app.domain.queries import Filters, Query, fuse, fused_scores, has_letters, parse_query
+from app.domain.queries import (
+    MAX_TOPIC,
+    Filters,
+    Query,
+    clean,
+    fuse,
+    fused_scores,
+    has_letters,
+    parse_query,
+)
 from app.domain.records import PageKind
 from app.embeddings.base import QueryEncoder
 from app.errors import Invalid
 from app.store import search as found_by
-from app.store.search import Facets, Hit, ThreadRef, Why
+from app.store.search import RANKED, Facets, Hit, Matched, ThreadRef, Why
 from app.store.vectors import VectorIndex, recall
 
 NEAREST = 50  # pages that meaning may add
 SIMILAR = 0.25  # below this cosine two texts have nothing in common
+MEANT = 3  # titles that may have been meant, before pages with only some of the words
 MAX_PAGE = 100
 
 Remember = Callable[[str, str, NDArray[np.float32]], None]
@@ -61,12 +71,17 @@ class Group:
 class Results:
     """One screen of an answer. `total` counts all of it; `mode` is how it was found in the end.
 
-    `notice` is a sentence for the reader when something about the answer is not as asked, or "".
+    With `more`, `total` is only the least there are. Screens reach to the first `reach` results,
+    and the facets count the first `counted`. `notice` is a sentence for the reader when something
+    about the answer is not as asked, or "".
     """
 
     hits: tuple[Hit, ...] = ()
     total: int = 0
+    more: bool = False
+    reach: int = 0
     facets: Facets = field(default_factory=Facets)
+    counted: int = 0
     notice: str = ""
     mode: Mode = Mode.WORDS
     filters: Filters = field(default_factory=Filters)
@@ -88,6 +103,8 @@ class _Answer:
     ranked: list[int] = field(default_factory=list)
     why: dict[int, Why] = field(default_factory=dict)
     scores: dict[int, float] = field(default_factory=dict)
+    total: int = 0
+    more: bool = False
     notice: str = ""
     mode: Mode = Mode.WORDS
 
@@ -110,10 +127,12 @@ def search(
     since: str | None = None,
     until: str | None = None,
     tag: str | None = None,
+    topic: str | None = None,
     sort: str = Sort.RELEVANCE,
     limit: int = 20,
     offset: int = 0,
     typing: bool = False,
+    faceted: bool = True,
     index: VectorIndex | None = None,
     query_encoder: QueryEncoder | None = None,
     remember: Remember | None = None,
@@ -121,23 +140,32 @@ def search(
     """Find pages by words, by meaning, or by both (ranks joined); without text, the recent ones.
 
     Operators in the text win over the filters beside it. Dates are ISO days, months or years, both
-    ends included. `limit` is at most 100. With `typing` the last word may be a beginning.
+    ends included. `limit` is at most 100. The best 1,000 results by words can be reached and are
+    counted in the facets; `total` counts all. With `typing` the last word may be a beginning.
     `remember(model, text, vector)` is called for a vector that was made anew. Raises Invalid for a
     mode, kind, sort, thread address or date that cannot be.
     """
     wanted, order = _mode(mode), _sort(sort)
     query = parse_query(text)
-    filters = _narrowed(query.filters, kind=kind, thread=thread, since=since, until=until, tag=tag)
+    filters = _narrowed(
+        query.filters, kind=kind, thread=thread, since=since, until=until, tag=tag, topic=topic
+    )
     limit, offset = max(1, min(limit, MAX_PAGE)), max(0, offset)
-    meaning = _Meaning(index, query_encoder, remember)
+    by_date = order is Sort.DATE
     if query.is_empty:
-        answer = _Answer(ranked=found_by.recent(session, query, filters))
+        least = max(offset + limit, RANKED if faceted else 0)
+        found = found_by.recent(session, query, filters, limit=least, by_date=by_date)
+        answer = _Answer([page_id for page_id, _ in found.ranked])
+        answer.total, answer.more = found.total, found.more
+        reach = found.total
     else:
-        ask = _Ask(session, text, query, filters, meaning, typing)
-        answer = _find(ask, wanted)
+        meaning = _Meaning(index, query_encoder, remember)
+        answer = _find(_Ask(session, text, query, filters, meaning, typing, by_date), wanted)
+        reach = len(answer.ranked)
+        if by_date:
+            answer.ranked = found_by.by_date(session, answer.ranked)
     ranked = answer.ranked
-    if order is Sort.DATE:
-        ranked = found_by.by_date(session, ranked)
+    counted = ranked[:RANKED] if faceted else []
     return Results(
         hits=found_by.hits(
             session,
@@ -147,8 +175,11 @@ def search(
             scores=answer.scores,
             typing=typing,
         ),
-        total=len(ranked),
-        facets=found_by.facets(session, ranked),
+        total=answer.total,
+        more=answer.more,
+        reach=reach,
+        facets=found_by.facets(session, counted),
+        counted=len(counted),
         notice=answer.notice if ranked else _why_nothing(session, query, filters),
         mode=answer.mode,
         filters=filters,
@@ -172,23 +203,24 @@ class _Meaning:
         if self.index is None:
             return [], NO_VECTORS if self.encoder else ""
         self.index.refresh(session)
-        if not len(self.index):
+        if not self.index.dim:
             return [], NO_VECTORS
         vector = self._vector(session, query.plain)
         if vector is None or vector.size != self.index.dim:
             return [], NO_ENCODER
         allowed = found_by.allowed(session, query, filters)
-        found = self.index.nearest(vector, limit=NEAREST, allowed=allowed)
+        found = self.index.nearest(session, vector, limit=NEAREST, allowed=allowed)
         return [(page_id, cosine) for page_id, cosine in found if cosine >= SIMILAR], ""
 
     def _vector(self, session: Session, text: str) -> NDArray[np.float32] | None:
         assert self.index is not None
-        known = recall(session, self.index.model, text)
+        model = self.index.model
+        known = recall(session, model, text)
         if known is not None and known.size == self.index.dim:
             return known
-        made = self.encoder.encode_query(text) if self.encoder else None
+        made = self.encoder.encode_query(text, model) if self.encoder else None
         if made is not None and made.size == self.index.dim and self.remember:
-            self.remember(self.index.model, text, made)
+            self.remember(model, text, made)
         return made
 
 
@@ -202,15 +234,17 @@ class _Ask:
     filters: Filters
     meaning: _Meaning
     typing: bool
+    by_date: bool
 
-    def by_words(self) -> list[tuple[int, float]]:
-        found = found_by.match(self.session, self.query, self.filters, typing=self.typing)
-        plain = self.query.plain
-        if found or (plain.isascii() and has_letters(plain)):
+    def by_words(self) -> Matched:
+        found = found_by.match(
+            self.session, self.query, self.filters, typing=self.typing, by_date=self.by_date
+        )
+        if found.total:
             return found
         # Signs, and scripts without spaces, which the word index does not take apart.
         parts = found_by.containing(self.session, self.query, self.filters)
-        return [(page_id, 0.0) for page_id in parts]
+        return Matched([(page_id, 0.0) for page_id in parts], len(parts))
 
     def by_meaning(self) -> tuple[list[tuple[int, float]], str]:
         return self.meaning.near(self.session, self.query, self.filters)
@@ -219,13 +253,34 @@ class _Ask:
 def _find(ask: _Ask, mode: Mode) -> _Answer:
     """The whole ranking for a query with words, and what is to be said about it."""
     near, notice = ask.by_meaning() if mode is not Mode.WORDS else ([], "")
-    by_words = ask.by_words() if mode is not Mode.MEANING or not near else []
-    answer = _joined(by_words, near)
+    words = ask.by_words() if mode is not Mode.MEANING or not near else Matched()
+    answer = _joined(words.ranked, near)
     answer.notice = notice
-    if not by_words and mode is not Mode.MEANING:
+    if not words.ranked and mode is not Mode.MEANING:
         _fall_back(ask, answer, mode)
+    elif words.lacking:
+        # A word that no page has is often a mistyped one, and the others alone find too much.
+        titles = found_by.near_titles(ask.session, ask.query, ask.filters, limit=MEANT)
+        answer.why |= dict.fromkeys((page_id for page_id, _ in titles), Why.TITLE)
+        _put_first(answer, [page_id for page_id, _ in titles])
     _put_first(answer, found_by.named(ask.session, ask.text, ask.query, ask.filters))
+    _count(ask, answer, words)
     return answer
+
+
+def _count(ask: _Ask, answer: _Answer, words: Matched) -> None:
+    """How many results there are: all that have the words, and those that came from elsewhere."""
+    ranked = {page_id for page_id, _ in words.ranked}
+    others = [page_id for page_id in answer.ranked if page_id not in ranked]
+    if words.is_cut and others:
+        # Some may have the words and stand behind the best thousand.
+        having = found_by.holding(ask.session, ask.query, others, typing=ask.typing)
+        for page_id in having:
+            answer.why[page_id] = (
+                Why.BOTH if answer.why[page_id] is Why.MEANING else answer.why[page_id]
+            )
+        others = [page_id for page_id in others if page_id not in having]
+    answer.total, answer.more = words.total + len(others), words.more
 
 
 def _joined(by_words: list[tuple[int, float]], near: list[tuple[int, float]]) -> _Answer:
@@ -272,9 +327,11 @@ def _why_nothing(session: Session, query: Query, filters: Filters) -> str:
     """Why there is nothing to show, in a sentence."""
     if filters.thread and found_by.thread_title(session, filters.thread) is None:
         return f"No thread has the address {filters.thread}."
-    if not query.is_empty and not has_letters(query.plain):
+    if filters.topic and found_by.topic_name(session, filters.topic) is None:
+        return f"There is no topic {filters.topic}."
+    if not (query.is_empty or query.fields or has_letters(query.plain)):
         return ONLY_SIGNS
-    if filters or query.excluded:
+    if filters or query.excludes:
         return "Nothing was found with these filters."
     return "" if query.is_empty else "Nothing was found."
 
@@ -290,6 +347,7 @@ def _narrowed(
     since: str | None,
     until: str | None,
     tag: str | None,
+    topic: str | None,
 ) -> Filters:
     """The filters beside the text, where the text does not say otherwise."""
     if kind and kind not in {each.value for each in PageKind}:
@@ -304,7 +362,8 @@ def _narrowed(
         thread=thread or "",
         since=_date("since", since),
         until=_date("until", until),
-        tag=(tag or "").strip().lstrip("#").lower(),
+        tag=clean(tag or "").lstrip("#").lower(),
+        topic=clean(topic or "")[:MAX_TOPIC],
     )
     if typed.since or typed.until:
         filters = replace(filters, since=typed.since, until=typed.until)
@@ -313,6 +372,7 @@ def _narrowed(
         kind=typed.kind or filters.kind,
         thread=typed.thread or filters.thread,
         tag=typed.tag or filters.tag,
+        topic=typed.topic or filters.topic,
     )
 
 

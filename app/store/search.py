@@ -1,40 +1,57 @@
-"""Finding pages by words, names and filters: every statement that knows SQLite's full-text index.
+"""Finding pages by words, names and filters, on either engine.
 
-It reads only. A person's words reach the index as quoted strings, never as its syntax, so any
-query has an answer. Which rankings are joined, and what is said about them, is decided in
-services.
+A person's words reach the word index as quoted strings, never as its syntax, so any query has an
+answer. What is special to an engine stands in `store/fts5.py` and `store/tsvector.py`, which offer
+the same functions (`Index`). Which rankings are joined, and what is said about them, is decided in
+services. It reads only, but for `index` and `fill`, which write what is derived from page_text.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
-from secrets import token_hex
-from typing import Any
+from itertools import combinations
+from math import ceil
+from typing import Any, Protocol, cast
+from weakref import WeakKeyDictionary
 
-import numpy as np
 import sqlalchemy as sa
-from numpy.typing import NDArray
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
-from sqlmodel import Session
+from sqlalchemy.pool import Pool
+from sqlmodel import Session, SQLModel
 
 from app.domain.identifiers import parse_arxiv, parse_id
 from app.domain.markdown import name_key
-from app.domain.queries import Filters, Query, clean, has_letters, parse_query
-from app.domain.records import PageKind
+from app.domain.queries import (
+    Field,
+    Filters,
+    Query,
+    clean,
+    has_letters,
+    index_words,
+    parse_query,
+    unspaced,
+)
+from app.domain.records import AliasKind, LinkStatus, PageKind, Relation
 from app.domain.words import STOP
+from app.store import fts5, tsvector
+from app.store.db import on_postgresql
 
 ENOUGH = 10  # fewer hits than this by all words, and some of the words will do
 PARTIAL = 100  # as many pages are added that have only some of the words
-MAX_TITLES = 20_000  # as many titles are compared letter by letter
+RANKED = 1000  # as many are put in order; the others are only counted
+BROAD = 10_000  # of more pages than these, not every one is weighed
+FEW = 2_000  # so many pages are looked up one by one
+PARTS = 200  # as many pages are found letter by letter
+OFFERED = 200  # the newest that match while somebody types; the best of them are offered
 CLOSE = 0.72  # how alike a mistyped word must be (1: the same), swapped letters counting once
 MOST = 0.6  # how much of what was typed a title must have
-MAX_TYPED = 8
-_WORD = re.compile(r"[^\W_]+")
+MAX_TYPED = 6
+MAX_CLOSE = 8  # words a mistyped one may have been meant for
+SHORTEST, LONGEST = 3, 40  # letters of the words a mistyped one is compared with
 
 
 class Why(StrEnum):
@@ -84,11 +101,30 @@ class Count:
 
 @dataclass(frozen=True)
 class Facets:
-    """Counts over a whole result; kinds and threads by count, years from the newest on."""
+    """Counts over a result; kinds, threads and topics by count, years from the newest on."""
 
     kinds: tuple[Count, ...] = ()
     threads: tuple[Count, ...] = ()
     years: tuple[Count, ...] = ()
+    topics: tuple[Count, ...] = ()
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Pages best first, as (page id, score), and how many there are in all.
+
+    At most 1,000 are in `ranked`. With `more`, `total` is only the least there are. With `lacking`,
+    no page has one of the words: it may be mistyped.
+    """
+
+    ranked: list[tuple[int, float]] = field(default_factory=list)
+    total: int = 0
+    more: bool = False
+    lacking: bool = False
+
+    @property
+    def is_cut(self) -> bool:
+        return self.more or self.total > len(self.ranked)
 
 
 @dataclass(frozen=True)
@@ -102,111 +138,509 @@ class Completion:
     alias: str = ""
 
 
-# ---------------------------------------------------------------- statements
+# ---------------------------------------------------------------- the engine's part
 
-# A paper's date is that of its publication; where only a month or a year is known, "~" (which
-# sorts behind every digit and hyphen) makes it reach to its end.
-_DATE = sa.literal_column(
-    """COALESCE(
-        CASE page.kind
-        WHEN 'paper' THEN
-            (SELECT NULLIF(paper.published, '') FROM paper WHERE paper.page_id = page.id)
-        WHEN 'episode' THEN
-            (SELECT NULLIF(episode.published, '') FROM episode WHERE episode.page_id = page.id)
-        WHEN 'digest' THEN (SELECT digest.day FROM digest WHERE digest.page_id = page.id)
-        END,
-        SUBSTR(page.created_at, 1, 10))""",
-    type_=sa.String(),
-)
 
-_FILTERED = (
-    sa.text("(:kind = '' OR page.kind = :kind)"),
-    sa.text(
-        """(:thread = '' OR page.id IN (
-            SELECT link.source_id FROM link
-            WHERE link.target_id = (SELECT t.id FROM page AS t WHERE t.slug = :thread)
-              AND link.relation = 'part-of' AND link.status = 'accepted'))"""
-    ),
-    sa.text(
-        """(:tag = '' OR EXISTS (
-            SELECT 1 FROM page_tag WHERE page_tag.page_id = page.id AND page_tag.name = :tag))"""
-    ),
-    sa.or_(sa.text(":since = ''"), _DATE.concat("~") > sa.bindparam("since")),
-    sa.or_(sa.text(":until = ''"), sa.bindparam("until").concat("~") >= _DATE),
-    sa.text(
-        """(:excluded = '' OR page.id NOT IN (
-            SELECT rowid FROM page_fts WHERE page_fts MATCH :excluded))"""
-    ),
-)
-_REQUIRED = sa.text(
-    "(:phrases = '' OR page.id IN (SELECT rowid FROM page_fts WHERE page_fts MATCH :phrases))"
-)
-_ID = sa.literal_column("page.id", type_=sa.Integer())
-_PAGE = sa.text("page")
+class Index(Protocol):
+    """What an engine's word index does; the modules fts5 and tsvector are each one."""
 
-# CROSS JOIN keeps the index outermost: the planner would otherwise ask it once for every page.
-_BY_WORDS = (
-    sa.select(
-        _ID, sa.literal_column("bm25(page_fts, 5.0, 3.0, 1.0)", type_=sa.Float()).label("rank")
+    @property
+    def ROW(self) -> sa.ColumnElement[int]: ...
+
+    def term(self, text: str, *, begins: bool = False, field: Field | None = None) -> str: ...
+    def every(self, parts: Sequence[str]) -> str: ...
+    def some(self, parts: Sequence[str]) -> str: ...
+    def without(self, expression: str, unwanted: Sequence[str]) -> str: ...
+
+    def found(
+        self, expression: str, left: Sequence[sa.ColumnElement[bool]] = (), *, names: bool = False
+    ) -> sa.Select[Any]: ...
+    def score(self, expression: str, *, names: bool = False) -> sa.ColumnElement[float]: ...
+    def one_of(self, column: sa.ColumnElement[int]) -> sa.ColumnElement[bool]: ...
+    def ids(self, numbers: Collection[int]) -> object: ...
+    def day(self, moment: sa.ColumnElement[Any]) -> sa.ColumnElement[str]: ...
+    def contains(self, column: sa.ColumnElement[str], part: str) -> sa.ColumnElement[bool]: ...
+
+    def snippets(
+        self, session: Session, terms: Sequence[tuple[str, bool]], pages: Collection[int]
+    ) -> Mapping[int, tuple[tuple[str, bool], ...]]: ...
+    def index(self, session: Session, rows: Sequence[tuple[int, str, str, str]]) -> None: ...
+    def rebuild(self, session: Session) -> None: ...
+
+
+def _index_of(session: Session) -> Index:
+    return tsvector if on_postgresql(session) else fts5
+
+
+# ---------------------------------------------------------------- what a page has to be
+
+_tables = SQLModel.metadata.tables
+_page, _paper, _text, _alias = (_tables[name] for name in ("page", "paper", "page_text", "alias"))
+_link, _word = _tables["link"], _tables["title_word"]
+Id = sa.ColumnElement[int]
+_is_member = sa.and_(_link.c.relation == Relation.PART_OF, _link.c.status == LinkStatus.ACCEPTED)
+
+
+def _dated(index: Index) -> sa.ColumnElement[str]:
+    episode, digest = _tables["episode"], _tables["digest"]
+
+    def published(table: sa.Table) -> sa.ColumnElement[str | None]:
+        own = sa.select(sa.func.nullif(table.c.published, ""))
+        return own.where(table.c.page_id == _page.c.id).correlate(_page).scalar_subquery()
+
+    day = sa.select(digest.c.day).where(digest.c.page_id == _page.c.id).correlate(_page)
+    own = sa.case(
+        (_page.c.kind == PageKind.PAPER, published(_paper)),
+        (_page.c.kind == PageKind.EPISODE, published(episode)),
+        (_page.c.kind == PageKind.DIGEST, day.scalar_subquery()),
     )
-    .select_from(sa.text("page_fts CROSS JOIN page ON page.id = page_fts.rowid"))
-    .where(sa.text("page_fts MATCH :match"), *_FILTERED)
-    .order_by(sa.text("rank"), _ID)
-)
-_ALLOWED = sa.select(_ID).select_from(_PAGE).where(*_FILTERED, _REQUIRED)
-_RECENT = _ALLOWED.order_by(sa.text("page.updated_at DESC"), sa.text("page.id DESC"))
-_AMONG = (
-    sa.select(_ID)
-    .select_from(_PAGE)
-    .where(sa.text("page.id IN (SELECT value FROM json_each(:ids))"), *_FILTERED, _REQUIRED)
-)
-_BY_DATE = (
-    sa.select(_ID)
-    .select_from(_PAGE)
-    .where(sa.text("page.id IN (SELECT value FROM json_each(:ids))"))
-    .order_by(_DATE.desc(), sa.text("page.id DESC"))
-)
-_KINDS_AND_YEARS = (
-    sa.select(
-        sa.literal_column("page.kind", type_=sa.String()),
-        sa.func.substr(_DATE, 1, 4).label("year"),
-        sa.func.count(),
+    return sa.func.coalesce(own, index.day(_page.c.created_at), type_=sa.String())
+
+
+_DATE_HERE, _DATE_THERE = _dated(fts5), _dated(tsvector)
+
+
+def _date(index: Index) -> sa.ColumnElement[str]:
+    """The date of a page: that of the publication, else of the day the page was made."""
+    return _DATE_THERE if index is tsvector else _DATE_HERE
+
+
+def _filtered(
+    index: Index, filters: Filters, row: Id | None = None, *, broad: bool = False
+) -> list[sa.ColumnElement[bool]]:
+    """Conditions on the table page, or on the page whose id is in `row` of another table.
+
+    Of many rows, `broad`, it is cheaper to know all pages of a kind than to look each up.
+    """
+    page = _page.c.id if row is None else row
+
+    def held(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+        return (
+            sa.and_(*conditions)
+            if row is None
+            else sa.exists().where(_page.c.id == row, *conditions)
+        )
+
+    left: list[sa.ColumnElement[bool]] = []
+    if filters.kind and broad:
+        left.append(page.in_(sa.select(_page.c.id).where(_page.c.kind == filters.kind)))
+    elif filters.kind:
+        left.append(held(_page.c.kind == filters.kind))
+    if filters.thread:
+        thread = _page.alias("thread")
+        at = sa.select(thread.c.id).where(thread.c.slug == filters.thread).scalar_subquery()
+        members = sa.select(_link.c.source_id).where(_link.c.target_id == at, _is_member)
+        left.append(page.in_(members))
+    if filters.tag:
+        tags = _tables["page_tag"]
+        left.append(page.in_(sa.select(tags.c.page_id).where(tags.c.name == filters.tag)))
+    if filters.topic:
+        left.append(page.in_(_on_topic(filters.topic)))
+    # Where only a month or a year is known, "~" (which sorts behind every digit and hyphen) makes
+    # it reach to its end.
+    date, dated = _date(index), []
+    if filters.since:
+        dated.append(date.concat("~") > filters.since)
+    if filters.until:
+        dated.append(date <= filters.until + "~")
+    return [*left, held(*dated)] if dated else left
+
+
+def _newest_assessments() -> sa.Subquery:
+    """The newest assessment of each paper, as columns id and paper_id."""
+    table = _tables["assessment"]
+    newest = sa.select(sa.func.max(table.c.id).label("id"), table.c.paper_id)
+    return newest.group_by(table.c.paper_id).subquery("newest")
+
+
+def _on_topic(topic: str) -> sa.Select[Any]:
+    """Selects the pages of papers whose newest assessment names the topic."""
+    newest = _newest_assessments()
+    assessment, matched = _tables["assessment"], _tables["assessment_topic"]
+    other = sa.select(matched.c.assessment_id).where(matched.c.topic_id == topic)
+    return (
+        sa.select(_paper.c.page_id)
+        .join(newest, newest.c.paper_id == _paper.c.id)
+        .join(assessment, assessment.c.id == newest.c.id)
+        .where(
+            _paper.c.page_id.is_not(None),
+            sa.or_(assessment.c.topic_id == topic, assessment.c.id.in_(other)),
+        )
     )
-    .select_from(_PAGE)
-    .where(sa.text("page.id IN (SELECT value FROM json_each(:ids))"))
-    .group_by(sa.literal_column("page.kind", type_=sa.String()), sa.literal_column("year"))
-)
-_THREADS = sa.text(
-    """SELECT thread.slug, thread.title, COUNT(*) AS members
-    FROM link CROSS JOIN page AS thread ON thread.id = link.target_id
-    WHERE link.relation = 'part-of' AND link.status = 'accepted'
-      AND link.source_id IN (SELECT value FROM json_each(:ids))
-    GROUP BY thread.id ORDER BY members DESC, thread.title"""
-)
-_THREADS_OF = sa.text(
-    """SELECT link.source_id, thread.slug, thread.title
-    FROM link CROSS JOIN page AS thread ON thread.id = link.target_id
-    WHERE link.relation = 'part-of' AND link.status = 'accepted'
-      AND link.source_id IN (SELECT value FROM json_each(:ids))
-    ORDER BY link.source_id, thread.title"""
-)
-_SHOWN = (
-    sa.select(
-        _ID,
-        sa.literal_column("page.slug", type_=sa.String()),
-        sa.literal_column("page.title", type_=sa.String()),
-        sa.literal_column("page.kind", type_=sa.String()),
-        _DATE,
-        sa.literal_column("SUBSTR(page_text.text, 1, 400)", type_=sa.String()),
+
+
+def _left(index: Index, query: Query, filters: Filters) -> list[sa.ColumnElement[bool]]:
+    """Conditions on the table page: filters, and what the query binds besides its words."""
+    left = _filtered(index, filters)
+    if bound := _bound(index, query):
+        left.append(_page.c.id.in_(index.found(index.every(bound))))
+    if unwanted := _unwanted(index, query):
+        left.append(_page.c.id.not_in(index.found(index.some(unwanted))))
+    return left
+
+
+def _bound(index: Index, query: Query) -> list[str]:
+    fields = [index.term(each.text, field=each.field) for each in query.required]
+    return [*(index.term(phrase) for phrase in query.phrases), *fields]
+
+
+def _unwanted(index: Index, query: Query) -> list[str]:
+    fields = [each for each in query.fields if each.excluded]
+    return [
+        *(index.term(text) for text in query.excluded),
+        *(index.term(each.text, field=each.field) for each in fields),
+    ]
+
+
+def allowed(session: Session, query: Query, filters: Filters) -> sa.Select[Any] | None:
+    """Selects ids of the pages that filters, phrases, fields and exclusions leave; None: all."""
+    if not (filters or query.binds):
+        return None
+    return sa.select(_page.c.id).where(*_left(_index_of(session), query, filters))
+
+
+def among(session: Session, query: Query, filters: Filters, ids: Collection[int]) -> set[int]:
+    """Which of these pages filters, phrases, fields and exclusions leave."""
+    index = _index_of(session)
+    left = _left(index, query, filters)
+    these = sa.select(_page.c.id).where(index.one_of(_page.c.id), *left)
+    return {row[0] for row in session.connection().execute(these, {"ids": index.ids(ids)})}
+
+
+def recent(
+    session: Session, query: Query, filters: Filters, *, limit: int, by_date: bool = False
+) -> Matched:
+    """The pages that filters and exclusions leave, the one changed last first, or by their date."""
+    index = _index_of(session)
+    left = _left(index, query, filters)
+    first = _date(index) if by_date else _page.c.updated_at
+    order = (first.desc(), _page.c.id.desc())
+    rows = session.connection().execute(
+        sa.select(_page.c.id).where(*left).order_by(*order).limit(limit)
     )
-    .select_from(sa.text("page LEFT JOIN page_text ON page_text.page_id = page.id"))
-    .where(sa.text("page.id IN (SELECT value FROM json_each(:ids))"))
-)
-_SNIPPETS = sa.text(
-    """SELECT rowid, snippet(page_fts, 2, :start, :end, '…', 36)
-    FROM page_fts
-    WHERE page_fts MATCH :match AND rowid IN (SELECT value FROM json_each(:ids))"""
-)
+    ranked = [(row[0], 0.0) for row in rows]
+    if len(ranked) < limit:
+        return Matched(ranked, len(ranked))
+    if not left:
+        return Matched(ranked, _count(session, sa.select(_page.c.id)))
+    most = limit + BROAD
+    total = _count(session, sa.select(_page.c.id).where(*left).limit(most))
+    return Matched(ranked, total, more=total == most)
+
+
+def _count(session: Session, statement: sa.Select[Any]) -> int:
+    counted = sa.select(sa.func.count()).select_from(statement.subquery())
+    return session.connection().execute(counted).scalar_one()
+
+
+def by_date(session: Session, ids: Collection[int]) -> list[int]:
+    """The same pages, the newest first by their own date."""
+    asked = {"ids": _index_of(session).ids(ids)}
+    return [row[0] for row in session.connection().execute(_of_pages(session).by_date, asked)]
+
+
+def thread_title(session: Session, slug: str) -> str | None:
+    """What the thread at this address is called, or None when there is none."""
+    title = sa.select(_page.c.title).where(_page.c.slug == slug, _page.c.kind == PageKind.THREAD)
+    return session.connection().execute(title).scalar()
+
+
+def topic_name(session: Session, topic: str) -> str | None:
+    """What the topic of this id is called, or None when there is none."""
+    table = _tables["topic"]
+    return session.connection().execute(sa.select(table.c.name).where(table.c.id == topic)).scalar()
+
+
+# ---------------------------------------------------------------- of pages that are known
+
+_OFFERED = (_page.c.id, _page.c.slug, _page.c.title, _page.c.kind)
+
+
+class _OfPages:
+    """Statements about the pages whose ids the parameter `ids` lists; made once for each engine."""
+
+    def __init__(self, index: Index) -> None:
+        these, date = index.one_of(_page.c.id), _date(index)
+        self.by_date = sa.select(_page.c.id).where(these).order_by(date.desc(), _page.c.id.desc())
+        self.titles = sa.select(_page.c.id, _page.c.title).where(these)
+        self.aliases = sa.select(_alias.c.page_id, _alias.c.name).where(
+            index.one_of(_alias.c.page_id), _alias.c.kind == AliasKind.NAME
+        )
+        self.offered = sa.select(*_OFFERED).where(these)
+        start = sa.func.substr(_text.c.text, 1, 400)
+        self.shown = (
+            sa.select(*_OFFERED, date, start)
+            .outerjoin(_text, _text.c.page_id == _page.c.id)
+            .where(these)
+        )
+        self.members = (
+            sa.select(_link.c.source_id, _page.c.slug, _page.c.title)
+            .join(_page, _page.c.id == _link.c.target_id)
+            .where(_is_member, index.one_of(_link.c.source_id))
+            .order_by(_link.c.source_id, _page.c.title)
+        )
+        year = sa.func.substr(date, 1, 4).label("year")
+        dated = sa.select(_page.c.kind, year).where(these).subquery()
+        self.kinds = sa.select(dated.c.kind, dated.c.year, sa.func.count()).group_by(
+            dated.c.kind, dated.c.year
+        )
+        self.threads, self.topics = _threads_among(index), _topics_among(index)
+
+
+def _threads_among(index: Index) -> sa.Select[Any]:
+    members = (
+        sa.select(_link.c.target_id, sa.func.count().label("count"))
+        .where(_is_member, index.one_of(_link.c.source_id))
+        .group_by(_link.c.target_id)
+        .subquery()
+    )
+    of_thread = sa.select(_page.c.slug, _page.c.title, members.c.count)
+    return of_thread.join(members, members.c.target_id == _page.c.id)
+
+
+def _topics_among(index: Index) -> sa.Select[Any]:
+    assessment, matched, topic = (
+        _tables[name] for name in ("assessment", "assessment_topic", "topic")
+    )
+    newest = (
+        sa.select(sa.func.max(assessment.c.id).label("id"))
+        .join(_paper, _paper.c.id == assessment.c.paper_id)
+        .where(index.one_of(_paper.c.page_id))
+        .group_by(assessment.c.paper_id)
+        .cte("newest")
+    )
+    primary = sa.select(assessment.c.id, assessment.c.topic_id).join(
+        newest, newest.c.id == assessment.c.id
+    )
+    others = sa.select(matched.c.assessment_id, matched.c.topic_id).join(
+        newest, newest.c.id == matched.c.assessment_id
+    )
+    named = sa.union(primary, others).subquery()
+    counted = sa.select(topic.c.id, topic.c.name, sa.func.count())
+    return counted.join(named, named.c.topic_id == topic.c.id).group_by(topic.c.id, topic.c.name)
+
+
+_HERE, _THERE = _OfPages(fts5), _OfPages(tsvector)
+
+
+def _of_pages(session: Session) -> _OfPages:
+    return _THERE if on_postgresql(session) else _HERE
+
+
+# ---------------------------------------------------------------- by words
+
+
+def match(
+    session: Session,
+    query: Query,
+    filters: Filters,
+    *,
+    typing: bool = False,
+    by_date: bool = False,
+) -> Matched:
+    """Pages that hold the words, best first; with `by_date` the newest of them first.
+
+    First those with every word; where they are fewer than ten, the best hundred with some follow.
+    Phrases, fields and exclusions always hold. With `typing` the last word may be a beginning.
+    Where more than 10,000 pages have the words, those that have them in title or names are weighed
+    and the newest of the others follow; under filters no more than these are counted. Empty when
+    the query has no word an index can know.
+    """
+    index = _index_of(session)
+    terms = [index.term(text, begins=begins) for text, begins in _terms(query, typing=typing)]
+    bound = _bound(index, query)
+    if not terms and not bound:
+        return Matched()
+    ask = _Words(session, index, filters, _unwanted(index, query))
+    found = ask.best(index.every([*bound, *terms]), by_date=by_date)
+    if found.total >= ENOUGH or len(terms) < 2:
+        return found
+    partly, lacking = ask.partly(terms, bound)
+    known = {page_id for page_id, _ in found.ranked}
+    # Whoever has only some of the words never stands before one that has them all.
+    floor = min((score for _, score in found.ranked), default=float("inf"))
+    rest = [(page_id, min(score, floor)) for page_id, score in partly if page_id not in known]
+    ranked = [*found.ranked, *rest[:PARTIAL]]
+    return Matched(ranked, len(ranked), lacking=lacking)
+
+
+@dataclass(frozen=True)
+class _Words:
+    """Statements over the word index, for pages that filters and exclusions leave."""
+
+    session: Session
+    index: Index
+    filters: Filters
+    unwanted: Sequence[str] = ()
+
+    def found(
+        self,
+        expression: str,
+        left: Sequence[sa.ColumnElement[bool]] = (),
+        *,
+        names: bool = False,
+    ) -> sa.Select[Any]:
+        if not names:
+            return self.index.found(self.index.without(expression, self.unwanted), left)
+        found = self.index.found(expression, left, names=True)
+        if self.unwanted:
+            # Elsewhere in the page it is unwanted too.
+            others = self.index.found(self.index.some(self.unwanted))
+            found = found.where(self.index.ROW.not_in(others))
+        return found
+
+    def best(self, expression: str, *, by_date: bool = False) -> Matched:
+        """The best thousand pages that match, and how many match."""
+        total = self.count(expression)
+        if self.filters:
+            # What a page is costs more than that it matches: it is asked once.
+            ids = self.newest(expression, BROAD + 1, broad=total > FEW)
+            total = len(ids)
+            if total <= BROAD:
+                among = [self.index.one_of(self.index.ROW)]
+                ordered = self.dated if by_date else self.weighed
+                return Matched(ordered(expression, among, RANKED, ids) if ids else [], total)
+        if by_date:
+            ranked = self.dated(expression, self.conditions(broad=True), RANKED)
+        elif total > BROAD:
+            ranked = self.broadly(expression)
+        else:
+            ranked = self.weighed(expression, [], RANKED)
+        return Matched(ranked, total, more=bool(self.filters))
+
+    def conditions(self, *, broad: bool) -> list[sa.ColumnElement[bool]]:
+        return _filtered(self.index, self.filters, self.index.ROW, broad=broad)
+
+    def count(self, expression: str) -> int:
+        """How many pages match, whatever the filters."""
+        return _count(self.session, self.found(expression))
+
+    def weighed(
+        self,
+        expression: str,
+        left: Sequence[sa.ColumnElement[bool]],
+        limit: int,
+        ids: Collection[int] = (),
+    ) -> list[tuple[int, float]]:
+        score = self.index.score(expression).label("score")
+        found = self.found(expression, left).add_columns(score)
+        return self._rows(found.order_by(score.desc(), sa.text("id")).limit(limit), ids)
+
+    def broadly(self, expression: str) -> list[tuple[int, float]]:
+        """The best by title and names, then the newest: weighing every page would take too long."""
+        score = self.index.score(expression, names=True).label("score")
+        left = self.conditions(broad=False)
+        found = self.found(expression, left, names=True).add_columns(score)
+        weighed = found.order_by(sa.text("id DESC")).limit(BROAD).subquery()
+        best = sa.select(weighed).order_by(weighed.c.score.desc(), weighed.c.id).limit(RANKED)
+        ranked = self._rows(best)
+        if len(ranked) < RANKED:
+            known = {page_id for page_id, _ in ranked}
+            least = min((score for _, score in ranked), default=0.0)
+            newest = self.newest(expression, RANKED)
+            ranked += [(page_id, least) for page_id in newest if page_id not in known]
+        return ranked[:RANKED]
+
+    def newest(
+        self, expression: str, limit: int, *, names: bool = False, broad: bool = False
+    ) -> list[int]:
+        found = self.found(expression, self.conditions(broad=broad), names=names)
+        rows = self.session.connection().execute(found.order_by(sa.text("id DESC")).limit(limit))
+        return [row[0] for row in rows]
+
+    def dated(
+        self,
+        expression: str,
+        left: Sequence[sa.ColumnElement[bool]],
+        limit: int,
+        ids: Collection[int] = (),
+    ) -> list[tuple[int, float]]:
+        """The newest by their own date."""
+        date = sa.select(_date(self.index)).where(_page.c.id == self.index.ROW)
+        when = date.scalar_subquery().label("date")
+        found = self.found(expression, left).add_columns(when)
+        ordered = found.order_by(when.desc(), sa.text("id DESC")).limit(limit)
+        return [(page_id, 0.0) for page_id, _ in self._pairs(ordered, ids)]
+
+    def partly(
+        self, terms: Sequence[str], bound: Sequence[str]
+    ) -> tuple[list[tuple[int, float]], bool]:
+        """The best pages that have some of the terms, and whether no page has one of them.
+
+        The rarest terms count: others are everywhere.
+        """
+        counts = sorted((self.count(term), place) for place, term in enumerate(terms))
+        room = BROAD
+        telling: list[str] = []
+        for count, place in counts:
+            if room < BROAD and count > room:
+                break
+            room -= count
+            telling.append(terms[place])
+        lacking = counts[0][0] == 0
+        expression = self.index.every([*bound, self.index.some(telling)])
+        if room < 0:
+            return self.broadly(expression)[: PARTIAL + ENOUGH], lacking
+        left = self.conditions(broad=BROAD - room > FEW)
+        return self.weighed(expression, left, PARTIAL + ENOUGH), lacking
+
+    def _rows(
+        self, statement: sa.Select[Any], ids: Collection[int] = ()
+    ) -> list[tuple[int, float]]:
+        return [(page_id, float(score)) for page_id, score in self._pairs(statement, ids)]
+
+    def _pairs(self, statement: sa.Select[Any], ids: Collection[int]) -> Iterable[Any]:
+        """Rows of a statement; `ids` are those it may ask for."""
+        asked = {"ids": self.index.ids(ids)} if ids else {}
+        return self.session.connection().execute(statement, asked)
+
+
+def holding(session: Session, query: Query, ids: Collection[int], *, typing: bool) -> set[int]:
+    """Which of these pages hold every word of the query."""
+    index = _index_of(session)
+    terms = [index.term(text, begins=begins) for text, begins in _terms(query, typing=typing)]
+    if not ids or not (parts := [*_bound(index, query), *terms]):
+        return set()
+    expression = index.without(index.every(parts), _unwanted(index, query))
+    found = index.found(expression).subquery()
+    these = sa.select(found.c.id).where(index.one_of(found.c.id))
+    return {row[0] for row in session.connection().execute(these, {"ids": index.ids(ids)})}
+
+
+def _terms(query: Query, *, typing: bool = False) -> list[tuple[str, bool]]:
+    """The words as (text, may be a beginning). Little words count only where there are no others."""
+    known = [word for word in query.words if has_letters(word)]
+    last = known[-1] if typing and known and known[-1] == query.words[-1] else None
+    telling = [word for word in known if word.casefold() not in STOP or word is last]
+    return [
+        (word, word.endswith("*") or (word is last and len(word) > 1)) for word in telling or known
+    ]
+
+
+def containing(session: Session, query: Query, filters: Filters) -> list[int]:
+    """Pages in which the query stands letter for letter, at most 200, titles first.
+
+    For what a word index does not know: signs alone, and scripts that put no space between words.
+    Empty, without a look, for other queries.
+    """
+    part = query.plain.replace('"', "").strip()
+    if not part or (has_letters(part) and not unspaced(part)):
+        return []
+    index = _index_of(session)
+    fields = (_text.c.title, _text.c.names, _text.c.text)
+    holds = sa.or_(*(index.contains(each, part) for each in fields))
+    statement = (
+        sa.select(_page.c.id)
+        .join(_text, _text.c.page_id == _page.c.id)
+        .where(holds, *_left(index, query, filters))
+        .order_by(index.contains(_text.c.title, part).desc(), _page.c.updated_at.desc())
+        .limit(PARTS)
+    )
+    return [row[0] for row in session.connection().execute(statement)]
+
+
+# ---------------------------------------------------------------- by name
+
 _NAMED = sa.text(
     """SELECT page.id, 0 AS place FROM page WHERE page.slug = :slug
     UNION ALL SELECT page.id, 1 FROM page WHERE page.title_key = :key
@@ -219,130 +653,6 @@ _IDENTIFIED = sa.text(
     WHERE identifier.scheme = :scheme AND identifier.value = :value
       AND COALESCE(identifier.page_id, paper.page_id) IS NOT NULL"""
 )
-_CONTAINING = (
-    sa.select(_ID)
-    .select_from(sa.text("page_text CROSS JOIN page ON page.id = page_text.page_id"))
-    .where(
-        sa.text(
-            """(INSTR(page_text.title, :part) OR INSTR(page_text.names, :part)
-            OR INSTR(page_text.text, :part))"""
-        ),
-        *_FILTERED,
-        _REQUIRED,
-    )
-    .order_by(sa.text("INSTR(page_text.title, :part) = 0"), sa.text("page.updated_at DESC"))
-    .limit(200)
-)
-_TITLES = (
-    sa.select(_ID, sa.literal_column("page.title", type_=sa.String()))
-    .select_from(_PAGE)
-    .where(*_FILTERED, _REQUIRED)
-    .order_by(sa.text("page.updated_at DESC"))
-    .limit(MAX_TITLES)
-)
-_OTHER_NAMES = sa.text(
-    "SELECT page_id, name FROM alias WHERE kind = 'name' ORDER BY id DESC LIMIT :limit"
-)
-
-_NEWEST = sa.text(
-    "SELECT id, slug, title, kind, '' FROM page ORDER BY updated_at DESC, id DESC LIMIT :limit"
-)
-_BEGINNING = sa.text(
-    """SELECT page.id, page.slug, page.title, page.kind, name.alias
-    FROM (
-        SELECT id AS page_id, title_key AS key, '' AS alias FROM page
-        WHERE title_key >= :key AND title_key < :stop
-        UNION ALL
-        SELECT page_id, key, CASE kind WHEN 'name' THEN name ELSE '' END FROM alias
-        WHERE key >= :key AND key < :stop
-    ) AS name CROSS JOIN page ON page.id = name.page_id
-    ORDER BY name.key <> :key, name.alias <> '', LENGTH(name.key), page.title, page.id
-    LIMIT :limit * 2"""
-)
-_COMPLETING = sa.text(
-    """SELECT page.id, page.slug, page.title, page.kind, ''
-    FROM page_fts CROSS JOIN page ON page.id = page_fts.rowid
-    WHERE page_fts MATCH :match ORDER BY bm25(page_fts, 8.0, 5.0, 1.0), page.id LIMIT :limit"""
-)
-
-
-# ---------------------------------------------------------------- by words
-
-
-def match(
-    session: Session, query: Query, filters: Filters, *, typing: bool = False
-) -> list[tuple[int, float]]:
-    """Pages that hold the words, best first, as (page id, score).
-
-    First those with every word; where they are fewer than ten, the best hundred with some follow.
-    Phrases and exclusions always hold. With `typing` the last word may be a beginning. Empty when
-    the query has no word an index can know.
-    """
-    terms = _terms(query, typing=typing)
-    phrases = [_quoted(phrase) for phrase in query.phrases]
-    if not terms and not phrases:
-        return []
-    values = _values(query, filters)
-    found = _ranked(session, " AND ".join([*phrases, *terms]), values)
-    if len(found) >= ENOUGH or len(terms) < 2:
-        return found
-    some = " AND ".join([*phrases, f"({' OR '.join(terms)})"])
-    known = {page_id for page_id, _ in found}
-    # Whoever has only some of the words never stands before one that has them all.
-    floor = min((score for _, score in found), default=float("inf"))
-    partly = [hit for hit in _ranked(session, some, values) if hit[0] not in known]
-    return found + [(page_id, min(score, floor)) for page_id, score in partly[:PARTIAL]]
-
-
-def _ranked(
-    session: Session, expression: str, values: Mapping[str, str]
-) -> list[tuple[int, float]]:
-    rows = session.connection().execute(_BY_WORDS, {**values, "match": expression})
-    return [(page_id, -rank) for page_id, rank in rows.all()]
-
-
-def _terms(query: Query, *, typing: bool = False) -> list[str]:
-    """The words as quoted strings of the index. Little words count only where there are no others."""
-    known = [word for word in query.words if has_letters(word)]
-    last = known[-1] if typing and known and known[-1] == query.words[-1] else None
-    telling = [word for word in known if word.casefold() not in STOP or word is last]
-    terms = []
-    for word in telling or known:
-        begins = word.endswith("*") or (word is last and len(word) > 1)
-        terms.append(_quoted(word) + ("*" if begins else ""))
-    return terms
-
-
-def _quoted(text: str) -> str:
-    """The text as one string of the index's language: nothing in it has power there."""
-    return '"' + text.replace('"', '""') + '"'
-
-
-def _values(query: Query, filters: Filters) -> dict[str, str]:
-    return {
-        "kind": filters.kind.value if filters.kind else "",
-        "thread": filters.thread,
-        "tag": filters.tag,
-        "since": filters.since,
-        "until": filters.until,
-        "excluded": " OR ".join(_quoted(term) for term in query.excluded),
-        "phrases": " AND ".join(_quoted(phrase) for phrase in query.phrases),
-    }
-
-
-def containing(session: Session, query: Query, filters: Filters) -> list[int]:
-    """Pages in which the query stands letter for letter, at most 200, titles first.
-
-    For what a word index does not know: signs alone, and scripts that put no space between words.
-    """
-    part = query.plain.replace('"', "").strip()
-    if not part:
-        return []
-    values = {**_values(query, filters), "part": part}
-    return [row[0] for row in session.connection().execute(_CONTAINING, values)]
-
-
-# ---------------------------------------------------------------- by name
 
 
 def named(session: Session, text: str, query: Query, filters: Filters) -> list[int]:
@@ -356,10 +666,65 @@ def named(session: Session, text: str, query: Query, filters: Filters) -> list[i
         values = {"scheme": identifier.scheme, "value": identifier.value}
         found += [row[0] for row in session.connection().execute(_IDENTIFIED, values)]
     distinct = list(dict.fromkeys(found))
-    if distinct and (filters or query.excluded or query.phrases):
-        kept = set(among(session, query, filters, distinct))
+    if distinct and (filters or query.binds):
+        kept = among(session, query, filters, distinct)
         return [page_id for page_id in distinct if page_id in kept]
     return distinct
+
+
+# ---------------------------------------------------------------- mistyped names
+
+
+class _Vocabulary:
+    """The words of all titles and aliases, by length; read once and then only what is new."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = (0, "")
+        self.by_length: dict[int, list[str]] = {}
+
+    def refresh(self, session: Session) -> None:
+        statement = sa.select(_word.c.id, _word.c.word).order_by(_word.c.id)
+        with self._lock:
+            since = statement.where(_word.c.id >= self._last[0])
+            rows = session.connection().execute(since).all()
+            # Writers take turns, so ids come in order; where the last known word is another now,
+            # it was taken back, and all is read anew.
+            if rows and self._last[0] and tuple(rows[0]) == self._last:
+                rows = rows[1:]
+            elif self._last[0]:
+                self.by_length = {}
+                rows = session.connection().execute(statement).all()
+                self._last = (0, "")
+            for number, word in rows:
+                self._last = (number, word)
+                self.by_length.setdefault(len(word), []).append(word)
+
+    def close(self, typed: str) -> dict[str, float]:
+        """Words that may have been meant, with their likeness from 0.72 to 1; the nearest eight."""
+        length = len(typed)
+        near = {}
+        for size in range(ceil(length * CLOSE), int(length / CLOSE) + 1):
+            for word, score, _ in process.extract(
+                typed,
+                self.by_length.get(size, ()),
+                scorer=OSA.normalized_similarity,
+                score_cutoff=CLOSE,
+                limit=MAX_CLOSE,
+            ):
+                near[word] = score
+        best = sorted(near.items(), key=lambda each: (-each[1], each[0]))[:MAX_CLOSE]
+        return dict(best)
+
+
+# A vocabulary for each database: engines of one database share its pool.
+_vocabularies: WeakKeyDictionary[Pool, _Vocabulary] = WeakKeyDictionary()
+
+
+def _vocabulary(session: Session) -> _Vocabulary:
+    known = _vocabularies.setdefault(session.get_bind().engine.pool, _Vocabulary())
+    known.refresh(session)
+    return known
 
 
 def near_titles(
@@ -367,60 +732,111 @@ def near_titles(
 ) -> list[tuple[int, float]]:
     """Pages whose title or alias is nearly what was typed, as (page id, likeness 0..1), best first.
 
-    At most the 20,000 newest titles are compared.
+    The words are corrected by those of all titles; a title has to have most of them.
     """
-    typed = [word for word in _WORD.findall(query.plain.casefold()) if word not in STOP][:MAX_TYPED]
+    typed = [word for word in index_words(query.plain) if word not in STOP][:MAX_TYPED]
     if not any(len(word) > 3 for word in typed):
         return []
-    connection = session.connection()
+    vocabulary = _vocabulary(session)
+    close = [near for word in typed if (near := vocabulary.close(word))]
+    least = ceil(MOST * len(typed))
+    if len(close) < least:
+        return []
+    index = _index_of(session)
+    groups = [index.some([index.term(word) for word in near]) for near in close]
+    enough = [index.every(some) for some in combinations(groups, least)]
+    expression = index.every([*_bound(index, query), index.some(enough)])
+    ask = _Words(session, index, filters, _unwanted(index, query))
     names: dict[int, set[str]] = {}
-    for page_id, title in connection.execute(_TITLES, _values(query, filters)):
-        names[page_id] = set(_WORD.findall(title.casefold()))
-    for page_id, name in connection.execute(_OTHER_NAMES, {"limit": MAX_TITLES}):
-        if page_id in names:
-            names[page_id].update(_WORD.findall(name.casefold()))
-    known = set().union(*names.values()) if names else set()
-    likeness: dict[int, float] = {}
-    for word in typed:
-        close = {
-            other: score
-            for other, score, _ in process.extract(
-                word, known, scorer=OSA.normalized_similarity, score_cutoff=CLOSE, limit=40
-            )
-        }
-        for page_id, held in names.items() if close else ():
-            if best := max((close[other] for other in held & close.keys()), default=0.0):
-                likeness[page_id] = likeness.get(page_id, 0.0) + best / len(typed)
-    near = [(page_id, score) for page_id, score in likeness.items() if score >= MOST]
-    return sorted(near, key=lambda each: (-each[1], len(names[each[0]]), each[0]))[:limit]
+    for page_id, name in _names_of(session, ask.newest(expression, RANKED, names=True)):
+        names.setdefault(page_id, set()).update(index_words(name))
+    likeness = {
+        page_id: sum(
+            max((near[word] for word in held & near.keys()), default=0.0) for near in close
+        )
+        / len(typed)
+        for page_id, held in names.items()
+    }
+    like = [(page_id, score) for page_id, score in likeness.items() if score >= MOST]
+    return sorted(like, key=lambda each: (-each[1], len(names[each[0]]), each[0]))[:limit]
+
+
+def _names_of(session: Session, ids: Collection[int]) -> Iterator[tuple[int, str]]:
+    """Titles and aliases of these pages, as (page id, name)."""
+    if not ids:
+        return
+    asked, of_pages = {"ids": _index_of(session).ids(ids)}, _of_pages(session)
+    yield from session.connection().execute(of_pages.titles, asked)
+    yield from session.connection().execute(of_pages.aliases, asked)
+
+
+# ---------------------------------------------------------------- while somebody types
+
+_BEGINNING = sa.text(
+    """SELECT page.id, page.slug, page.title, page.kind, begun.alias
+    FROM (
+        SELECT * FROM (
+            SELECT id AS page_id, title_key AS key, '' AS alias FROM page
+            WHERE title_key >= :key AND title_key < :stop ORDER BY title_key LIMIT :most
+        ) AS titled
+        UNION ALL
+        SELECT * FROM (
+            SELECT page_id, key, CASE kind WHEN 'name' THEN name ELSE '' END FROM alias
+            WHERE key >= :key AND key < :stop ORDER BY key LIMIT :most
+        ) AS other
+    ) AS begun JOIN page ON page.id = begun.page_id
+    ORDER BY begun.key <> :key, begun.alias <> '', LENGTH(begun.key), page.title, page.id
+    LIMIT :limit"""
+)
 
 
 def complete(session: Session, text: str, *, limit: int = 8) -> tuple[Completion, ...]:
     """Pages to offer while a name is typed, for the palette and after `[[`.
 
     The title or alias itself, then what begins with it, then pages with these words in title or
-    names, then anywhere. Without text the pages changed last.
+    names, then anywhere; of many, the newest. Without text the pages changed last.
     """
     limit = max(1, min(limit, 50))
     connection = session.connection()
     plain = clean(text)
     if not plain:
-        return _completions(connection.execute(_NEWEST, {"limit": limit}))
+        newest = sa.select(*_OFFERED).order_by(_page.c.updated_at.desc(), _page.c.id.desc())
+        return _completions((*row, "") for row in connection.execute(newest.limit(limit)))
     key = name_key(plain)
     found: tuple[Completion, ...] = ()
     if key:
-        values = {"key": key, "stop": key + "\U0010ffff", "limit": limit}
+        values = {"key": key, "stop": key + "\U0010ffff", "most": OFFERED, "limit": limit * 2}
         found = _completions(connection.execute(_BEGINNING, values), limit=limit)
-    for columns in ("{title names} : ", ""):
-        terms = _terms(parse_query(plain), typing=True)
+    index = _index_of(session)
+    terms = [
+        index.term(word, begins=begins) for word, begins in _terms(parse_query(plain), typing=True)
+    ]
+    ask = _Words(session, index, Filters())
+    for names in (True, False):
         # One letter begins too many words, and two in the text say nothing.
-        if len(found) >= limit or not terms or len(plain) < (2 if columns else 3):
+        if len(found) >= limit or not terms or len(plain) < (2 if names else 3):
             break
-        values = {"match": f"{columns}({' AND '.join(terms)})", "limit": limit * 2}
-        more = _completions(connection.execute(_COMPLETING, values))
+        ids = ask.newest(index.every(terms), OFFERED if names else limit * 2, names=names)
+        rows = connection.execute(_of_pages(session).offered, {"ids": index.ids(ids)}).all()
+        more = _completions((*row, "") for row in _told(rows, plain, ids, names=names))
         known = {each.page_id for each in found}
         found = (*found, *(each for each in more if each.page_id not in known))[:limit]
     return found
+
+
+def _told(rows: Sequence[Any], typed: str, ids: Sequence[int], *, names: bool) -> list[Any]:
+    """In the order of offering: titles that have the words, short ones first; else the newest."""
+    place = {page_id: at for at, page_id in enumerate(ids)}
+    if not names:
+        return sorted(rows, key=lambda row: place[row[0]])
+    words = index_words(typed)
+
+    def order(row: Any) -> tuple[bool, int, int]:
+        title = index_words(row[2])
+        held = all(any(each.startswith(word[:4]) for each in title) for word in words)
+        return not held, len(row[2]), place[row[0]]
+
+    return sorted(rows, key=order)
 
 
 def _completions(rows: Iterable[Any], *, limit: int | None = None) -> tuple[Completion, ...]:
@@ -430,67 +846,30 @@ def _completions(rows: Iterable[Any], *, limit: int | None = None) -> tuple[Comp
     return tuple(distinct.values())[:limit]
 
 
-# ---------------------------------------------------------------- by filters
-
-
-def allowed(session: Session, query: Query, filters: Filters) -> NDArray[np.int64] | None:
-    """Ids of the pages that filters, phrases and exclusions leave; None when they leave all."""
-    if not (filters or query.phrases or query.excluded):
-        return None
-    rows = session.connection().execute(_ALLOWED, _values(query, filters))
-    return np.fromiter((row[0] for row in rows), np.int64)
-
-
-def recent(session: Session, query: Query, filters: Filters) -> list[int]:
-    """Every page that filters and exclusions leave, the one changed last first."""
-    rows = session.connection().execute(_RECENT, _values(query, filters))
-    return [row[0] for row in rows.all()]
-
-
-def among(session: Session, query: Query, filters: Filters, ids: Collection[int]) -> list[int]:
-    """Which of these pages filters, phrases and exclusions leave, in no order."""
-    values = {**_values(query, filters), "ids": _json(ids)}
-    return [row[0] for row in session.connection().execute(_AMONG, values)]
-
-
-def by_date(session: Session, ids: Collection[int]) -> list[int]:
-    """The same pages, the newest first by their own date."""
-    return [row[0] for row in session.connection().execute(_BY_DATE, {"ids": _json(ids)}).all()]
-
-
-def thread_title(session: Session, slug: str) -> str | None:
-    """What the thread at this address is called, or None when there is none."""
-    statement = sa.text("SELECT title FROM page WHERE slug = :slug AND kind = 'thread'")
-    row = session.connection().execute(statement, {"slug": slug}).first()
-    return row[0] if row else None
-
-
-def _json(ids: Collection[int]) -> str:
-    return json.dumps(list(ids))
-
-
 # ---------------------------------------------------------------- as shown
 
 
 def facets(session: Session, ids: Collection[int]) -> Facets:
-    """How many of these pages are of each kind, each year, and in each thread (the first 20)."""
+    """How many of these pages are of each kind, year and topic, and in each thread (first 20)."""
     if not ids:
         return Facets()
-    connection = session.connection()
-    values = {"ids": _json(ids)}
+    connection, of_pages = session.connection(), _of_pages(session)
+    asked = {"ids": _index_of(session).ids(ids)}
     kinds: dict[str, int] = {}
     years: dict[str, int] = {}
-    for kind, year, count in connection.execute(_KINDS_AND_YEARS, values):
+    for kind, when, count in connection.execute(of_pages.kinds, asked):
         kinds[kind] = kinds.get(kind, 0) + count
-        years[year] = years.get(year, 0) + count
+        years[when] = years.get(when, 0) + count
     return Facets(
-        kinds=tuple(Count(k, k, n) for k, n in sorted(kinds.items(), key=lambda e: (-e[1], e[0]))),
-        threads=tuple(
-            Count(slug, title, count)
-            for slug, title, count in connection.execute(_THREADS, values).fetchmany(20)
-        ),
+        kinds=_counts((kind, kind, count) for kind, count in kinds.items()),
+        threads=_counts(connection.execute(of_pages.threads, asked))[:20],
         years=tuple(Count(y, y, n) for y, n in sorted(years.items(), reverse=True) if y),
+        topics=_counts(connection.execute(of_pages.topics, asked))[:20],
     )
+
+
+def _counts(rows: Iterable[tuple[str, str, int]]) -> tuple[Count, ...]:
+    return tuple(Count(*row) for row in sorted(rows, key=lambda row: (-row[2], row[1], row[0])))
 
 
 def hits(
@@ -508,14 +887,15 @@ def hits(
     """
     if not ids:
         return ()
-    connection = session.connection()
-    values = {"ids": _json(ids)}
+    index, connection, of_pages = _index_of(session), session.connection(), _of_pages(session)
+    asked = {"ids": index.ids(ids)}
     threads: dict[int, list[ThreadRef]] = {}
-    for page_id, slug, title in connection.execute(_THREADS_OF, values):
+    for page_id, slug, title in connection.execute(of_pages.members, asked):
         threads.setdefault(page_id, []).append(ThreadRef(slug, title))
-    snippets = _snippets(session, query, ids, typing=typing)
-    shown = {row[0]: row for row in connection.execute(_SHOWN, values)}
+    terms = [*_terms(query, typing=typing), *((phrase, False) for phrase in query.phrases)]
+    snippets = index.snippets(session, terms, ids) if terms else {}
     found = []
+    shown = {row[0]: row for row in connection.execute(of_pages.shown, asked)}
     for page_id in ids:
         if page_id not in shown:
             continue
@@ -536,35 +916,69 @@ def hits(
     return tuple(found)
 
 
-def _snippets(
-    session: Session, query: Query, ids: Sequence[int], *, typing: bool
-) -> dict[int, tuple[tuple[str, bool], ...]]:
-    terms = [*_terms(query, typing=typing), *(_quoted(phrase) for phrase in query.phrases)]
-    if not terms:
-        return {}
-    # Unguessable, so that no text can mark itself.
-    token = token_hex(4)
-    start, end = f"\x02{token}", f"\x03{token}"
-    values = {"match": " OR ".join(terms), "ids": _json(ids), "start": start, "end": end}
-    return {
-        page_id: _parts(text, start, end)
-        for page_id, text in session.connection().execute(_SNIPPETS, values)
-        if text
-    }
-
-
-def _parts(text: str, start: str, end: str) -> tuple[tuple[str, bool], ...]:
-    parts: list[tuple[str, bool]] = []
-    first, *others = " ".join(text.split()).split(start)
-    parts.append((first, False))
-    for piece in others:
-        marked, _, after = piece.partition(end)
-        parts += [(marked, True), (after, False)]
-    return tuple(part for part in parts if part[0])
-
-
 def _beginning(text: str) -> tuple[tuple[str, bool], ...]:
     plain = " ".join(text.split())
     if len(plain) > 240:
         plain = plain[:240].rsplit(" ", 1)[0] + " …"
     return ((plain, False),) if plain else ()
+
+
+# ---------------------------------------------------------------- writing
+
+
+def index(
+    session: Session, page_id: int, *, title: str, names: str, text: str, aliases: Sequence[str]
+) -> None:
+    """Make the searchable text of a page found: called by whoever writes a row of page_text.
+
+    `names` holds the aliases too, beside authors and identifiers, whose words no title has.
+    """
+    _index_of(session).index(session, [(page_id, title, names, text)])
+    _learn(session, [title, *aliases])
+
+
+def rebuild(session: Session) -> None:
+    """Make all that searching needs anew from page_text, after its rows were copied in."""
+    _index_of(session).rebuild(session)
+    fill(session)
+
+
+def fill(session: Session, *, batch: int = 500) -> None:
+    """Make all rows of page_text found, as if each had just been written."""
+    connection = session.connection()
+    last = 0
+    while rows := connection.execute(
+        sa.select(_text.c.page_id, _text.c.title, _text.c.names, _text.c.text)
+        .where(_text.c.page_id > last)
+        .order_by(_text.c.page_id)
+        .limit(batch)
+    ).all():
+        last = rows[-1][0]
+        _index_of(session).index(session, [cast("tuple[int, str, str, str]", row) for row in rows])
+        _learn(session, (row[1] for row in rows))
+    aliases = sa.select(_alias.c.name).where(_alias.c.kind == AliasKind.NAME)
+    _learn(session, connection.execute(aliases).scalars().all())
+
+
+def _learn(session: Session, names: Iterable[str]) -> None:
+    """Keep the words of these names, so that a mistyped one can be corrected by them."""
+    words = {
+        word
+        for name in names
+        for word in index_words(name)
+        if SHORTEST <= len(word) <= LONGEST and not word.isdigit()
+    }
+    connection = session.connection()
+    for chunk in _chunks(sorted(words), 500):
+        known = connection.execute(sa.select(_word.c.word).where(_word.c.word.in_(chunk)))
+        if new := sorted(set(chunk) - set(known.scalars())):
+            connection.execute(_NEW_WORD, [{"word": word} for word in new])
+
+
+# Another writer may have had the word in the same moment.
+_NEW_WORD = sa.text("INSERT INTO title_word (word) VALUES (:word) ON CONFLICT (word) DO NOTHING")
+
+
+def _chunks(words: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(words), size):
+        yield words[start : start + size]

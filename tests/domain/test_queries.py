@@ -1,8 +1,22 @@
+import sqlite3
 import time
+from contextlib import closing
 
 import pytest
 
-from app.domain.queries import MAX_LENGTH, MAX_TERMS, Filters, Query, clean, fuse, parse_query
+from app.domain.queries import (
+    MAX_LENGTH,
+    MAX_TERMS,
+    Field,
+    Filters,
+    InField,
+    Query,
+    clean,
+    fuse,
+    index_words,
+    parse_query,
+    unspaced,
+)
 from app.domain.records import PageKind
 
 
@@ -33,6 +47,26 @@ from app.domain.records import PageKind
         ("year:20x6", Query(words=("year:20x6",))),
         ("year:99999", Query(words=("year:99999",))),
         ("thread:../etc", Query(words=("thread:../etc",))),
+        ("topic:memory_systems", Query(filters=Filters(topic="memory_systems"))),
+        ("year:2024..2026", Query(filters=Filters(since="2024", until="2026"))),
+        ("year:2026..2024", Query(filters=Filters(since="2024", until="2026"))),
+        ("year:2024..", Query(filters=Filters(since="2024"))),
+        ("year:..2024", Query(filters=Filters(until="2024"))),
+        ("since:2026-05", Query(filters=Filters(since="2026-05"))),
+        (
+            "since:2024 until:2026-05-08 x",
+            Query(words=("x",), filters=Filters(since="2024", until="2026-05-08")),
+        ),
+        ("title:cache", Query(fields=(InField(Field.TITLE, "cache"),))),
+        ('TITLE:"kv cache"', Query(fields=(InField(Field.TITLE, "kv cache"),))),
+        ("author:vaswani", Query(fields=(InField(Field.NAMES, "vaswani"),))),
+        ("names:rag", Query(fields=(InField(Field.NAMES, "rag"),))),
+        ("-title:survey x", Query(words=("x",), fields=(InField(Field.TITLE, "survey", True),))),
+        ("title:", Query(words=("title:",))),
+        ("title:++", Query(words=("title:++",))),
+        ("topic:", Query(words=("topic:",))),
+        ("year:..", Query(words=("year:..",))),
+        ("since:soon", Query(words=("since:soon",))),
         ("tag:", Query(words=("tag:",))),
         ("before:2026-13-45", Query(words=("before:2026-13-45",))),
         ("a:b:c", Query(words=("a:b:c",))),
@@ -73,7 +107,48 @@ def test_plain_text_of_a_query_leaves_operators_out() -> None:
 
 def test_filters_alone_are_an_empty_query() -> None:
     assert parse_query("kind:paper -x").is_empty
+    assert parse_query("kind:paper -title:x").is_empty
     assert not parse_query("moe").is_empty
+    assert not parse_query("title:moe").is_empty
+
+
+def test_words_of_the_title_have_a_meaning_and_names_have_none() -> None:
+    assert parse_query('fast title:cache author:"A. Vaswani" -title:slow').plain == "fast cache"
+
+
+SAMPLES = (
+    "Schrödinger’s naïve bridges, re-used in C++ (k-NN) at 3.5 GHz_x",
+    "e\u0301clat a\u0327b \u0301x İstanbul ẞtraße ſ ﬁne K²Ⅷ ½ ٣",
+    "注意力机制 と カタカナ 한국어 ไทย Ελλάς ά Москва й العَرَبية हिन्दी עִברית",
+    "😀 ™ ® \ue000x \u200bzero\u00adsoft\ufeff \x01 tab\tline\nend",
+)
+
+
+@pytest.mark.parametrize("text", SAMPLES)
+def test_words_are_those_of_the_tokeniser_of_sqlite(text: str) -> None:
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.execute(
+            "CREATE VIRTUAL TABLE x USING fts5(t, tokenize='unicode61 remove_diacritics 2')"
+        )
+        database.execute("CREATE VIRTUAL TABLE words USING fts5vocab(x, instance)")
+        database.execute("INSERT INTO x VALUES (?)", (text,))
+        told = [row[0] for row in database.execute("SELECT term FROM words ORDER BY offset")]
+    assert index_words(text) == told
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("注意", True),
+        ("かな", True),
+        ("ไทย", True),
+        ("한국", True),
+        ("Ελλάς й é 🦉", False),
+        ("", False),
+    ],
+)
+def test_scripts_without_spaces_are_told(text: str, expected: bool) -> None:
+    assert unspaced(text) is expected
 
 
 @pytest.mark.parametrize(

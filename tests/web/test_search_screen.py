@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from sqlmodel import col, select
 from starlette.testclient import TestClient
 
 from app.bootstrap import App
+from app.domain.records import Assessment, AssessmentTopic, Page, PageTag, Paper, Topic
+from app.services import search as service
+from app.store import search as stored
+from app.store.db import writing
 from tests.web.conftest import PARTIAL, Statements, load, member, parsed, words
 
 ODD = (
@@ -113,6 +119,100 @@ def test_years_and_threads_narrow_too(client: TestClient, app: App) -> None:
     }
 
 
+def on_topics(app: App) -> None:
+    """The first two papers of `fill` were judged: both on memory, one on agents too."""
+    with writing(app.engine) as session:
+        session.add_all(
+            [Topic(id="memory", name="Memory systems"), Topic(id="agents", name="Agents")]
+        )
+        session.flush()
+        for number in (1, 2):
+            title = col(Paper.title) == f"Cache study {number}"
+            paper = session.exec(select(Paper.id).where(title)).one()
+            assert paper is not None
+            judged = Assessment(
+                paper_id=paper,
+                scorer="local",
+                topic_id="memory",
+                at=datetime(2026, 5, 8, tzinfo=UTC),
+            )
+            session.add(judged)
+            session.flush()
+            assert judged.id is not None
+            if number == 1:
+                session.add(AssessmentTopic(assessment_id=judged.id, topic_id="agents"))
+
+
+def test_topics_are_offered_where_there_are_any(client: TestClient, app: App) -> None:
+    fill(app)
+    headings = [words(h) for h in parsed(client.get("/search?q=cache")).select("aside h2")]
+    assert "Topic" not in headings
+    on_topics(app)
+    page = parsed(client.get("/search?q=cache"))
+    links = {words(li.a): (li.select_one(".n"), li.a["href"]) for li in page.select(".filters li")}
+    assert words(links["Memory systems"][0]) == "2"
+    narrowed = parsed(client.get(links["Memory systems"][1]))
+    assert {words(t) for t in narrowed.select(".results .title")} == {
+        "Cache study 1",
+        "Cache study 2",
+    }
+    assert narrowed.select_one("form.search input[name=topic]")["value"] == "memory"
+    back = {words(a): a["href"] for a in narrowed.select(".filters a")}
+    assert query(back["any topic"]) == {"q": ["cache"]}
+
+
+def test_tags_and_spans_of_years_in_the_address_can_be_taken_back(
+    client: TestClient, app: App
+) -> None:
+    fill(app)
+    page = parsed(client.get("/search?q=cache&from=2024&to=2025"))
+    assert {words(t) for t in page.select(".results .title")} == {"Cache study 1", "Cache study 2"}
+    links = {words(a): a["href"] for a in page.select(".filters a")}
+    assert "2024 to 2025" in links
+    assert query(links["any year"]) == {"q": ["cache"]}
+    with writing(app.engine) as session:
+        page_id = session.exec(select(Page.id).where(Page.slug == "eviction")).one()
+        assert page_id is not None
+        session.add(PageTag(page_id=page_id, name="idea"))
+    tagged = parsed(client.get("/search?q=cache&tag=idea"))
+    assert [words(t) for t in tagged.select(".results .title")] == ["Eviction"]
+    links = {words(a): a["href"] for a in tagged.select(".filters a")}
+    assert query(links["any tag"]) == {"q": ["cache"]}
+
+
+def test_of_many_results_the_best_are_listed_and_all_are_counted(
+    client: TestClient, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (stored, service):
+        monkeypatch.setattr(module, "RANKED", 25)
+    many(app, 30)
+    first = parsed(client.get("/search?q=walnut"))
+    assert "30 results" in words(first.select_one("#results .meta"))
+    assert "the best 25" in words(first.select_one("aside"))
+    assert "1 to 20 of 25" in words(first.select_one(".pager"))
+    last = parsed(client.get("/search?q=walnut&page=9"))
+    assert len(last.select(".results > li")) == 5
+    assert last.select_one(".pager a[rel=next]") is None
+
+
+def test_the_api_takes_the_same_filters_and_counts(client: TestClient, app: App) -> None:
+    fill(app)
+    on_topics(app)
+    found = client.get(
+        "/api/v1/search", params={"q": "cache", "topic": "memory", "to": "2024"}
+    ).json()
+    assert [hit["title"] for hit in found["hits"]] == ["Cache study 1"]
+    assert (found["total"], found["reach"], found["counted"], found["more"]) == (1, 1, 1, False)
+    assert found["facets"]["topic"] == [
+        {"value": "agents", "label": "Agents", "count": 1},
+        {"value": "memory", "label": "Memory systems", "count": 1},
+    ]
+    assert [each["value"] for each in found["facets"]["kind"]] == ["paper"]
+    assert client.get("/api/v1/search?q=cache&tag=none").json()["total"] == 0
+    dated = client.get("/api/v1/search?q=cache+kind:paper&sort=date").json()
+    assert [hit["date"][:4] for hit in dated["hits"]] == ["2026", "2025", "2024"]
+
+
 def test_results_are_grouped_by_thread_on_demand(client: TestClient, app: App) -> None:
     fill(app)
     switch = parsed(client.get('/search?q="cache study"')).select_one("#results .meta > a")
@@ -197,10 +297,12 @@ def test_the_number_of_statements_does_not_grow_with_results(
     client: TestClient, app: App, statements: Statements
 ) -> None:
     many(app, 12)
+    client.get("/search?q=walnut")  # the counts of the navigation are kept from here on
     statements.seen.clear()
     client.get("/search?q=walnut")
     few = len(statements)
     many(app, 50)
+    client.get("/search?q=walnut")
     statements.seen.clear()
     client.get("/search?q=walnut")
     assert len(statements) == few

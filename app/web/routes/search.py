@@ -50,6 +50,8 @@ class Asked:
     mode: str = Mode.BOTH.value
     kind: str = ""
     thread: str = ""
+    topic: str = ""
+    tag: str = ""
     since: str = ""
     until: str = ""
     sort: str = Sort.RELEVANCE.value
@@ -62,6 +64,8 @@ class Asked:
         fields = {
             "kind": self.kind,
             "thread": self.thread,
+            "topic": self.topic,
+            "tag": self.tag,
             "from": self.since,
             "to": self.until,
             "sort": "" if self.sort == Sort.RELEVANCE else self.sort,
@@ -84,6 +88,8 @@ def _asked(
     mode: str = "",
     kind: str = "",
     thread: str = "",
+    topic: str = "",
+    tag: str = "",
     since: Annotated[str, Query(alias="from")] = "",
     until: Annotated[str, Query(alias="to")] = "",
     sort: str = "",
@@ -95,6 +101,8 @@ def _asked(
         mode=mode.strip() or Mode.BOTH.value,
         kind=kind.strip(),
         thread=thread.strip(),
+        topic=clean(topic),
+        tag=clean(tag),
         since=since.strip(),
         until=until.strip(),
         sort=sort.strip() or Sort.RELEVANCE.value,
@@ -143,16 +151,19 @@ def _find(
         thread=asked.thread or None,
         since=asked.since or None,
         until=asked.until or None,
+        tag=asked.tag or None,
+        topic=asked.topic or None,
         sort=asked.sort,
         limit=PER_PAGE if asked.q else RECENT,
         offset=(asked.page - 1) * PER_PAGE if asked.q else 0,
         typing=typing,
+        faceted=bool(asked.q),
         index=app.index,
         query_encoder=app.query_encoder,
         remember=lambda model, text, vector: made.append((model, text, vector)),
     )
-    if asked.q and results.total and not results.hits:
-        last = -(-results.total // PER_PAGE)
+    if asked.q and results.reach and not results.hits:
+        last = -(-results.reach // PER_PAGE)
         return _find(
             session, app, replace(asked, page=min(last, asked.page - 1)), made, typing=typing
         )
@@ -176,7 +187,8 @@ def _context(asked: Asked, results: Results) -> dict[str, Any]:
         "kept": asked.kept,
         "notice": results.notice,
         "total": results.total,
-        "more_than": False,
+        "more_than": results.more,
+        "counted": results.counted if results.counted < results.total else 0,
         "results": [],
         "groups": None,
         "filters": [],
@@ -230,19 +242,23 @@ def _switch(asked: Asked) -> dict[str, str]:
 def _filters(asked: Asked, results: Results) -> list[dict[str, object]]:
     """What the results may be narrowed to. A choice that is made can be taken back."""
     facets = results.facets
-    year = asked.since if asked.since == asked.until else ""
+    years = asked.since if asked.since == asked.until else f"{asked.since} to {asked.until}".strip()
 
     def chosen(name: str, value: str) -> str:
         return asked.url(since=value, until=value) if name == "year" else asked.url(**{name: value})
 
-    def group(name: str, words: str, counts: Iterable[Count], current: str) -> dict[str, object]:
+    def group(
+        name: str, counts: Iterable[Count], current: str, *, least: int = 2
+    ) -> dict[str, object]:
         counted = tuple(counts)
         choices: list[dict[str, object]] = []
         if current:
             choices.append(
                 {"words": f"any {name}", "count": None, "url": chosen(name, ""), "current": False}
             )
-        if current or len(counted) > 1:
+        if current and current not in {each.value for each in counted}:
+            choices.append({"words": current, "count": None, "url": asked.url(), "current": True})
+        if current or len(counted) >= least:
             choices += [
                 {
                     "words": plain_title(each.label),
@@ -252,13 +268,15 @@ def _filters(asked: Asked, results: Results) -> list[dict[str, object]]:
                 }
                 for each in counted
             ]
-        return {"name": words, "choices": choices}
+        return {"name": name.capitalize(), "choices": choices}
 
     kinds = [Count(each.value, kind_word(each.label), each.count) for each in facets.kinds]
     return [
-        group("kind", "Kind", kinds, asked.kind),
-        group("thread", "Thread", facets.threads, asked.thread),
-        group("year", "Year", facets.years, year),
+        group("kind", kinds, asked.kind),
+        group("thread", facets.threads, asked.thread),
+        group("topic", facets.topics, asked.topic, least=1),
+        group("year", facets.years, years),
+        group("tag", (), asked.tag),
     ]
 
 
@@ -267,10 +285,10 @@ def _pager(asked: Asked, results: Results) -> dict[str, object]:
     last = first + len(results.hits) - 1
     return {
         "previous": asked.url(page=asked.page - 1) if asked.page > 1 else None,
-        "next": asked.url(page=asked.page + 1) if last < results.total else None,
+        "next": asked.url(page=asked.page + 1) if last < results.reach else None,
         "first": first,
         "last": last,
-        "total": results.total,
+        "total": results.reach,
     }
 
 
@@ -330,7 +348,13 @@ def _commands(text: str) -> list[dict[str, str]]:
 
 def _threads(session: Session, text: str) -> list[dict[str, str]]:
     found = service.search(
-        session, text, mode=Mode.WORDS, kind=PageKind.THREAD.value, limit=OFFERED, typing=True
+        session,
+        text,
+        mode=Mode.WORDS,
+        kind=PageKind.THREAD.value,
+        limit=OFFERED,
+        typing=True,
+        faceted=False,
     )
     return [
         {"url": f"/w/{hit.slug}", "title": hit.title, "kind": hit.kind.value, "hint": ""}
