@@ -10,11 +10,11 @@ from pathlib import Path
 from sqlalchemy.engine import Engine
 
 from app.domain.linking import Weights
-from app.domain.words import Lexicon
 from app.embeddings.base import Direct, Encoder, QueryEncoder
 from app.embeddings.remote import RemoteEncoder
 from app.embeddings.sentence import SentenceTransformerEncoder, available, model_id
-from app.services.linker import shipped_weights
+from app.errors import Unavailable
+from app.services.linker import Library, shipped_weights
 from app.settings import Settings
 from app.sources.base import Reader
 from app.sources.digest_page import DigestPage
@@ -22,8 +22,9 @@ from app.sources.interchange import Interchange
 from app.sources.markdown_folder import MarkdownFolder
 from app.sources.podcast_page import PodcastPage
 from app.sources.triage_page import TriagePage
-from app.store import schema
-from app.store.db import open_engine
+from app.store import schema, vectors
+from app.store.db import open_engine, reading
+from app.store.graph import LinkGraph
 from app.store.vectors import VectorIndex
 
 # In the order in which they look at a file: the surest first.
@@ -47,7 +48,8 @@ class App:
     query_encoder: QueryEncoder | None = None
     index: VectorIndex | None = None
     readers: tuple[Reader, ...] = READERS
-    lexicon: Lexicon = field(default_factory=Lexicon)  # the linker's, for one thread
+    library: Library = field(default_factory=Library)  # the linker's, for one thread
+    graph: LinkGraph = field(default_factory=LinkGraph)
 
     @property
     def clock(self) -> Callable[[], datetime]:
@@ -68,7 +70,15 @@ class App:
         if self.query_encoder.encode_query("hello") is not None:
             return self.query_encoder
         say("No worker answers: loading the sentence encoder here, which takes some seconds.")
-        return Direct(self.encoder)
+        return Direct(self.encoder, self.encoder_of)
+
+    def encoder_of(self, model: str) -> Encoder | None:
+        """The encoder of a model there are vectors of, or None when it is not on this machine now."""
+        with reading(self.engine) as session:
+            setting = vectors.setting_of(session, model)
+        if setting is None or not available(setting) or model_id(setting) != model:
+            return None
+        return SentenceTransformerEncoder(setting)
 
 
 def build(settings: Settings) -> App:
@@ -77,12 +87,17 @@ def build(settings: Settings) -> App:
     Loads no model: the encoder does that on its first use. Raises Misconfigured or Unavailable
     with one line that says what is wrong.
     """
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(
+            f"The folder {settings.data} cannot be made: {error.strerror}."
+        ) from error
     engine = open_engine(settings.url)
     schema.upgrade(engine)
     app = App(settings, engine, shipped_weights(settings.linker_weights))
     if settings.vectors_wanted and available(settings.embedding_model):
-        model = model_id(settings.embedding_model)
         app.encoder = SentenceTransformerEncoder(settings.embedding_model)
-        app.query_encoder = RemoteEncoder(settings.data, settings.encoder, model=model)
-        app.index = VectorIndex(model)
+        app.query_encoder = RemoteEncoder(settings.data, settings.encoder)
+        app.index = VectorIndex()
     return app

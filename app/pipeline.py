@@ -2,7 +2,8 @@
 
 Work is derived from state, not from a queue: a page whose text has no vector, a kept paper the
 linker has not seen as it stands. So a crash loses nothing, nothing is done twice, and progress is a
-count. A batch reads, thinks without any transaction open, and writes in one short transaction.
+count. A batch takes its rows up, thinks without any transaction open, and writes in one short
+transaction what is still its own: several workers share the work, and no row is done twice.
 """
 
 from __future__ import annotations
@@ -16,10 +17,9 @@ from sqlalchemy.engine import Engine
 from sqlmodel import Session
 
 from app.domain.linking import Weights
-from app.domain.words import Lexicon
 from app.embeddings.base import Encoder
 from app.services import encoding, linker
-from app.store import papers
+from app.store import papers, runs, vectors
 from app.store.db import reading, writing
 from app.store.vectors import VectorIndex
 
@@ -36,7 +36,7 @@ class Tools(Protocol):
     @property
     def weights(self) -> Weights: ...
     @property
-    def lexicon(self) -> Lexicon: ...
+    def library(self) -> linker.Library: ...
     @property
     def clock(self) -> Callable[[], datetime]: ...
 
@@ -51,50 +51,82 @@ class Batch:
 
 @dataclass(frozen=True)
 class Step:
-    """One step: its name, what waits for it in words, how many wait, and one batch of it."""
+    """One step: its name, what waits for it in words, how many wait, and one batch of it.
+
+    A batch is given the owner of its holds (`runs.at_work`); `ready` says whether there may be one.
+    """
 
     name: str
     waits: str
     pending: Callable[[Session, Tools], int]
-    run: Callable[[Tools], Batch]
+    run: Callable[[Tools, str], Batch]
+    ready: Callable[[Session, Tools], bool] = lambda session, tools: True
 
 
 def _encode_pending(session: Session, tools: Tools) -> int:
     return encoding.pending(session, tools.encoder.model) if tools.encoder else 0
 
 
-def _encode(tools: Tools) -> Batch:
+def _encode(tools: Tools, owner: str) -> Batch:
     if tools.encoder is None:
         return Batch()
-    with reading(tools.engine) as session:
-        rows = encoding.claim(session, tools.encoder.model)
+    with writing(tools.engine) as session:
+        rows = encoding.take_up(session, tools.encoder, owner=owner)
     made = encoding.encode(tools.encoder, rows)
     if made:
-        with writing(tools.engine) as session:
-            encoding.store(session, made)
+        with writing(tools.engine, alone=False) as session:
+            encoding.store(session, made, owner=owner)
     return Batch(done=len(made))
+
+
+def _upkeep_pending(session: Session, tools: Tools) -> int:
+    return vectors.overdue(session) if tools.encoder else 0
+
+
+def _upkeep(tools: Tools, owner: str) -> Batch:
+    return Batch(done=vectors.upkeep(tools.engine))
 
 
 def _link_pending(session: Session, tools: Tools) -> int:
     return linker.pending(session, now=tools.clock())
 
 
-def _link(tools: Tools) -> Batch:
+def _may_link(session: Session, tools: Tools) -> bool:
+    """Not while texts wait for their vectors, perhaps with another worker: what is linked before its
+    vector is there is not looked at again when it comes. After a change of model they may wait for
+    hours: the old vectors serve.
+    """
+    return not _encode_pending(session, tools) or vectors.changing(session)
+
+
+def _link(tools: Tools, owner: str) -> Batch:
     now = tools.clock()
-    with reading(tools.engine) as session:
-        work = linker.claim(session, tools.index, now=now)
-    if not work.papers:
-        return Batch()
-    proposals = linker.rank_papers(work, tools.weights, lexicon=tools.lexicon)
     with writing(tools.engine) as session:
-        linker.store(session, work, proposals, now=now)
-    return Batch(done=len(work.papers))
+        if not _may_link(session, tools):
+            return Batch()
+        taken = linker.take_up(session, owner=owner, now=now)
+    if not taken:
+        return Batch()
+    with reading(tools.engine) as session:
+        work = linker.read(session, tools.index, taken, tools.library)
+    proposals = linker.rank_papers(work, tools.weights, proposed_only=True)
+    with writing(tools.engine) as session:
+        linker.store(session, work, proposals, owner=owner, now=now)
+    return Batch(done=len(taken))
 
 
 STEPS = (
     Step("encode", "texts to encode", _encode_pending, _encode),
-    Step("link", "papers to link", _link_pending, _link),
+    Step("upkeep", "models of vectors to put in order", _upkeep_pending, _upkeep),
+    Step("link", "papers to link", _link_pending, _link, _may_link),
 )
+
+
+def begin(tools: Tools) -> None:
+    """What a worker does once, before its first batch: pages are encoded by its model from now on."""
+    if tools.encoder is not None:
+        with writing(tools.engine) as session:
+            encoding.choose(session, tools.encoder)
 
 
 def pending(session: Session, tools: Tools) -> list[tuple[str, int]]:
@@ -111,15 +143,17 @@ def link_now(
     Texts without a vector are encoded first. Returns a row a candidate, below the floor too,
     surest first within a paper, and how many new links were proposed. Raises NotFound.
     """
-    while _encode(tools).done:
-        pass
+    with runs.at_work(tools.engine) as owner:
+        while _encode(tools, owner).done:
+            pass
     now = tools.clock()
     with reading(tools.engine) as session:
-        work = linker.claim(session, tools.index, now=now, all_unlinked=not paper, paper=paper)
+        wanted = [linker.page_of(session, paper)] if paper else linker.unlinked(session)
+        work = linker.read(session, tools.index, wanted, tools.library)
         names = papers.references(
             session, [*work.papers, *(concept.id for concept in work.concepts)]
         )
-    ranked = linker.rank_papers(work, tools.weights, limit=limit, lexicon=tools.lexicon)
+    ranked = linker.rank_papers(work, tools.weights, limit=limit)
     made = 0
     if work.papers:
         with writing(tools.engine) as session:

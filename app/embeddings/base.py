@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -16,7 +16,12 @@ class Encoder(Protocol):
 
     @property
     def model(self) -> str:
-        """Name, fingerprint and dimension of the model, as stored beside each vector."""
+        """Name and revision (fingerprint) of the model, as stored beside each vector."""
+        ...
+
+    @property
+    def setting(self) -> str:
+        """The path or id that loads the model again."""
         ...
 
     @property
@@ -46,23 +51,40 @@ def query_vector(encoder: Encoder, text: str) -> Matrix:
     return vector
 
 
+# The encoder of a model that is named, or None where it is not on this machine.
+FindEncoder = Callable[[str], Encoder | None]
+
+
 class QueryEncoder(Protocol):
     """Makes the vector of one query in time for an answer, or says that there is none."""
 
-    def encode_query(self, text: str) -> Matrix | None:
-        """A unit vector (dim,), or None: not in time, or nobody there. Never raises."""
+    def encode_query(self, text: str, model: str = "") -> Matrix | None:
+        """A unit vector (dim,) by this model ("": by whichever there is), or None.
+
+        None: not in time, nobody there, or no such model. Never raises.
+        """
         ...
 
 
 class Direct:
-    """A QueryEncoder that asks an encoder of its own process: for commands without a worker."""
+    """A QueryEncoder that asks encoders of its own process: for commands without a worker.
 
-    def __init__(self, encoder: Encoder) -> None:
+    `others` finds the encoder of a model that still serves while pages get vectors of another.
+    """
+
+    def __init__(self, encoder: Encoder, others: FindEncoder | None = None) -> None:
         self._encoder = encoder
+        self._others = others
 
-    def encode_query(self, text: str) -> Matrix | None:
+    def encode_query(self, text: str, model: str = "") -> Matrix | None:
         try:
-            return query_vector(self._encoder, text)
+            encoder = self._encoder
+            if model not in ("", encoder.model):
+                found = self._others(model) if self._others else None
+                if found is None:
+                    return None
+                encoder = found
+            return query_vector(encoder, text)
         except Exception:
             # Words alone still answer; what is wrong with the model is for `doctor` to say.
             return None

@@ -1,9 +1,10 @@
 """The worker's encoder over a local socket, and the client that asks it within 300 milliseconds.
 
 Frames are four bytes of length (big-endian) and as many bytes, at most one megabyte. A request is
-one frame of JSON, {"text": …}; the answer one frame of JSON, {"model": …, "dim": …}, and one of
-raw little-endian float32, or {"error": …} alone. One request a connection. What is not a frame
-ends its connection and nothing else.
+one frame of JSON, {"text": …, "model": …} (without a model: by the one that pages are encoded by);
+the answer one frame of JSON, {"model": …, "dim": …}, and one of raw little-endian float32, or
+{"error": …} alone. One request a connection. What is not a frame ends its connection and nothing
+else.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.embeddings.base import Encoder, query_vector
+from app.embeddings.base import Encoder, FindEncoder, query_vector
 from app.errors import Misconfigured, Unavailable
 
 MAX_FRAME = 1_000_000
@@ -126,11 +127,17 @@ class EncoderServer:
 
     With `data` it listens on `encoder.sock` in that folder, which only its owner may open; where
     that path is too long for the system, on one in the temporary folder, recorded in
-    `encoder.address`. With `setting` (CEREBRO_ENCODER) it listens on that host and port.
+    `encoder.address`. With `setting` (CEREBRO_ENCODER) it listens on that host and port. `others`
+    finds the encoder of another model that is asked for: after a change of model the one before
+    serves searches until the new one has read all pages.
     """
 
-    def __init__(self, encoder: Encoder, data: Path, setting: str = "") -> None:
+    def __init__(
+        self, encoder: Encoder, data: Path, setting: str = "", *, others: FindEncoder | None = None
+    ) -> None:
         self._encoder = encoder
+        self._others = others
+        self._found: tuple[str, Encoder | None] = ("", None)  # the other model asked for last
         self._data = data
         self._setting = setting.strip()
         self._slots = threading.BoundedSemaphore(AT_ONCE)
@@ -260,32 +267,45 @@ class EncoderServer:
     def _answer(self, connection: socket.socket) -> None:
         try:
             with connection, suppress(OSError, _BrokenFrame):
-                text = _asked(_receive(connection, time.monotonic() + PATIENCE))
-                frames = [b'{"error":"no text"}'] if text is None else self._frames(text)
+                asked = _asked(_receive(connection, time.monotonic() + PATIENCE))
+                frames = [b'{"error":"no text"}'] if asked is None else self._frames(*asked)
                 connection.settimeout(PATIENCE)
                 _send(connection, *frames)
         finally:
             self._slots.release()
 
-    def _frames(self, text: str) -> list[bytes]:
+    def _frames(self, text: str, model: str) -> list[bytes]:
         try:
-            vector = np.ascontiguousarray(query_vector(self._encoder, text), _NUMBER)
+            encoder = self._encoder_of(model)
+            if encoder is None:
+                return [b'{"error":"no such model"}']
+            vector = np.ascontiguousarray(query_vector(encoder, text), _NUMBER)
         except Exception:
             # Whatever the model trips over, the thread lives on and the search goes by words.
             return [b'{"error":"could not be encoded"}']
-        header = {"model": self._encoder.model, "dim": int(vector.size)}
+        header = {"model": encoder.model, "dim": int(vector.size)}
         return [json.dumps(header).encode(), vector.tobytes()]
 
+    def _encoder_of(self, model: str) -> Encoder | None:
+        if self._others is None or model in ("", self._encoder.model):
+            return self._encoder
+        if self._found[0] != model:
+            self._found = (model, self._others(model))
+        return self._found[1]
 
-def _asked(frame: bytes) -> str | None:
+
+def _asked(frame: bytes) -> tuple[str, str] | None:
+    """The text and the model of a request, or None for what is none."""
     try:
         request = json.loads(frame)
     except (ValueError, RecursionError):
         return None
-    text = request.get("text") if isinstance(request, dict) else None
-    if not isinstance(text, str) or not text.strip():
+    if not isinstance(request, dict):
         return None
-    return text[:MAX_TEXT].encode("utf-8", "replace").decode("utf-8")
+    text, model = request.get("text"), request.get("model", "")
+    if not isinstance(text, str) or not text.strip() or not isinstance(model, str):
+        return None
+    return text[:MAX_TEXT].encode("utf-8", "replace").decode("utf-8"), model
 
 
 def _answers(address: Address) -> bool:
@@ -339,31 +359,28 @@ def _resolve(host: str, port: int) -> None:
 
 
 class RemoteEncoder:
-    """Asks the worker for the vector of a query: a QueryEncoder that never loads a model.
+    """Asks the worker for the vector of a query: a QueryEncoder that never loads a model."""
 
-    `model` is the model the stored vectors are of; an answer by another one does not count.
-    """
-
-    def __init__(
-        self, data: Path, setting: str = "", *, model: str = "", timeout: float = DEADLINE
-    ) -> None:
+    def __init__(self, data: Path, setting: str = "", *, timeout: float = DEADLINE) -> None:
         self._data = data
         self._setting = setting
-        self._model = model
         self._timeout = timeout
 
-    def encode_query(self, text: str) -> Matrix | None:
-        """The unit vector (dim,) of the text, or None after `timeout` seconds at the latest."""
+    def encode_query(self, text: str, model: str = "") -> Matrix | None:
+        """The unit vector (dim,) of the text, or None after `timeout` seconds at the latest.
+
+        An answer by another model than the one asked for does not count.
+        """
         until = time.monotonic() + self._timeout
         try:
             # Looked up anew each time: the worker may have come later, or come back elsewhere.
             address = address_of(self._data, self._setting)
-            return self._ask(address, text, until)
+            return self._ask(address, text, model, until)
         except (OSError, ValueError, RecursionError, _BrokenFrame, Misconfigured):
             return None
 
-    def _ask(self, address: Address, text: str, until: float) -> Matrix | None:
-        request = json.dumps({"text": text[:MAX_TEXT]}).encode()
+    def _ask(self, address: Address, text: str, model: str, until: float) -> Matrix | None:
+        request = json.dumps({"text": text[:MAX_TEXT], "model": model}).encode()
         with _connected(address, until) as connection:
             _set_timeout(connection, until)
             _send(connection, request)
@@ -371,7 +388,7 @@ class RemoteEncoder:
             dim = header.get("dim") if isinstance(header, dict) else None
             if not isinstance(dim, int) or isinstance(dim, bool) or not 0 < dim <= MAX_DIM:
                 return None
-            if self._model and header.get("model") != self._model:
+            if model and header.get("model") != model:
                 return None
             data = _receive(connection, until)
         if len(data) != dim * _NUMBER.itemsize:

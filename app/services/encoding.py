@@ -2,28 +2,51 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
 from sqlmodel import Session
 
 from app.embeddings.base import Encoder
-from app.store import vectors
+from app.store import runs, vectors
 from app.store.vectors import NewVector, Pending
 
-BATCH = 128
+STEP = "encode"
+CLAIM = 128
 # The encoder's window is 256 word pieces; what lies beyond some 2,000 characters it never sees.
 _MAX_CHARACTERS = 4000
 
 
+def choose(session: Session, encoder: Encoder) -> None:
+    """Pages get vectors of this encoder's model from now on. Raises Unavailable without a model.
+
+    Until all have one, searches and the linker go by the vectors of the model before.
+    """
+    vectors.want(session, encoder.model, setting=encoder.setting)
+
+
 def pending(session: Session, model: str) -> int:
-    """How many pages wait for a vector of this model."""
-    return vectors.counts(session, model).pending
+    """How many pages wait for a vector of this model; none once another was chosen."""
+    if vectors.wanted(session) not in (None, model):
+        return 0
+    return vectors.count_pending(session, model)
 
 
-def claim(session: Session, model: str, *, limit: int = BATCH) -> list[Pending]:
-    """The next pages to encode."""
-    return vectors.pending(session, model, limit=limit)
+def take_up(session: Session, encoder: Encoder, *, owner: str, limit: int = CLAIM) -> list[Pending]:
+    """The next pages to encode; no other worker gets them while `owner` is at work.
+
+    None once a worker that started later chose another model. Raises Unavailable without a model.
+    """
+    chosen, model = vectors.wanted(session), encoder.model
+    if chosen is None:
+        choose(session, encoder)
+    elif chosen != model:
+        return []
+    clock = time.time()
+    rows = vectors.pending(session, model, limit=limit, without=runs.held(STEP, clock=clock))
+    runs.hold(session, STEP, [row.page_id for row in rows], owner=owner, clock=clock)
+    return rows
 
 
 def encode(encoder: Encoder, rows: Sequence[Pending]) -> list[NewVector]:
@@ -46,6 +69,7 @@ def text_of(title: str, text: str) -> str:
     return f"{title}. {text}"[:_MAX_CHARACTERS].strip()
 
 
-def store(session: Session, made: Sequence[NewVector]) -> int:
-    """Keep the vectors; how many were kept (a page may be gone meanwhile)."""
-    return vectors.save(session, made)
+def store(session: Session, made: Sequence[NewVector], *, owner: str) -> int:
+    """Keep the vectors of pages that are still `owner`'s; how many (a page may be gone meanwhile)."""
+    mine = runs.let_go(session, STEP, [row.page_id for row in made], owner=owner)
+    return vectors.save(session, [row for row in made if row.page_id in mine])

@@ -69,7 +69,7 @@ class Broken(HashingEncoder):
 def test_query_gets_the_vector_the_worker_makes(tmp_path: Path, text: str) -> None:
     encoder = HashingEncoder(dim=48)
     with serving(encoder, tmp_path):
-        vector = RemoteEncoder(tmp_path, model=encoder.model, timeout=PATIENT).encode_query(text)
+        vector = RemoteEncoder(tmp_path, timeout=PATIENT).encode_query(text, encoder.model)
     assert vector is not None
     sent = text[:2_000].encode("utf-8", "replace").decode()
     assert np.allclose(vector, encoder.encode([sent])[0], atol=1e-6)
@@ -154,7 +154,32 @@ def test_encoder_that_fails_leaves_the_server_alive(tmp_path: Path) -> None:
 
 def test_vector_of_another_model_does_not_count(tmp_path: Path) -> None:
     with serving(HashingEncoder(), tmp_path):
-        assert RemoteEncoder(tmp_path, model="other", timeout=PATIENT).encode_query("x") is None
+        assert RemoteEncoder(tmp_path, timeout=PATIENT).encode_query("x", "other") is None
+
+
+def test_model_that_still_serves_answers_beside_the_new_one(tmp_path: Path) -> None:
+    new, old, loaded = HashingEncoder(dim=48), HashingEncoder(dim=32), []
+
+    def others(model: str) -> HashingEncoder | None:
+        loaded.append(model)
+        return old if model == old.model else None
+
+    server = EncoderServer(new, tmp_path, others=others)
+    server.start()
+    try:
+        client = RemoteEncoder(tmp_path, timeout=PATIENT)
+        for _ in range(2):
+            vector = client.encode_query("routing", old.model)
+            assert vector is not None
+            assert np.allclose(vector, old.encode(["routing"])[0], atol=1e-6)
+        assert loaded == [old.model]
+        for model in (new.model, ""):
+            vector = client.encode_query("routing", model)
+            assert vector is not None
+            assert vector.size == 48
+        assert client.encode_query("routing", "gone@1") is None
+    finally:
+        server.stop()
 
 
 @pytest.mark.parametrize(
@@ -170,6 +195,7 @@ def test_vector_of_another_model_does_not_count(tmp_path: Path) -> None:
         frame(b"[1,2]"),
         frame(b'{"text": 5}'),
         frame(b'{"text": ""}'),
+        frame(b'{"text": "x", "model": 5}'),
         frame(b"[" * 100_000),
         frame(b"\xff\xfe\xfd"),
         b"GET / HTTP/1.1\r\n\r\n",
@@ -298,3 +324,11 @@ def test_setting_that_is_no_address_is_refused(tmp_path: Path, setting: str) -> 
 def test_encoder_of_the_same_process_answers_or_says_none() -> None:
     assert Direct(HashingEncoder()).encode_query("routing") is not None
     assert Direct(Broken()).encode_query("routing") is None
+    new, old = HashingEncoder(dim=48), HashingEncoder(dim=32)
+    assert Direct(new).encode_query("routing", old.model) is None
+    direct = Direct(new, {old.model: old}.get)
+    for model, dim in ((new.model, 48), (old.model, 32), ("", 48)):
+        vector = direct.encode_query("routing", model)
+        assert vector is not None
+        assert vector.size == dim
+    assert direct.encode_query("routing", "gone@1") is None

@@ -3,10 +3,12 @@ import sys
 import threading
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
+from app.embeddings import sentence
 from app.embeddings.base import query_vector
 from app.embeddings.sentence import (
     DEFAULT_MODEL,
@@ -100,6 +102,65 @@ def test_any_text_has_a_vector(encoder: SentenceTransformerEncoder, text: str) -
     (row,) = encoder.encode([text])
     assert np.isfinite(row).all()
     assert abs(float(np.linalg.norm(row)) - 1) < 1e-2
+
+
+@needs_model
+def test_size_of_batches_does_not_change_a_vector(encoder: SentenceTransformerEncoder) -> None:
+    texts = [f"{'word ' * (number * 7 % 40)} number {number}" for number in range(10)]
+    other = SentenceTransformerEncoder(batch=3)
+    assert (other.encode(texts) * encoder.encode(texts)).sum(axis=1).min() > 0.995
+    assert other.setting == encoder.setting == DEFAULT_MODEL
+
+
+class _Bfloat:
+    """A network that loses digits, or all of them, when it is asked to compute in bfloat16."""
+
+    prompts: ClassVar[dict[str, str]] = {}
+    default_prompt_name = None
+
+    def __init__(self, noise: float) -> None:
+        self.noise, self.rounded = noise, False
+
+    def eval(self) -> "_Bfloat":
+        return self
+
+    def to(self, _kind: object) -> "_Bfloat":
+        self.rounded = True
+        return self
+
+    def preprocess(self, texts: list[str], prompt: str | None) -> list[str]:
+        return texts
+
+    def __call__(self, texts: list[str]) -> dict[str, Any]:
+        import torch
+
+        rows = np.stack([np.random.default_rng(len(text)).normal(size=16) for text in texts])
+        if self.rounded:
+            rows += self.noise * np.random.default_rng(1).normal(size=rows.shape)
+        return {"sentence_embedding": torch.tensor(rows)}
+
+
+@needs_model
+@pytest.mark.parametrize(
+    ("able", "noise", "precision"),
+    [(True, 0.001, "bfloat16"), (True, 0.5, "float32"), (False, 0.0, "float32")],
+)
+def test_bfloat16_is_used_where_the_processor_has_it_and_it_agrees(
+    monkeypatch: pytest.MonkeyPatch, able: bool, noise: float, precision: str
+) -> None:
+    made: list[_Bfloat] = []
+
+    def network(*_: object, **__: object) -> _Bfloat:
+        made.append(_Bfloat(noise))
+        return made[-1]
+
+    monkeypatch.setattr("sentence_transformers.SentenceTransformer", network)
+    monkeypatch.setattr(sentence, "_has_bfloat16", lambda: able)
+    encoder = SentenceTransformerEncoder()
+    encoder.load()
+    assert encoder.precision == precision
+    assert encoder.dim == 16
+    assert made[-1].rounded == (precision == "bfloat16")
 
 
 @needs_model
