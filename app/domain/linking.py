@@ -26,15 +26,17 @@ from enum import StrEnum
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from app.domain import words
-from app.domain.confidence import Scale, Weights
+from app.domain.confidence import Scale, Weights, sigmoid
 from app.domain.features import (
     FEATURES,
     Array,
     ConceptText,
     Judge,
+    Papers,
     PaperText,
     Rows,
     Texts,
@@ -44,12 +46,14 @@ from app.domain.features import (
 from app.errors import Misconfigured
 
 __all__ = [
-    "Array", "Candidate", "ConceptText", "Knowledge", "Pair", "PaperText", "Rows", "Signal",
-    "SignalKind", "Stage", "Weights", "rank",
+    "Array", "Candidate", "ConceptText", "Knowledge", "Pair", "Pairs", "PaperText", "Papers",
+    "Rows", "Signal", "SignalKind", "Stage", "Weights", "rank",
 ]  # fmt: skip
 
 Pair = tuple[int, int]
+Pairs = Collection[Pair] | Rows  # ids as tuples, or as an array of two columns
 WAITING = 2_000  # undecided papers that may stand in
+LEAST = 0.1  # how sure a paper must be by name to stand in
 TAUGHT = 1_000  # decided papers that bend the weights
 CLOSEST = 40  # concepts of each that are looked at for that
 TRUST = 50.0  # what the shipped weights are worth, in decided pairs
@@ -101,12 +105,12 @@ class Knowledge:
     def __init__(
         self,
         concepts: Sequence[ConceptText],
-        papers: Sequence[PaperText],
+        papers: Sequence[PaperText] | Papers,
         *,
-        accepted: Collection[Pair],
+        accepted: Pairs,
         weights: Weights,
-        rejected: Collection[Pair] = (),
-        neighbours: Collection[Pair] = (),
+        rejected: Pairs = (),
+        neighbours: Pairs = (),
         vectors: tuple[Array, Array] | None = None,
         lexicon: words.Lexicon | None = None,
     ) -> None:
@@ -115,17 +119,20 @@ class Knowledge:
         paper) that share a thread or cite one another. vectors: float32, a row for each paper and
         one for each concept in the order given, zero where there is none (yet); None without an
         encoder. Pairs that name something else are left out; weights that lack a stage or name an
-        unknown feature raise Misconfigured. Keep one lexicon for the process:
-        reading texts is the slow part, and it remembers them."""
-        self.concepts, self.papers = tuple(concepts), tuple(papers)
-        self.row = {paper.id: row for row, paper in enumerate(self.papers)}
-        self.column = {concept.id: column for column, concept in enumerate(self.concepts)}
+        unknown feature raise Misconfigured. Papers whose words were counted already come with the
+        lexicon that numbers them: counting is the slow part."""
         self.lexicon = lexicon or words.Lexicon()
+        self.concepts = tuple(concepts)
+        self.papers = papers if isinstance(papers, Papers) else Papers.read(papers, self.lexicon)
+        self.row = {paper: row for row, paper in enumerate(self.papers.ids.tolist())}
+        self.column = {concept.id: column for column, concept in enumerate(self.concepts)}
         self.shipped = self.weights = _checked(weights)
         self._pairs = accepted, rejected, neighbours
-        self.accepted = _matrix(accepted, self.row, self.column)
-        self.rejected = _matrix(rejected, self.row, self.column)
-        near = _matrix(neighbours, self.row, self.row)
+        ids = np.array([concept.id for concept in self.concepts], np.int64)
+        self.ids = self.papers.ids, ids
+        self.accepted = _matrix(accepted, *self.ids)
+        self.rejected = _matrix(rejected, *self.ids)
+        near = _matrix(neighbours, self.papers.ids, self.papers.ids)
         self.near = (near + near.T).tocsr()
         self.warm = np.asarray(self.accepted.sum(axis=0)).ravel() > 0
         self.meaning = None if vectors is None else (unit(vectors[0]), unit(vectors[1]))
@@ -156,7 +163,8 @@ class Knowledge:
         sure = np.zeros(features.shape[:2], np.float32)
         for stage, columns in ((Stage.WARM, self.warm), (unlinked, ~self.warm)):
             scale = self.scale(stage)
-            sure[:, columns] = scale.confidence(_pick(features[:, columns], scale))
+            if columns.any():
+                sure[:, columns] = _sure(features, scale)[:, columns]
         return sure
 
     def scale(self, stage: Stage) -> Scale:
@@ -173,9 +181,11 @@ class Knowledge:
         if self.warm.all() or not len(waiting):
             return judge
         stand_ins = sparse.vstack([self._stand_ins(judge, rows) for rows in blocks(waiting)])
+        if not stand_ins.nnz:
+            return judge
         place = sparse.csr_matrix(
             (np.ones(len(waiting), np.float32), (waiting, np.arange(len(waiting)))),
-            shape=(len(self.papers), len(waiting)),
+            shape=(len(self.papers.ids), len(waiting)),
         )
         return Judge(self.texts, self.accepted + place @ stand_ins, self.rejected, self.near)
 
@@ -185,13 +195,18 @@ class Knowledge:
         Of a concept that is a bare name the paper has to say a word: titles alone would otherwise
         speak for one another.
         """
-        sure = self.confidence(judge.features(rows), unlinked=Stage.NAMES)
-        enough = np.maximum(sure.max(axis=1, keepdims=True) / 2, 0.1)
+        scale = self.scale(Stage.NAMES)
+        by_name = _sure(judge.features(rows, scale.names), scale)
         refused = self.rejected[rows].toarray() > 0
         bare = np.array([not concept.text.strip() for concept in self.concepts])
         said = (self.texts.mentions(rows, self.texts.text) > 0) | ~bare
-        chosen = (sure >= enough) & ~self.warm & ~refused & said
-        return sparse.csr_matrix(np.where(chosen, sure, 0))
+        chosen = (by_name >= LEAST) & ~self.warm & ~refused & said
+        # To look at the concepts with papers is dear, and needed for few rows.
+        some = np.flatnonzero(chosen.any(axis=1))
+        if len(some):
+            sure = self.confidence(judge.features(rows[some]), unlinked=Stage.NAMES)
+            chosen[some] &= by_name[some] >= sure.max(axis=1, keepdims=True) / 2
+        return sparse.csr_matrix(np.where(chosen, by_name, 0))
 
     def _taught(self) -> Weights:
         """The shipped weights, bent to what this reader accepted of the likeliest pairs."""
@@ -229,49 +244,57 @@ def rank(
     *,
     limit: int = 10,
     most: int = 5,
-    excluded: Collection[Pair] = (),
-    reopened: Collection[Pair] = (),
+    excluded: Pairs = (),
+    reopened: Pairs = (),
+    proposed_only: bool = False,
 ) -> list[Candidate]:
     """The best `limit` concepts of each paper, surest first; papers in the order given.
 
     Never a pair that is accepted or rejected, or in `excluded` (put off, or a page and itself);
     `reopened` pairs may return although they were rejected. `proposed` are those at or above the
-    floor, at most `most` of a paper. Ids that the knowledge does not hold are passed over. The
-    same paper has the same answer, whatever is asked with it.
+    floor, at most `most` of a paper; with `proposed_only` they alone are returned, which is cheaper.
+    Ids that the knowledge does not hold are passed over. The same paper has the same answer,
+    whatever is asked with it.
     """
     rows = [knowledge.row[paper] for paper in papers if paper in knowledge.row]
     if not rows or not knowledge.concepts:
         return []
     decided = knowledge.accepted + knowledge.rejected
-    again = _matrix(reopened, knowledge.row, knowledge.column)
+    again = _matrix(reopened, *knowledge.ids)
     barred = decided - decided.multiply(again)
-    barred = (barred + _matrix(excluded, knowledge.row, knowledge.column)).tocsr()
+    barred = (barred + _matrix(excluded, *knowledge.ids)).tocsr()
+    if proposed_only:
+        limit = min(limit, most)
     by_knowledge: dict[Knowledge, list[int]] = {}
     for row in dict.fromkeys(rows):
         by_knowledge.setdefault(knowledge.for_paper(row), []).append(row)
     found: dict[int, list[Candidate]] = {row: [] for row in rows}
     for one, part in by_knowledge.items():
         for block in blocks(np.array(part)):
-            for row, candidate in _ranked(one, block, barred[block].toarray() != 0, limit, most):
+            shut = barred[block].toarray() != 0
+            least = one.weights.floor if proposed_only else 0.0
+            for row, candidate in _ranked(one, block, shut, limit, most, least):
                 found[row].append(candidate)
     return [candidate for row in dict.fromkeys(rows) for candidate in found[row]]
 
 
 def _ranked(
-    knowledge: Knowledge, rows: Rows, barred: Array, limit: int, most: int
+    knowledge: Knowledge, rows: Rows, barred: Array, limit: int, most: int, least: float
 ) -> list[tuple[int, Candidate]]:
-    """(row, candidate) of one block of papers, each paper's in order."""
+    """(row, candidate) of one block of papers, each paper's in order, at least so sure."""
     features = knowledge.judge.features(rows)
     sure = np.where(barred, -1, knowledge.confidence(features))
     order = np.argsort(-sure, axis=1, kind="stable")[:, :limit]
-    at, place = np.nonzero(np.take_along_axis(sure, order, axis=1) >= 0)
+    at, place = np.nonzero(np.take_along_axis(sure, order, axis=1) >= least)
+    if not len(at):
+        return []
     columns = order[at, place]
     signals = _signals(knowledge, rows[at], columns, features[at, columns])
     return [
         (
             int(rows[each]),
             Candidate(
-                paper=knowledge.papers[rows[each]].id,
+                paper=int(knowledge.papers.ids[rows[each]]),
                 concept=knowledge.concepts[column].id,
                 confidence=float(sure[each, column]),
                 proposed=bool(rung < most and sure[each, column] >= knowledge.weights.floor),
@@ -324,15 +347,35 @@ def _kind(feature: str) -> SignalKind:
     return SignalKind(feature.removesuffix(" lead").removeprefix("title "))
 
 
+def _sure(features: Array, scale: Scale) -> Array:
+    """`scale.confidence` of every pair, by way of one sum over the features and no copies of them."""
+    part = scale.coefficient / scale.spread
+    weight = np.zeros(len(FEATURES), np.float32)
+    weight[[FEATURES.index(name) for name in scale.names]] = part
+    odds = np.tensordot(weight, np.moveaxis(features, -1, 0), axes=1)
+    return np.asarray(sigmoid(odds + np.float32(scale.intercept - part @ scale.mean)), np.float32)
+
+
 def _pick(features: Array, scale: Scale) -> Array:
     return features[..., [FEATURES.index(name) for name in scale.names]]
 
 
-def _matrix(
-    pairs: Collection[Pair], rows: dict[int, int], columns: dict[int, int]
-) -> sparse.csr_matrix:
+def _matrix(pairs: Pairs, rows: Rows, columns: Rows) -> sparse.csr_matrix:
     """Pairs of ids as a matrix of ones; pairs with an unknown id are left out."""
-    known = {(rows[a], columns[b]) for a, b in pairs if a in rows and b in columns}
-    at = np.array(sorted(known), np.int64).reshape(-1, 2)
-    ones = np.ones(len(at), np.float32)
-    return sparse.csr_matrix((ones, (at[:, 0], at[:, 1])), shape=(len(rows), len(columns)))
+    ids = np.array(pairs if isinstance(pairs, np.ndarray) else [*pairs], np.int64).reshape(-1, 2)
+    at, known = _places(ids[:, 0], rows)
+    to, also = _places(ids[:, 1], columns)
+    both = known & also
+    ones = np.ones(int(both.sum()), np.float32)
+    matrix = sparse.csr_matrix((ones, (at[both], to[both])), shape=(len(rows), len(columns)))
+    matrix.data[:] = 1  # a pair that was named twice is one
+    return matrix
+
+
+def _places(ids: Rows, known: Rows) -> tuple[Rows, NDArray[np.bool_]]:
+    """Where each id stands among those known, and whether it does."""
+    if not len(known):
+        return np.zeros(len(ids), np.int64), np.zeros(len(ids), bool)
+    order = np.argsort(known, kind="stable")
+    places = order[np.minimum(np.searchsorted(known, ids, sorter=order), len(known) - 1)]
+    return places, known[places] == ids

@@ -1,15 +1,15 @@
 """How text becomes words: the tokeniser, its light stemmer, and sparse tf-idf rows.
 
 One rule for the linker and its evidence, so that a word marked in a sentence is a word that
-counted. It knows nothing of pages or links, and it keeps nothing but the texts it has read.
+counted. It knows nothing of pages or links, and it keeps nothing of a text but its counts.
 """
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from hashlib import blake2b
+from itertools import chain, islice
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +35,7 @@ would yet you your
 STOP = frozenset(_STOP_WORDS.split())
 
 
-@dataclass(frozen=True)
-class Word:
+class Word(NamedTuple):
     """One word of a text: its stem, and where it stands (`text[start:end]`)."""
 
     stem: str
@@ -88,16 +87,15 @@ def initials(name: str) -> str:
 
 
 class Lexicon:
-    """Numbers the stems it meets and remembers the texts it has read.
+    """Numbers the stems it meets: the columns of every count. Keep one for the life of a process.
 
-    Keep one for the life of a process: reading is the slow part of fitting the linker, and a text
-    that was read before costs a look-up. Rows stay valid as the lexicon grows.
+    Counts stay valid as the lexicon grows: columns are only added.
     """
 
     def __init__(self) -> None:
         self._columns: dict[str, int] = {}
         self._written: list[str] = []
-        self._read: dict[bytes, tuple[NDArray[np.int32], NDArray[np.float32]]] = {}
+        self._numbered = _Numbered(self._number)
 
     def column(self, stem: str) -> int | None:
         """The column of a stem, or None when no text held it."""
@@ -107,50 +105,74 @@ class Lexicon:
         """How the stem of a column was written when it was first met ("quantiz" -> "quantization")."""
         return self._written[column]
 
-    def counts(self, texts: Sequence[str]) -> sparse.csr_matrix:
-        """Stem counts, one row a text: (len(texts), stems met so far), float32."""
-        rows = [self._row(text) for text in texts]
-        ends = np.cumsum([0, *(len(columns) for columns, _ in rows)])
-        none: NDArray[np.int32] = np.zeros(0, np.int32)
-        columns = np.concatenate([none, *(columns for columns, _ in rows)])
-        values = np.concatenate([none.astype(np.float32), *(values for _, values in rows)])
-        return sparse.csr_matrix((values, columns, ends), shape=(len(texts), len(self._columns)))
+    def counts(self, texts: Iterable[str]) -> sparse.csr_matrix:
+        """Stem counts, one row a text: (texts, stems met so far), float32."""
+        every = iter(texts)
+        parts = [self._counted(some) for some in iter(lambda: list(islice(every, _AT_ONCE)), [])]
+        parts.append(sparse.csr_matrix((0, len(self._columns)), dtype=np.float32))
+        for part in parts:
+            part.resize(part.shape[0], len(self._columns))
+        return sparse.vstack(parts, format="csr")
 
-    def _row(self, text: str) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        key = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-        if key not in self._read:
-            self._read[key] = self._count(text)
-        return self._read[key]
+    def _counted(self, texts: list[str]) -> sparse.csr_matrix:
+        spoken = [_WORD.findall(unicodedata.normalize("NFKC", text)) for text in texts]
+        lengths = [len(part) for part in spoken]
+        # A look-up for each word that never leaves C: millions of them are read.
+        columns = np.fromiter(
+            map(self._numbered.__getitem__, chain.from_iterable(spoken)), np.int64, sum(lengths)
+        )
+        rows = np.repeat(np.arange(len(texts)), lengths)
+        width = max(len(self._columns), 1)
+        said = columns >= 0
+        places, counts = np.unique(rows[said] * width + columns[said], return_counts=True)
+        ends = np.searchsorted(places, np.arange(len(texts) + 1) * width)
+        return sparse.csr_matrix(
+            (counts.astype(np.float32), (places % width).astype(np.int32), ends.astype(np.int32)),
+            shape=(len(texts), len(self._columns)),
+        )
 
-    def _count(self, text: str) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        seen: dict[int, int] = {}
-        for word in spoken(text):
-            column = self._columns.setdefault(stem(word.lower()), len(self._written))
-            if column == len(self._written):
-                self._written.append(word)
-            seen[column] = seen.get(column, 0) + 1
-        columns = sorted(seen)
-        values = [seen[column] for column in columns]
-        return np.array(columns, np.int32), np.array(values, np.float32)
+    def _number(self, word: str) -> int:
+        """The column of a word as it is written, a new one if need be; -1 for a stop word."""
+        lowered = word.lower()
+        if lowered in STOP:
+            return -1
+        column = self._columns.setdefault(stem(lowered), len(self._written))
+        if column == len(self._written):
+            self._written.append(word)
+        return column
 
 
-def rarity(counts: sparse.csr_matrix) -> NDArray[np.float32]:
-    """Inverse document frequency of each column, at least 1: rare words say more."""
-    documents = np.bincount(counts.indices, minlength=counts.shape[1])
-    return np.asarray(1 + np.log((1 + counts.shape[0]) / (1 + documents)), np.float32)
+_AT_ONCE = 1_000  # texts
+
+
+class _Numbered(dict[str, int]):
+    """Remembers the answer of a function for each word."""
+
+    def __init__(self, number: Callable[[str], int]) -> None:
+        super().__init__()
+        self._ask = number
+
+    def __missing__(self, word: str) -> int:
+        return self.setdefault(word, self._ask(word))
+
+
+def rarity(*counts: sparse.csr_matrix) -> NDArray[np.float32]:
+    """Inverse document frequency of each column over all rows, at least 1: rare words say more."""
+    documents = sum(np.bincount(part.indices, minlength=part.shape[1]) for part in counts)
+    rows = sum(part.shape[0] for part in counts)
+    return np.asarray(1 + np.log((1 + rows) / (1 + documents)), np.float32)
 
 
 def weighed(counts: sparse.csr_matrix, idf: NDArray[np.float32]) -> sparse.csr_matrix:
     """Rows of (1 + log count) * idf, each of length one (an empty text stays zero)."""
-    rows = counts.copy()
-    rows.data = ((1 + np.log(rows.data)) * idf[rows.indices]).astype(np.float32)
-    return unit_rows(rows)
-
-
-def unit_rows(rows: sparse.csr_matrix) -> sparse.csr_matrix:
-    """The same rows at length one; zero rows stay zero."""
-    lengths = np.sqrt(np.asarray(rows.multiply(rows).sum(axis=1)).ravel())
-    return sparse.diags(1 / np.maximum(lengths, 1e-9)).dot(rows).tocsr().astype(np.float32)
+    data = np.log(counts.data)
+    data += 1
+    data *= idf[counts.indices]
+    rows = sparse.csr_matrix((data, counts.indices, counts.indptr), shape=counts.shape)
+    squares = sparse.csr_matrix((data * data, counts.indices, counts.indptr), shape=counts.shape)
+    lengths = np.sqrt(np.asarray(squares.sum(axis=1), np.float32)).ravel()
+    data /= np.repeat(np.maximum(lengths, np.float32(1e-9)), np.diff(counts.indptr))
+    return rows
 
 
 def joined(parts: Iterable[str]) -> str:

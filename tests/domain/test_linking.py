@@ -6,13 +6,14 @@ from importlib import resources
 import numpy as np
 import pytest
 
-from app.domain import words
+from app.domain import features, words
 from app.domain.confidence import Weights
 from app.domain.linking import (
     Candidate,
     ConceptText,
     Knowledge,
     Pair,
+    Papers,
     PaperText,
     SignalKind,
     rank,
@@ -265,7 +266,9 @@ def test_odd_texts_are_ranked_without_complaint(text: str) -> None:
 
 def test_a_paper_far_from_everything_is_not_proposed() -> None:
     far = PaperText(50, "Tariffs of medieval guilds", "Ledgers of dyers list fees paid in wool.")
-    assert not any(c.proposed for c in rank([50], know(papers=(*PAPERS, far))))
+    knowledge = know(papers=(*PAPERS, far))
+    assert not any(c.proposed for c in rank([50], knowledge))
+    assert rank([50], knowledge, proposed_only=True) == []
 
 
 def test_pairs_that_name_unknown_pages_are_left_out() -> None:
@@ -301,13 +304,77 @@ def test_a_paper_that_stands_in_for_a_concept_is_not_its_own_reason() -> None:
     assert "glazes" not in said[1]  # no other paper and no name says so
 
 
-def test_a_lexicon_that_is_kept_gives_the_same_ranking() -> None:
+def test_papers_brought_up_to_date_rank_as_papers_read_anew() -> None:
+    """Some come, one is edited, one goes, and their order changes."""
     lexicon = words.Lexicon()
-    first, second = (
-        Knowledge(CONCEPTS, PAPERS, accepted=ACCEPTED, weights=WEIGHTS, lexicon=lexicon)
-        for _ in range(2)
+    edited = replace(PAPERS[1], title="Kettles", text="A kettle of soft water for tea leaves.")
+    late = (edited, *PAPERS[5:])
+    order = [paper.id for paper in (*PAPERS[4:], PAPERS[0], edited, PAPERS[2])]
+    held = Papers.read(PAPERS[:5], lexicon).updated(order, Papers.read(late, lexicon))
+    by_id = {paper.id: paper for paper in (*PAPERS, edited)}
+    fresh = know(papers=tuple(by_id[each] for each in order))
+    kept = Knowledge(CONCEPTS, held, accepted=ACCEPTED, weights=WEIGHTS, lexicon=lexicon)
+    assert_same(rank(TO_LINK, kept), rank(TO_LINK, fresh))
+
+
+def assert_same(some: list[Candidate], others: list[Candidate]) -> None:
+    """The same candidates in the same order, as sure but for rounding."""
+    assert [(c.paper, c.concept, c.proposed) for c in some] == [
+        (c.paper, c.concept, c.proposed) for c in others
+    ]
+    assert [c.confidence for c in some] == pytest.approx([c.confidence for c in others], abs=1e-4)
+
+
+@pytest.mark.parametrize("most", [1, 5])
+def test_the_proposed_alone_are_those_that_are_proposed_among_all(most: int) -> None:
+    knowledge = know()
+    every = rank(TO_LINK, knowledge, most=most)
+    assert rank(TO_LINK, knowledge, most=most, proposed_only=True) == [
+        each for each in every if each.proposed
+    ]
+    assert any(each.proposed for each in every)
+
+
+def test_pairs_may_come_as_an_array() -> None:
+    array = np.array(sorted(ACCEPTED))
+    knowledge = Knowledge(CONCEPTS, PAPERS, accepted=array, weights=WEIGHTS)
+    assert rank(TO_LINK, knowledge) == rank(TO_LINK, know())
+
+
+@pytest.mark.parametrize("slab", [1, 7, 64])
+def test_the_nearest_papers_are_those_of_a_full_comparison(
+    slab: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compared slab by slab, with a threshold from a sample, the votes are those of all at once."""
+    monkeypatch.setattr(features, "SLAB", slab)
+    rng = np.random.default_rng(5)
+    papers = tuple(
+        PaperText(100 + at, " ".join(f"w{w}" for w in rng.integers(0, 30, 6))) for at in range(90)
     )
-    assert rank(TO_LINK, first) == rank(TO_LINK, second)
+    accepted = {(paper.id, 1 + paper.id % 4) for paper in papers}
+    joined = {(papers[0].id, papers[80].id)}
+    judge = know(accepted, papers=papers, neighbours=joined).judge
+    rows = np.arange(12)
+    near = judge.texts.space[rows] @ judge.known.T + judge.near[rows].toarray()
+    near[rows, rows] = 0
+    wanted = np.sort(np.maximum(near, 0), axis=1)[:, : -features.NEIGHBOURS - 1 : -1]
+    at, _, found, rank_of = judge._nearest(rows)
+    held = np.zeros_like(wanted)
+    held[at, rank_of] = found
+    assert held == pytest.approx(wanted, abs=1e-5)
+
+
+def test_a_text_is_counted_whatever_is_counted_with_it() -> None:
+    texts = [f"{paper.title}. {paper.text}" for paper in PAPERS] + ["", "of the", "ﬁne TEA teas"]
+    together, lexicon = words.Lexicon(), words.Lexicon()
+    counted = together.counts(texts).toarray()
+    for row, text in enumerate(texts):
+        alone = lexicon.counts([text]).toarray()[0]
+        said = {lexicon.written(c).lower(): alone[c] for c in np.flatnonzero(alone)}
+        assert said == {
+            together.written(c).lower(): counted[row, c] for c in counted[row].nonzero()[0]
+        }
+        assert sum(said.values()) == len(words.stems(text))
 
 
 def test_weights_survive_writing_and_reading() -> None:
