@@ -102,7 +102,7 @@ def plain_latex(text: str) -> str:
 
 def laid_out(text: str, words: Callable[[str], str], formula: Callable[[str], str]) -> str:
     """The text with its macros read, its words and its formulas each written in their own way."""
-    if _PLACE.search(text):
+    if ("$" not in text and "\\" not in text) or _PLACE.search(text):
         return words(text)
     held: list[str] = []
     marked: list[str] = []

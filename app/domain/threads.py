@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -44,24 +44,57 @@ def counters(
     days: Iterable[str], *, today: date, marked: ThreadStatus = ThreadStatus.OPEN
 ) -> Counters:
     """Count members by the ISO dates they joined; members without a date count as papers alone."""
-    listed = list(days)
-    dated = sorted(found for text in listed if (found := day_of(text)) is not None)
-    ago = Counter((today - day).days // 7 for day in dated if day <= today)
-    weekly = tuple(ago[week] for week in range(WEEKS - 1, -1, -1))
-    return Counters(
-        papers=len(listed),
-        since=dated[0].isoformat() if dated else "",
-        latest=dated[-1].isoformat() if dated else "",
-        this_week=ago[0],
-        weekly=weekly,
-        momentum=sum(weekly[-4:]) - sum(weekly[-8:-4]),
-        status=_status(dated, today, marked),
+    listed = Counter(days)
+    dated = sorted((found, text) for text in listed if (found := day_of(text)) is not None)
+    return counted(
+        listed.total(),
+        since=dated[0][1] if dated else "",
+        latest=dated[-1][1] if dated else "",
+        recent=listed,
+        today=today,
+        marked=marked,
     )
 
 
-def _status(dated: Sequence[date], today: date, marked: ThreadStatus) -> str:
+def counted(
+    papers: int,
+    *,
+    since: str,
+    latest: str,
+    recent: Mapping[str, int],
+    today: date,
+    marked: ThreadStatus = ThreadStatus.OPEN,
+) -> Counters:
+    """The same from sums: the first and the last date of all members, '' where none has one.
+
+    `recent` says how many joined on each date from `weeks_begin` on; earlier dates do no harm.
+    """
+    ago: Counter[int] = Counter()
+    for text, number in recent.items():
+        day = day_of(text)
+        if day is not None and day <= today:
+            ago[(today - day).days // 7] += number
+    weekly = tuple(ago[week] for week in range(WEEKS - 1, -1, -1))
+    first, last = day_of(since), day_of(latest)
+    return Counters(
+        papers=papers,
+        since=first.isoformat() if first else "",
+        latest=last.isoformat() if last else "",
+        this_week=ago[0],
+        weekly=weekly,
+        momentum=sum(weekly[-4:]) - sum(weekly[-8:-4]),
+        status=_status(last, today, marked),
+    )
+
+
+def weeks_begin(today: date) -> date:
+    """The first day of the last twelve weeks."""
+    return today - timedelta(days=7 * WEEKS - 1)
+
+
+def _status(latest: date | None, today: date, marked: ThreadStatus) -> str:
     if marked != ThreadStatus.OPEN:
         return marked.value
-    if dated and today - dated[-1] <= timedelta(days=DORMANT_DAYS):
+    if latest and today - latest <= timedelta(days=DORMANT_DAYS):
         return "growing"
     return "dormant"

@@ -390,6 +390,8 @@ class _Ingest:
 
     def _questions(self, page: Page, questions: tuple[str, ...]) -> Outcome:
         assert page.id is not None
+        if not questions:
+            return Outcome.SAME
         standing = pages.questions_of(self.session, page.id)
         known = {title_key(question.text) for question in standing}
         number = max((question.number for question in standing), default=0)
@@ -420,7 +422,10 @@ class _Ingest:
             self.local_slugs.setdefault(arrival.slug, paper.id)
         if arrival.day:
             outcome = _most(outcome, self._listed(paper, arrival))
-        if paper.page_id is not None or (arrival.keep and self._may_keep(paper, at=None)):
+        fresh = outcome is Outcome.NEW  # nobody can have decided on it
+        if paper.page_id is not None or (
+            arrival.keep and (fresh or self._may_keep(paper, at=None))
+        ):
             outcome = _most(outcome, self._keep(paper, arrival))
         elif arrival.slug and not papers.wanted_slug(paper):
             paper.extra = {**paper.extra, "slug": arrival.slug}

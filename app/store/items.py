@@ -77,28 +77,30 @@ def note_raw(session: Session, digest: str, size: int, *, now: datetime) -> None
         session.flush()
 
 
-def mentions_of(session: Session, paper_id: int) -> list[Any]:
+def mentions_of(session: Session, paper_id: int, *, limit: int = 20) -> list[Any]:
     """Where a paper was met, newest first: item title and page, section, day, text, tier, source."""
-    return list(
-        session.connection().execute(
-            sa.select(
-                col(Item.title).label("item_title"),
-                col(Item.format),
-                col(Item.published),
-                col(Page.slug).label("page_slug"),
-                col(Source.name).label("origin"),
-                col(Mention.section),
-                col(Mention.day),
-                col(Mention.text),
-                col(Mention.source_name),
-                col(Mention.tier),
-                col(Mention.tier_reason),
-                col(Mention.why_it_matters),
-            )
-            .join(Item, col(Item.id) == col(Mention.item_id))
-            .join(Source, col(Source.id) == col(Item.source_id))
-            .outerjoin(Page, col(Page.id) == col(Item.page_id))
-            .where(col(Mention.paper_id) == paper_id)
-            .order_by(col(Mention.day).desc(), col(Mention.id))
-        )
+    return list(session.connection().execute(_MENTIONS, {"paper": paper_id, "limit": limit}))
+
+
+_MENTIONS: Any = (
+    sa.select(
+        col(Item.title).label("item_title"),
+        col(Item.format),
+        col(Item.published),
+        col(Page.slug).label("page_slug"),
+        col(Source.name).label("origin"),
+        col(Mention.section),
+        col(Mention.day),
+        col(Mention.text),
+        col(Mention.source_name),
+        col(Mention.tier),
+        col(Mention.tier_reason),
+        col(Mention.why_it_matters),
     )
+    .join(Item, col(Item.id) == col(Mention.item_id))
+    .join(Source, col(Source.id) == col(Item.source_id))
+    .outerjoin(Page, col(Page.id) == col(Item.page_id))
+    .where(col(Mention.paper_id) == sa.bindparam("paper"))
+    .order_by(col(Mention.day).desc(), col(Mention.id))
+    .limit(sa.bindparam("limit"))
+)

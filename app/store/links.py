@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
+from app.domain.graph import STRENGTH, USUAL_STRENGTH
 from app.domain.records import (
     Decision,
     Link,
@@ -23,6 +25,28 @@ from app.errors import NotFound
 from app.store.db import LARGEST_ID, bump
 
 PAGE_SIZE = 50
+
+
+ACCEPTED = "links"  # the counter of what the graph is made of: which links are accepted, and how
+
+
+@sa.event.listens_for(Session, "before_flush")
+def _count_accepted(session: Session, _context: object, _instances: object) -> None:
+    """Whoever changes which links are accepted: what was computed from them is stale."""
+    found = [each for each in (*session.new, *session.deleted) if isinstance(each, Link)]
+    found += [
+        each for each in session.dirty if isinstance(each, Link) and session.is_modified(each)
+    ]
+    # A page that goes takes its links along.
+    if any(map(_was_accepted, found)) or any(isinstance(each, Page) for each in session.deleted):
+        bump(session, ACCEPTED)
+
+
+def _was_accepted(link: Link) -> bool:
+    """Whether a link is accepted, or was when it was read; true when nobody can say."""
+    history = sa.inspect(link).attrs.status.load_history()
+    unread = bool(history.added) and not history.deleted and sa.inspect(link).persistent
+    return unread or LinkStatus.ACCEPTED in (*history.added, *history.unchanged, *history.deleted)
 
 
 def _is(status: LinkStatus) -> sa.ColumnElement[bool]:
@@ -53,7 +77,7 @@ def add(session: Session, link: Link) -> Link:
     return link
 
 
-# How the queue may be sorted: the columns, and whether they fall.
+# How the queue may be sorted: the columns, and whether they fall. Each has an index of its own.
 _ORDERS: dict[str, tuple[tuple[Any, ...], bool]] = {
     "confidence": ((col(Link.confidence), col(Link.id)), True),
     "newest": ((col(Link.created_at), col(Link.id)), True),
@@ -61,31 +85,27 @@ _ORDERS: dict[str, tuple[tuple[Any, ...], bool]] = {
 }
 
 
-def _ends(status: LinkStatus) -> tuple[Any, Any, sa.Select[Any]]:
+_OF_A_PROPOSAL = (
+    *("id", "relation", "role", "confidence", "reason"),
+    *("evidence", "signals", "origin", "status", "created_at"),
+)
+
+
+def _with_both_sides() -> sa.Select[Any]:
     source, target = aliased(Page), aliased(Page)
-    statement = (
+    statement: sa.Select[Any] = (
         sa.select(
-            col(Link.id),
-            col(Link.relation),
-            col(Link.role),
-            col(Link.confidence),
-            col(Link.reason),
-            col(Link.evidence),
-            col(Link.signals),
-            col(Link.origin),
-            col(Link.created_at),
-            col(source.slug).label("source_slug"),
-            col(source.title).label("source_title"),
-            col(source.kind).label("source_kind"),
-            col(target.slug).label("target_slug"),
-            col(target.title).label("target_title"),
-            col(target.kind).label("target_kind"),
+            *(getattr(Link, name) for name in _OF_A_PROPOSAL),
+            *(
+                getattr(page, name).label(f"{side}_{name}")
+                for side, page in (("source", source), ("target", target))
+                for name in ("slug", "title", "kind")
+            ),
         )
         .join(source, col(source.id) == col(Link.source_id))
         .join(target, col(target.id) == col(Link.target_id))
-        .where(_is(status))
     )
-    return source, target, statement
+    return statement
 
 
 def proposals(
@@ -106,29 +126,61 @@ def proposals(
     keeps the `contradicts` ones, otherwise they are left out. `after` is the id of the last link
     shown: what was decided meanwhile makes the next rows neither skip nor repeat.
     """
-    _, _, statement = _ends(status)
+    values: dict[str, Any] = {"limit": limit, "offset": offset}
+    values |= {"above": above} if above else {}
+    values |= {"thread": thread} if thread else {}
+    last = _place(session, after)
+    values |= {f"last_{name}": value for name, value in last.items()}
+    statement = _queue(
+        sort if sort in _ORDERS else "confidence",
+        status,
+        tension=tension,
+        above=bool(above),
+        thread=bool(thread),
+        after=bool(last),
+    )
+    return list(session.connection().execute(statement, values))
+
+
+def _place(session: Session, link_id: int) -> dict[str, Any]:
+    """Where a link stands in every order, decided as it may be; nothing when there is none."""
+    if not 0 < link_id <= LARGEST_ID:
+        return {}
+    row = session.connection().execute(_PLACE, {"id": link_id}).first()
+    return dict(row._mapping) if row else {}
+
+
+_PLACE = sa.select(
+    col(Link.id), col(Link.confidence), col(Link.created_at), col(Link.source_id)
+).where(col(Link.id) == sa.bindparam("id"))
+
+
+@cache
+def _queue(
+    sort: str, status: LinkStatus, *, tension: bool, above: bool, thread: bool, after: bool
+) -> sa.Select[Any]:
     contradicts = col(Link.relation) == Relation.CONTRADICTS
-    statement = statement.where(contradicts if tension else ~contradicts)
+    statement = _with_both_sides().where(_is(status), contradicts if tension else ~contradicts)
     if above:
-        statement = statement.where(col(Link.confidence) >= above)
+        statement = statement.where(col(Link.confidence) >= sa.bindparam("above"))
     if thread:
-        members = _members(thread)
-        statement = statement.where(
-            col(Link.source_id).in_(members) | col(Link.target_id).in_(members)
+        members = _members()
+        touching = (
+            sa.select(col(Link.id)).where(_is(status), col(side).in_(members))
+            for side in (Link.source_id, Link.target_id)
         )
-    keys, falling = _ORDERS.get(sort, _ORDERS["confidence"])
-    last = session.get(Link, after) if after else None
-    if last is not None:
+        statement = statement.where(col(Link.id).in_(sa.union(*touching)))
+    keys, falling = _ORDERS[sort]
+    if after:
         here = sa.tuple_(*keys)
-        there = sa.tuple_(*(sa.literal(getattr(last, key.key), key.type) for key in keys))
+        there = sa.tuple_(*(sa.bindparam(f"last_{key.key}", type_=key.type) for key in keys))
         statement = statement.where(here < there if falling else here > there)
     order = [key.desc() if falling else key for key in keys]
-    statement = statement.order_by(*order).limit(limit).offset(offset)
-    return list(session.connection().execute(statement))
+    return statement.order_by(*order).limit(sa.bindparam("limit")).offset(sa.bindparam("offset"))
 
 
-def _members(thread: str) -> sa.CompoundSelect[Any]:
-    page = sa.select(col(Page.id)).where(col(Page.slug) == thread)
+def _members() -> sa.CompoundSelect[Any]:
+    page = sa.select(col(Page.id)).where(col(Page.slug) == sa.bindparam("thread"))
     return sa.union(
         page,
         sa.select(col(Link.source_id)).where(
@@ -142,180 +194,246 @@ def _members(thread: str) -> sa.CompoundSelect[Any]:
 def proposal(session: Session, link_id: int) -> Any:
     """One row like those of `proposals`, whatever its status. Raises NotFound."""
     get(session, link_id)
-    source, target = aliased(Page), aliased(Page)
-    row = (
-        session.connection()
-        .execute(
-            sa.select(
-                col(Link.id),
-                col(Link.relation),
-                col(Link.role),
-                col(Link.confidence),
-                col(Link.reason),
-                col(Link.evidence),
-                col(Link.signals),
-                col(Link.origin),
-                col(Link.status),
-                col(Link.created_at),
-                col(source.slug).label("source_slug"),
-                col(source.title).label("source_title"),
-                col(source.kind).label("source_kind"),
-                col(target.slug).label("target_slug"),
-                col(target.title).label("target_title"),
-                col(target.kind).label("target_kind"),
-            )
-            .join(source, col(source.id) == col(Link.source_id))
-            .join(target, col(target.id) == col(Link.target_id))
-            .where(col(Link.id) == link_id)
-        )
-        .one()
-    )
-    return row
+    return session.connection().execute(_ONE, {"id": link_id}).one()
+
+
+_ONE = _with_both_sides().where(col(Link.id) == sa.bindparam("id"))
 
 
 def count(
     session: Session, status: LinkStatus = LinkStatus.PROPOSED, *, tension: bool = False
 ) -> int:
     """How many links have this status; those in tension apart from the others."""
+    return session.connection().execute(_counting(status, tension=tension)).scalar() or 0
+
+
+@cache
+def _counting(status: LinkStatus, *, tension: bool) -> sa.Select[Any]:
     contradicts = col(Link.relation) == Relation.CONTRADICTS
-    return (
-        session.scalar(
-            sa.select(sa.func.count()).where(_is(status), contradicts if tension else ~contradicts)
-        )
-        or 0
-    )
+    return sa.select(sa.func.count()).where(_is(status), contradicts if tension else ~contradicts)
 
 
-def backlinks(session: Session, page_id: int, *, limit: int = 50, offset: int = 0) -> list[Any]:
-    """Accepted links to a page, newest source first: slug, title, kind, relation, evidence, role."""
-    return list(
-        session.connection().execute(
-            sa.select(
-                col(Page.slug),
-                col(Page.title),
-                col(Page.kind),
-                col(Link.relation),
-                col(Link.role),
-                col(Link.note),
-                col(Link.evidence),
-                col(Link.origin),
-            )
-            .join(Page, col(Page.id) == col(Link.source_id))
-            .where(col(Link.target_id) == page_id, col(Link.status) == LinkStatus.ACCEPTED)
-            .order_by(col(Page.updated_at).desc(), col(Page.id).desc(), col(Link.id))
-            .limit(limit)
-            .offset(offset)
-        )
+def backlinks(session: Session, page_id: int, *, limit: int = 50, before: int = 0) -> list[Any]:
+    """Accepted links to a page, the newest link first.
+
+    Rows: id, slug, title, kind, relation, role, note, evidence, origin. `before` is the id of the
+    last one shown.
+    """
+    values = {"page": page_id, "before": before or LARGEST_ID, "limit": limit}
+    return list(session.connection().execute(_BACKLINKS, values))
+
+
+_SHOWN = (Page.slug, Page.title, Page.kind, Link.relation, Link.role, Link.note)
+_BACKLINKS = (
+    sa.select(col(Link.id), *(col(c) for c in _SHOWN), col(Link.evidence), col(Link.origin))
+    .join(Page, col(Page.id) == col(Link.source_id))
+    .where(
+        col(Link.target_id) == sa.bindparam("page"),
+        col(Link.status) == LinkStatus.ACCEPTED,
+        col(Link.id) < sa.bindparam("before"),
     )
+    .order_by(col(Link.id).desc())
+    .limit(sa.bindparam("limit"))
+)
 
 
 def outgoing(session: Session, page_id: int, *, limit: int = 200) -> list[Any]:
     """Accepted links from a page: slug, title, kind, relation, role, note, day, evidence, origin."""
-    return list(
-        session.connection().execute(
-            sa.select(
-                col(Page.slug),
-                col(Page.title),
-                col(Page.kind),
-                col(Link.relation),
-                col(Link.role),
-                col(Link.note),
-                col(Link.day),
-                col(Link.evidence),
-                col(Link.origin),
-            )
-            .join(Page, col(Page.id) == col(Link.target_id))
-            .where(col(Link.source_id) == page_id, col(Link.status) == LinkStatus.ACCEPTED)
-            .order_by(col(Link.relation), col(Page.title))
-            .limit(limit)
-        )
-    )
+    return list(session.connection().execute(_OUTGOING, {"page": page_id, "limit": limit}))
+
+
+_OUTGOING = (
+    sa.select(*(col(c) for c in _SHOWN), col(Link.day), col(Link.evidence), col(Link.origin))
+    .join(Page, col(Page.id) == col(Link.target_id))
+    .where(col(Link.source_id) == sa.bindparam("page"), col(Link.status) == LinkStatus.ACCEPTED)
+    .order_by(col(Link.relation), col(Page.title), col(Link.id))
+    .limit(sa.bindparam("limit"))
+)
 
 
 def suggestions(session: Session, page_id: int, *, limit: int = 8) -> list[Any]:
     """Proposals that touch a page, surest first; `outgoing` says on which side the page stands."""
-    other = aliased(Page)
-    outgoing_side = col(Link.source_id) == page_id
-    return list(
-        session.connection().execute(
-            sa.select(
-                col(Link.id),
-                col(Link.relation),
-                col(Link.confidence),
-                col(Link.evidence),
-                col(Link.reason),
-                outgoing_side.label("outgoing"),
-                col(other.slug),
-                col(other.title),
-                col(other.kind),
-            )
-            .join(
-                other,
-                col(other.id)
-                == sa.case((outgoing_side, col(Link.target_id)), else_=col(Link.source_id)),
-            )
-            .where(
-                outgoing_side | (col(Link.target_id) == page_id),
-                col(Link.status) == LinkStatus.PROPOSED,
-            )
-            .order_by(col(Link.confidence).desc(), col(Link.id))
-            .limit(limit)
+    return list(session.connection().execute(_SUGGESTIONS, {"page": page_id, "limit": limit}))
+
+
+def _suggested(side: Any, other: Any, *, outgoing: bool) -> Any:
+    """Of one side, from its index: a page that thousands link to costs no more than others."""
+    return sa.select(
+        sa.select(
+            *(getattr(Link, name) for name in _SUGGESTED),
+            sa.literal(outgoing, literal_execute=True).label("outgoing"),
+            col(other).label("other"),
         )
+        .where(col(side) == sa.bindparam("page"), col(Link.status) == LinkStatus.PROPOSED)
+        .order_by(col(Link.confidence).desc(), col(Link.id))
+        .limit(sa.bindparam("limit"))
+        .subquery()
     )
+
+
+_SUGGESTED = ("id", "relation", "confidence", "evidence", "reason")
+_BOTH_SIDES = sa.union_all(
+    _suggested(Link.source_id, Link.target_id, outgoing=True),
+    _suggested(Link.target_id, Link.source_id, outgoing=False),
+).subquery()
+_SUGGESTIONS = (
+    sa.select(
+        *(_BOTH_SIDES.c[name] for name in (*_SUGGESTED, "outgoing")),
+        col(Page.slug),
+        col(Page.title),
+        col(Page.kind),
+    )
+    .join(Page, col(Page.id) == _BOTH_SIDES.c.other)
+    .order_by(_BOTH_SIDES.c.confidence.desc(), _BOTH_SIDES.c.id)
+    .limit(sa.bindparam("limit"))
+)
 
 
 def counts(session: Session, page_id: int) -> dict[str, int]:
-    """Accepted links at a page: `papers` about it, `threads` it is part of, `in`, `out`."""
-    source = aliased(Page)
-    row = (
-        session.connection()
-        .execute(
-            sa.select(
-                sa.func.count().filter(col(Link.target_id) == page_id).label("incoming"),
-                sa.func.count().filter(col(Link.source_id) == page_id).label("outgoing"),
-                sa.func.count(sa.distinct(col(Link.source_id)))
-                .filter((col(Link.target_id) == page_id) & (col(source.kind) == PageKind.PAPER))
-                .label("papers"),
-                sa.func.count()
-                .filter((col(Link.source_id) == page_id) & (col(Link.relation) == Relation.PART_OF))
-                .label("threads"),
-            )
-            .join(source, col(source.id) == col(Link.source_id))
-            .where(
-                (col(Link.source_id) == page_id) | (col(Link.target_id) == page_id),
-                col(Link.status) == LinkStatus.ACCEPTED,
-            )
-        )
-        .one()
-    )
-    return {
-        "incoming": row.incoming,
-        "outgoing": row.outgoing,
-        "papers": row.papers,
-        "threads": row.threads,
-    }
+    """Accepted links at a page: `incoming`, `outgoing`, and the `threads` it is part of."""
+    return dict(session.connection().execute(_COUNTS, {"page": page_id}).one()._mapping)
 
 
-def edges_around(session: Session, page_ids: Iterable[int], *, limit: int = 400) -> list[Any]:
-    """Edges with an end among the pages: source_id, target_id, relation, status, confidence."""
-    ids = list(page_ids)
-    return list(
-        session.connection().execute(
-            sa.select(
-                col(Link.source_id),
-                col(Link.target_id),
-                col(Link.relation),
-                col(Link.status),
-                col(Link.confidence),
-            )
-            .where(
-                col(Link.source_id).in_(ids) | col(Link.target_id).in_(ids),
-                col(Link.status).in_([LinkStatus.ACCEPTED, LinkStatus.PROPOSED]),
-            )
-            .order_by(col(Link.status), col(Link.confidence).desc(), col(Link.id).desc())
-            .limit(limit)
-        )
+def papers_linking(session: Session, page_id: int) -> int:
+    """How many papers have an accepted link to a page; each of them is looked at."""
+    return session.connection().execute(_PAPERS_LINKING, {"page": page_id}).scalar() or 0
+
+
+def _accepted(side: Any) -> sa.Select[Any]:
+    return sa.select(sa.func.count()).where(
+        col(side) == sa.bindparam("page"), col(Link.status) == LinkStatus.ACCEPTED
     )
+
+
+_PART_OF = _accepted(Link.source_id).where(col(Link.relation) == Relation.PART_OF)
+_COUNTS = sa.select(
+    _accepted(Link.target_id).scalar_subquery().label("incoming"),
+    _accepted(Link.source_id).scalar_subquery().label("outgoing"),
+    _PART_OF.scalar_subquery().label("threads"),
+)
+_PAPERS_LINKING = (
+    sa.select(sa.func.count(sa.distinct(col(Link.source_id))))
+    .join(Page, col(Page.id) == col(Link.source_id))
+    .where(
+        col(Link.target_id) == sa.bindparam("page"),
+        col(Link.status) == LinkStatus.ACCEPTED,
+        col(Page.kind) == PageKind.PAPER,
+    )
+)
+
+
+# How near a link says that two pages are: its relation's strength, and half of it for how sure it was.
+WEIGHT: Any = (
+    sa.case(
+        *((col(Link.relation) == relation, value) for relation, value in STRENGTH.items()),
+        else_=USUAL_STRENGTH,
+    )
+    * (1 + col(Link.confidence))
+    / 2
+).label("weight")
+_STANDING = (LinkStatus.ACCEPTED, LinkStatus.PROPOSED)
+
+
+def edges_around(
+    session: Session,
+    page_ids: Iterable[int],
+    *,
+    statuses: Collection[LinkStatus] = _STANDING,
+    since: datetime | None = None,
+    before: datetime | None = None,
+    limit: int = 400,
+) -> list[Any]:
+    """Edges with an end among the pages, accepted before proposed, then the surest first.
+
+    Rows: source_id, target_id, relation, status, confidence. Each side and status is read from an
+    index that holds the surest first: a page with thousands of links costs no more than others.
+    `since` and `before` as in `within`.
+    """
+    values: dict[str, object] = {"pages": list(page_ids), "most": limit}
+    values |= {"since": since} if since is not None else {}
+    values |= {"before": before} if before is not None else {}
+    statement = _around(tuple(statuses), since is not None, before is not None)
+    return list(session.connection().execute(statement, values))
+
+
+@cache
+def _around(statuses: tuple[LinkStatus, ...], since: bool, before: bool) -> sa.Select[Any]:
+    """The statement of `edges_around`: every page screen runs it, and to build it takes longest."""
+    pages: sa.BindParameter[Any] = sa.bindparam("pages", expanding=True)
+    most = sa.bindparam("most", type_=sa.Integer)
+    span = within(
+        sa.bindparam("since", type_=sa.DateTime) if since else None,
+        sa.bindparam("before", type_=sa.DateTime) if before else None,
+    )
+    best = [
+        sa.select(
+            sa.select(*(getattr(Link, name) for name in _EDGE))
+            .where(col(side).in_(pages), col(Link.status) == status, *span)
+            .order_by(col(Link.confidence).desc(), col(other).desc())
+            .limit(most)
+            .subquery()
+        )
+        for side, other in ((Link.source_id, Link.target_id), (Link.target_id, Link.source_id))
+        for status in statuses
+    ]
+    found = sa.union(*best).subquery()
+    return (
+        sa.select(found)
+        .order_by(found.c.status, found.c.confidence.desc(), found.c.source_id, found.c.target_id)
+        .limit(most)
+    )
+
+
+_EDGE = ("source_id", "target_id", "relation", "status", "confidence")
+
+
+def edges_among(
+    session: Session,
+    page_ids: Iterable[int],
+    *,
+    since: datetime | None = None,
+    before: datetime | None = None,
+) -> list[Any]:
+    """Accepted and proposed edges with both ends among the pages, as those of `edges_around`.
+
+    With their `weight`; `since` and `before` as in `within`.
+    """
+    values: dict[str, object] = {"pages": list(page_ids)}
+    values |= {"since": since} if since is not None else {}
+    values |= {"before": before} if before is not None else {}
+    statement = _among(since is not None, before is not None)
+    return list(session.connection().execute(statement, values))
+
+
+@cache
+def _among(since: bool, before: bool) -> sa.Select[Any]:
+    pages: sa.BindParameter[Any] = sa.bindparam("pages", expanding=True)
+    return (
+        sa.select(*(getattr(Link, name) for name in _EDGE), WEIGHT)
+        .where(
+            # Found by their sources alone: a page that thousands link to has few links of its own.
+            col(Link.source_id).in_(pages),
+            (col(Link.target_id) + 0).in_(pages),
+            col(Link.status).in_(_STANDING),
+            *within(
+                sa.bindparam("since", type_=sa.DateTime) if since else None,
+                sa.bindparam("before", type_=sa.DateTime) if before else None,
+            ),
+        )
+        .order_by(col(Link.status), col(Link.confidence).desc(), col(Link.id))
+    )
+
+
+def within(since: Any, before: Any) -> list[sa.ColumnElement[bool]]:
+    """Conditions on when a link came to stand: when it was decided, or made if nobody did yet.
+
+    From the moment `since` on, and earlier than the moment `before`; None leaves a side open.
+    """
+    moment = sa.func.coalesce(col(Link.decided_at), col(Link.created_at))
+    return [
+        *([moment >= since] if since is not None else []),
+        *([moment < before] if before is not None else []),
+    ]
 
 
 def propose(
@@ -331,17 +449,22 @@ def propose(
     text_hash: str,
     origin: Origin,
     now: datetime,
+    among: Mapping[tuple[int, int], Link] | None = None,
 ) -> bool:
     """Put a proposal in the queue; False when the pair is linked, decided or a page with itself.
 
-    A proposal that still waits is brought up to date instead of being made twice.
+    A proposal that still waits is brought up to date instead of being made twice. Who proposes
+    many names what the pages have, `among` the links of `standing`: no statement for each.
     """
     if source_id == target_id:
         return False
-    standing = between(session, source_id, target_id, relation)
+    if among is None:
+        standing = between(session, source_id, target_id, relation)
+    else:
+        standing = among.get((source_id, target_id))
     if standing is None:
-        add(
-            session,
+        bump(session)
+        session.add(
             Link(
                 source_id=source_id,
                 target_id=target_id,
@@ -364,6 +487,35 @@ def propose(
     standing.text_hash = text_hash
     session.add(standing)
     return True
+
+
+def standing(
+    session: Session, source_ids: Sequence[int], relation: Relation
+) -> dict[tuple[int, int], Link]:
+    """The links of one relation from these pages, whatever their status, by source and target."""
+    found: dict[tuple[int, int], Link] = {}
+    for start in range(0, len(source_ids), _SOME):
+        some = source_ids[start : start + _SOME]
+        statement = select(Link).where(col(Link.source_id).in_(some), Link.relation == relation)
+        found |= {(link.source_id, link.target_id): link for link in session.exec(statement)}
+    return found
+
+
+def with_proposals(session: Session, source_ids: Sequence[int]) -> list[int]:
+    """Those of the pages from which a proposal of the linker waits."""
+    found: list[int] = []
+    for start in range(0, len(source_ids), _SOME):
+        some = source_ids[start : start + _SOME]
+        statement = sa.select(col(Link.source_id)).where(
+            col(Link.source_id).in_(some),
+            _is(LinkStatus.PROPOSED),
+            col(Link.origin) == Origin.LINKER,
+        )
+        found += session.connection().execute(statement.distinct()).scalars()
+    return found
+
+
+_SOME = 1_000  # pages in one statement
 
 
 def withdraw_proposals(

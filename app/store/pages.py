@@ -6,9 +6,10 @@ page, its revision, its names, its outgoing wikilinks and its searchable text ne
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache
 from hashlib import sha256
 from typing import Any
 
@@ -33,6 +34,7 @@ from app.domain.records import (
     PageTag,
     PageText,
     Paper,
+    PaperState,
     Question,
     RedLink,
     Relation,
@@ -40,8 +42,8 @@ from app.domain.records import (
     Thread,
 )
 from app.errors import Conflict, Invalid, NotFound
-from app.store import decisions
-from app.store.db import bump, generation
+from app.store import decisions, search
+from app.store.db import LARGEST_ID, bump, generation
 
 MAX_BODY = 1_000_000
 MAX_TITLE = 500
@@ -138,6 +140,35 @@ def get(session: Session, slug: str) -> Page:
     return page
 
 
+def head(session: Session, slug: str) -> Any:
+    """A page without its text, as screens need it; None when there is none.
+
+    Fields: id, slug, kind, title, version, author_kind, author, created_at, updated_at, and
+    `written`: whether it has a text.
+    """
+    return session.connection().execute(_HEAD, {"slug": slug}).first()
+
+
+def body_of(session: Session, page_id: int) -> str:
+    """The text of a page; '' when there is no such page."""
+    return session.connection().execute(_BODY, {"page": page_id}).scalar() or ""
+
+
+_HEAD = sa.select(
+    col(Page.id),
+    col(Page.slug),
+    col(Page.kind),
+    col(Page.title),
+    col(Page.version),
+    col(Page.author_kind),
+    col(Page.author),
+    col(Page.created_at),
+    col(Page.updated_at),
+    (col(Page.body) != "").label("written"),
+).where(col(Page.slug) == sa.bindparam("slug"))
+_BODY = sa.select(col(Page.body)).where(col(Page.id) == sa.bindparam("page"))
+
+
 def named(session: Session, name: str) -> PageRef | None:
     """The page a person means by a slug, title, alias or former address, without regard to case."""
     return resolve(session, [name]).get(name_key(name))
@@ -148,17 +179,20 @@ def resolve(session: Session, names: Iterable[str]) -> dict[str, PageRef]:
 
     Two pages may share a title but for case; the older one is meant then.
     """
-    keys = {key for name in names if (key := name_key(name))}
+    keys = {key for name in names if (key := name_key(name)) and key == _storable(key)}
     found: dict[str, tuple[int, PageRef]] = {}
     for chunk in _chunks(sorted(keys), 400):
-        for statement in _lookups(chunk):
-            for key, rank, page_id, slug, title, kind in session.connection().execute(statement):
+        for statement in _lookups():
+            rows = session.connection().execute(statement, {"keys": chunk})
+            for key, rank, page_id, slug, title, kind in rows:
                 if key not in found or (rank, page_id) < (found[key][0], found[key][1].id):
                     found[key] = (rank, PageRef(page_id, slug, title, _value(kind)))
     return {key: ref for key, (_, ref) in found.items()}
 
 
-def _lookups(keys: list[str]) -> tuple[Any, ...]:
+@cache
+def _lookups() -> tuple[Any, ...]:
+    keys: sa.BindParameter[Any] = sa.bindparam("keys", expanding=True)
     page = (col(Page.id), col(Page.slug), col(Page.title), col(Page.kind))
     rank = sa.case((col(Alias.kind) == AliasKind.NAME, 2), else_=3)
     return (
@@ -181,17 +215,19 @@ def _chunks(keys: list[str], size: int) -> Iterable[list[str]]:
 
 def aliases_of(session: Session, page_id: int) -> list[str]:
     """The names a person gave the page beside its title, in the order they were given."""
-    return list(
-        session.exec(
-            select(Alias.name)
-            .where(Alias.page_id == page_id, Alias.kind == AliasKind.NAME)
-            .order_by(col(Alias.id))
-        )
-    )
+    return list(session.connection().execute(_ALIASES, {"page": page_id}).scalars())
 
 
 def tags_of(session: Session, page_id: int) -> list[str]:
-    return sorted(session.exec(select(PageTag.name).where(PageTag.page_id == page_id)))
+    return sorted(session.connection().execute(_TAGS, {"page": page_id}).scalars())
+
+
+_ALIASES = (
+    sa.select(col(Alias.name))
+    .where(col(Alias.page_id) == sa.bindparam("page"), col(Alias.kind) == AliasKind.NAME)
+    .order_by(col(Alias.id))
+)
+_TAGS = sa.select(col(PageTag.name)).where(col(PageTag.page_id) == sa.bindparam("page"))
 
 
 def content_of(session: Session, page: Page) -> Content:
@@ -240,24 +276,32 @@ def revision(session: Session, page_id: int, number: int) -> Revision:
     return found
 
 
-def revisions(session: Session, page_id: int, *, limit: int = 200) -> list[Any]:
-    """Rows (number, title, author_kind, author, note, at, body) of a page's history, newest first."""
-    return list(
-        session.connection().execute(
-            sa.select(
-                col(Revision.number),
-                col(Revision.title),
-                col(Revision.author_kind),
-                col(Revision.author),
-                col(Revision.note),
-                col(Revision.at),
-                col(Revision.body),
-            )
-            .where(col(Revision.page_id) == page_id)
-            .order_by(col(Revision.number).desc())
-            .limit(limit)
-        )
+def revisions(session: Session, page_id: int, *, limit: int = 50, before: int = 0) -> list[Any]:
+    """Rows (number, title, author_kind, author, note, at, body) of a page's history, newest first.
+
+    `before` is the number of the last one shown.
+    """
+    values = {"page": page_id, "before": before or LARGEST_ID, "limit": limit}
+    return list(session.connection().execute(_REVISIONS, values))
+
+
+_REVISIONS = (
+    sa.select(
+        col(Revision.number),
+        col(Revision.title),
+        col(Revision.author_kind),
+        col(Revision.author),
+        col(Revision.note),
+        col(Revision.at),
+        col(Revision.body),
     )
+    .where(
+        col(Revision.page_id) == sa.bindparam("page"),
+        col(Revision.number) < sa.bindparam("before"),
+    )
+    .order_by(col(Revision.number).desc())
+    .limit(sa.bindparam("limit"))
+)
 
 
 def ever_had_one(session: Session) -> bool:
@@ -265,12 +309,10 @@ def ever_had_one(session: Session) -> bool:
     return generation(session) > 0 or count(session) > 0
 
 
-def count(session: Session, kind: PageKind | None = None) -> int:
-    """How many pages there are, of one kind or of all."""
-    statement = sa.select(sa.func.count()).select_from(Page)
-    if kind is not None:
-        statement = statement.where(col(Page.kind) == kind)
-    return session.scalar(statement) or 0
+def count(session: Session, kind: PageKind | None = None, *, letter: str = "") -> int:
+    """How many pages there are, of one kind or whose title begins with a letter, or of all."""
+    statement = sa.select(sa.func.count()).select_from(Page).where(*_among(kind, letter))
+    return session.connection().execute(statement).scalar() or 0
 
 
 def questions_of(session: Session, page_id: int) -> list[Question]:
@@ -279,6 +321,191 @@ def questions_of(session: Session, page_id: int) -> list[Question]:
             select(Question).where(Question.page_id == page_id).order_by(col(Question.number))
         )
     )
+
+
+def question_rows(session: Session, page_id: int) -> list[Any]:
+    """Rows (number, text, state) of what a page leaves open."""
+    return list(session.connection().execute(_QUESTIONS, {"page": page_id}))
+
+
+_QUESTIONS = (
+    sa.select(col(Question.number), col(Question.text), col(Question.state))
+    .where(col(Question.page_id) == sa.bindparam("page"))
+    .order_by(col(Question.number))
+)
+
+
+# ---------------------------------------------------------------- lists
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a row stands in a list: what the list is sorted by, then a number that tells equals apart.
+
+    Written `key~number`, as it stands in addresses.
+    """
+
+    key: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.key}~{self.number}"
+
+    @classmethod
+    def read(cls, text: str) -> Place | None:
+        """A place from an address; None for whatever is none."""
+        key, sign, number = text[: MAX_TITLE + 30].rpartition("~")
+        if not sign or not number.isascii() or not number.isdigit() or len(number) > 10:
+            return None
+        if key != _storable(key) or int(number) > LARGEST_ID:
+            return None
+        return cls(key, int(number))
+
+
+def listed(
+    session: Session,
+    *,
+    recent: bool = False,
+    kind: PageKind | None = None,
+    letter: str = "",
+    after: Place | None = None,
+    before: Place | None = None,
+    limit: int = 100,
+    offset: int = 0,
+) -> list[Any]:
+    """Rows of the index by title, or the last changed first, with how many pages link to each.
+
+    Rows: id, slug, title, title_key, kind, updated_at, links. `after` and `before` are the place of
+    the row that these follow or come before (see `place_of`); a place that is none is no condition.
+    """
+    key = col(Page.updated_at) if recent else col(Page.title_key)
+    chosen = sa.select(col(Page.id)).where(*_among(kind, letter))
+    place = after or before
+    edge = _edge(place, recent=recent) if place else None
+    turned = after is None and before is not None and edge is not None
+    if edge is not None:
+        here = sa.tuple_(key, col(Page.id))
+        chosen = chosen.where(here > edge if turned == recent else here < edge)
+    order: list[Any] = [key, col(Page.id)]
+    backwards = [each.desc() for each in order]
+    chosen = chosen.order_by(*(backwards if recent != turned else order)).limit(limit)
+    ids: list[Any] = list(session.connection().execute(chosen.offset(offset)).scalars())
+    return rows_of(session, ids[::-1] if turned else ids)
+
+
+def _edge(place: Place, *, recent: bool) -> Any:
+    if not recent:
+        return sa.tuple_(sa.literal(place.key), sa.literal(place.number))
+    try:
+        moment = datetime.fromisoformat(place.key)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        return None
+    key = sa.literal(moment, Page.__table__.c.updated_at.type)  # type: ignore[attr-defined]
+    return sa.tuple_(key, sa.literal(place.number))
+
+
+def place_of(row: Any, *, recent: bool = False) -> Place:
+    """Where a row of `listed` stands in its list."""
+    return Place(row.updated_at.isoformat() if recent else row.title_key, row.id)
+
+
+def rows_of(session: Session, page_ids: Sequence[int]) -> list[Any]:
+    """Rows as those of `listed`, of these pages and in this order."""
+    rows = session.connection().execute(_LISTED, {"ids": list(page_ids)})
+    found = {row.id: row for row in rows}
+    return [found[page_id] for page_id in page_ids if page_id in found]
+
+
+_LISTED = sa.select(
+    col(Page.id),
+    col(Page.slug),
+    col(Page.title),
+    col(Page.title_key),
+    col(Page.kind),
+    col(Page.updated_at),
+    sa.select(sa.func.count())
+    .where(col(Link.target_id) == col(Page.id), col(Link.status) == LinkStatus.ACCEPTED)
+    .scalar_subquery()
+    .label("links"),
+).where(col(Page.id).in_(sa.bindparam("ids", expanding=True)))
+
+
+def _among(kind: PageKind | None, letter: str) -> list[Any]:
+    conditions: list[Any] = []
+    if kind is not None:
+        conditions.append(col(Page.kind) == kind)
+    if letter:
+        conditions.append(col(Page.title_key) >= letter)
+        conditions.append(col(Page.title_key) < letter + _LAST_LETTER)
+    return conditions
+
+
+_LAST_LETTER = "\U0010ffff"
+
+
+def letters(session: Session) -> list[str]:
+    """The letters that titles begin with, in order: one look into the index for each."""
+    return list(session.connection().execute(_LETTERS).scalars())
+
+
+def _first_letters() -> sa.Select[Any]:
+    first = sa.select(sa.func.min(col(Page.title_key)).label("key")).cte("letters", recursive=True)
+    following = (
+        sa.select(sa.func.min(col(Page.title_key)))
+        .where(col(Page.title_key) > sa.func.substr(first.c.key, 1, 1) + _LAST_LETTER)
+        .correlate(first)
+        .scalar_subquery()
+    )
+    chain = first.union_all(sa.select(following).where(first.c.key.is_not(None)))
+    letter = sa.func.substr(chain.c.key, 1, 1)
+    return sa.select(letter).where(chain.c.key.is_not(None), chain.c.key != "").order_by(letter)
+
+
+_LETTERS = _first_letters()
+
+
+def kinds(session: Session) -> list[tuple[PageKind, int]]:
+    """How many pages there are of each kind that has any."""
+    rows = session.connection().execute(
+        sa.select(col(Page.kind), sa.func.count()).group_by(col(Page.kind)).order_by(col(Page.kind))
+    )
+    return [(kind, number) for kind, number in rows]
+
+
+def orphans(session: Session) -> list[int]:
+    """The pages that no accepted link touches, by title. Every page is looked at."""
+    touched = (
+        ~sa.exists().where(col(side) == col(Page.id), col(Link.status) == LinkStatus.ACCEPTED)
+        for side in (Link.target_id, Link.source_id)
+    )
+    statement = sa.select(col(Page.id)).where(*touched)
+    ordered = statement.order_by(col(Page.title_key), col(Page.id))
+    return [page_id for (page_id,) in session.connection().execute(ordered) if page_id is not None]
+
+
+def wanted(session: Session, *, after: Place | None = None, limit: int = 500) -> list[Any]:
+    """Rows (key, name, pages) of what is linked to and not written, the most wanted first.
+
+    `after` is the key of the last one shown and its number of pages.
+    """
+    times = sa.func.count()
+    statement = (
+        sa.select(col(RedLink.key), sa.func.min(col(RedLink.name)), times)
+        .group_by(col(RedLink.key))
+        .order_by(times.desc(), col(RedLink.key))
+        .limit(limit)
+    )
+    if after is not None:
+        behind = (times == after.number) & (col(RedLink.key) > after.key)
+        statement = statement.having((times < after.number) | behind)
+    return list(session.connection().execute(statement))
+
+
+def wanted_count(session: Session) -> int:
+    statement = sa.select(sa.func.count(sa.distinct(col(RedLink.key))))
+    return session.connection().execute(statement).scalar() or 0
 
 
 # ---------------------------------------------------------------- the write path
@@ -298,8 +525,8 @@ def create(
     """A new page with its first revision, names, links and searchable text.
 
     `slug` is kept exactly as given when it is free; otherwise, and without one, a free address is
-    made from it or the title. `paper` is the work a paper's page is about. Raises Invalid for
-    content no page may have.
+    made from it or the title. `paper` is the work a paper's page is about: it is kept by that.
+    Raises Invalid for content no page may have.
     """
     content = content.cleaned()
     page = Page(
@@ -318,11 +545,11 @@ def create(
     session.flush()
     assert page.id is not None
     if paper is not None:
-        paper.page_id = page.id
+        paper.page_id, paper.state = page.id, PaperState.KEPT
         session.add(paper)
     _add_names(session, page.id, content)
-    _write(session, page, content, author=author, now=now, note=note, fresh=True)
-    _adopt_links(session, page, content, now=now)
+    _write(session, page, content, author=author, now=now, note=note, fresh=True, paper=paper)
+    _adopt_links(session, page, content, now=now, fresh=True)
     return page
 
 
@@ -414,7 +641,7 @@ def lead(session: Session, page: Page, slug: str) -> None:
 def free_slug(session: Session, wanted: str) -> str:
     """`wanted`, or `wanted-2`, `wanted-3` … when a page or a former address has it."""
     base = wanted if is_slug(wanted) else slugify(wanted)
-    if not _addresses(session, col(Page.slug) == base, col(Alias.key) == base):
+    if not session.connection().execute(_TAKEN, {"slug": base}).first():
         return base
     base = base[:190]  # room for a number
     taken = _addresses(
@@ -426,6 +653,14 @@ def free_slug(session: Session, wanted: str) -> str:
     while f"{base}-{number}" in taken:
         number += 1
     return f"{base}-{number}"
+
+
+_TAKEN = sa.union_all(
+    sa.select(col(Page.slug)).where(col(Page.slug) == sa.bindparam("slug")),
+    sa.select(col(Alias.key)).where(
+        col(Alias.key) == sa.bindparam("slug"), col(Alias.kind) == AliasKind.REDIRECT
+    ),
+)
 
 
 def _addresses(session: Session, of_page: Any, of_alias: Any) -> set[str]:
@@ -451,6 +686,7 @@ def _write(
     now: datetime,
     note: str,
     fresh: bool = False,
+    paper: Paper | None = None,
 ) -> None:
     assert page.id is not None
     session.add(page)
@@ -473,7 +709,7 @@ def _write(
     session.flush()
     if not fresh or _may_link(page.body):
         relink(session, page, now=now)
-    reindex(session, page, fresh=fresh)
+    _index(session, page, content.aliases, fresh=fresh, paper=paper)
     bump(session)
 
 
@@ -628,26 +864,39 @@ def _names(content: Content) -> set[str]:
     return {name_key(name) for name in (content.title, *content.aliases)}
 
 
-def _adopt_links(session: Session, page: Page, content: Content, *, now: datetime) -> None:
+def _adopt_links(
+    session: Session, page: Page, content: Content, *, now: datetime, fresh: bool = False
+) -> None:
     """Links by a name this page now has are its own: their pages are linked anew.
 
     That is so for red links, and for links that reached another page by a lesser claim to the name.
     """
     assert page.id is not None
-    former = select(Alias.key).where(Alias.page_id == page.id, Alias.kind == AliasKind.REDIRECT)
-    keys = {page.slug, *_names(content), *session.exec(former)}
+    keys = {page.slug, *_names(content)}
+    if not fresh:
+        former = select(Alias.key).where(Alias.page_id == page.id, Alias.kind == AliasKind.REDIRECT)
+        keys.update(session.exec(former))
     bare = {key for name in keys for key in link_keys(name)}
-    red = sa.select(col(RedLink.page_id)).where(col(RedLink.key).in_(bare)).distinct()
-    sources = set(session.connection().execute(red).scalars())
-    rivals: sa.CompoundSelect[Any] = sa.union(
-        sa.select(col(Alias.page_id)).where(
-            col(Alias.key).in_(keys), col(Alias.page_id) != page.id
-        ),
-        sa.select(col(Page.id)).where(col(Page.title_key).in_(keys), col(Page.id) != page.id),
-    )
-    others = list(session.connection().execute(rivals).scalars())
-    sources |= _linked_to(session, others)
+    values = {"bare": list(bare), "keys": list(keys), "page": page.id}
+    found = session.connection().execute(_TOUCHED, values).all()
+    sources = {page_id for what, page_id in found if what == "red"}
+    sources |= _linked_to(session, [page_id for what, page_id in found if what == "rival"])
     _relink_sources(session, sources - {page.id}, now=now)
+
+
+# Made once: it is asked at every save, and putting it together costs more than asking.
+_KEYS: sa.BindParameter[Any] = sa.bindparam("keys", expanding=True)
+_TOUCHED: sa.CompoundSelect[Any] = sa.union(
+    sa.select(sa.literal("red"), col(RedLink.page_id)).where(
+        col(RedLink.key).in_(sa.bindparam("bare", expanding=True))
+    ),
+    sa.select(sa.literal("rival"), col(Alias.page_id)).where(
+        col(Alias.key).in_(_KEYS), col(Alias.page_id) != sa.bindparam("page")
+    ),
+    sa.select(sa.literal("rival"), col(Page.id)).where(
+        col(Page.title_key).in_(_KEYS), col(Page.id) != sa.bindparam("page")
+    ),
+)
 
 
 def _linked_to(session: Session, page_ids: Collection[int | None]) -> set[int]:
@@ -667,31 +916,47 @@ def _relink_sources(session: Session, sources: Iterable[int], *, now: datetime) 
             relink(session, source, now=now)
 
 
-def reindex(session: Session, page: Page, *, fresh: bool = False) -> None:
-    """Write the searchable text of a page; the full-text index follows by trigger."""
+def reindex(session: Session, page: Page) -> None:
+    """Write the searchable text of a page, and make it found by it."""
     assert page.id is not None
-    title, names, text = _searchable(session, page)
-    digest = sha256("\0".join((title, names, text)).encode()).hexdigest()[:16]
+    _index(session, page, aliases_of(session, page.id))
+
+
+def _index(
+    session: Session,
+    page: Page,
+    aliases: Sequence[str],
+    *,
+    fresh: bool = False,
+    paper: Paper | None = None,
+) -> None:
+    """`fresh`: the page is new, and nothing stands there yet. `paper`: its own, where it is known."""
+    assert page.id is not None
+    names, text = _searchable(session, page, aliases, paper)
+    digest = sha256("\0".join((page.title, names, text)).encode()).hexdigest()[:16]
+    values = {"title": page.title, "names": names, "text": text, "hash": digest}
     standing = None if fresh else session.get(PageText, page.id)
     if standing is None:
-        session.add(PageText(page_id=page.id, title=title, names=names, text=text, hash=digest))
+        session.add(PageText(page_id=page.id, **values))
     elif standing.hash == digest:
         return
     else:
-        standing.title, standing.names = title, names
-        standing.text, standing.hash = text, digest
+        standing.sqlmodel_update(values)
         session.add(standing)
     session.flush()
+    search.index(session, page.id, title=page.title, names=names, text=text, aliases=aliases)
     if page.kind == PageKind.CONCEPT:
         bump(session, "concepts")
 
 
-def _searchable(session: Session, page: Page) -> tuple[str, str, str]:
-    assert page.id is not None
-    names = aliases_of(session, page.id)
+def _searchable(
+    session: Session, page: Page, aliases: Sequence[str], paper: Paper | None
+) -> tuple[str, str]:
+    """The other names of a page, one a line, and its text."""
+    names = list(aliases)
     text = [plain_text(page.body)] if page.body else []
     if page.kind == PageKind.PAPER:
-        paper = session.exec(select(Paper).where(Paper.page_id == page.id)).first()
+        paper = paper or session.exec(select(Paper).where(Paper.page_id == page.id)).first()
         if paper is not None:
             names += paper.authors
             names += session.exec(
@@ -701,7 +966,7 @@ def _searchable(session: Session, page: Page) -> tuple[str, str, str]:
     elif page.kind == PageKind.THREAD:
         thread = session.get(Thread, page.id)
         text.insert(0, thread.claim if thread else "")
-    return page.title, "\n".join(names), "\n\n".join(part for part in text if part)
+    return "\n".join(names), "\n\n".join(part for part in text if part)
 
 
 # ---------------------------------------------------------------- drafts

@@ -31,6 +31,7 @@ from app.domain.records import (
     Paper,
     PaperState,
     Question,
+    Topic,
 )
 from app.store import pages
 from app.store.db import bump
@@ -40,15 +41,82 @@ _EXCLUSIVE = ("arxiv", "doi")
 
 
 def by_id(session: Session, identifier: PaperId) -> Paper | None:
-    return session.exec(
-        select(Paper)
-        .join(Identifier, col(Identifier.paper_id) == col(Paper.id))
-        .where(Identifier.scheme == identifier.scheme, Identifier.value == identifier.value)
-    ).first()
+    values = {"scheme": identifier.scheme, "value": identifier.value}
+    return session.exec(_BY_ID, params=values).first()
+
+
+# Made once: an import asks these of every paper, and putting one together costs more than asking.
+_IDENTIFIED = (
+    col(Identifier.scheme) == sa.bindparam("scheme"),
+    col(Identifier.value) == sa.bindparam("value"),
+)
+_BY_ID = (
+    select(Paper).join(Identifier, col(Identifier.paper_id) == col(Paper.id)).where(*_IDENTIFIED)
+)
+_IDENTIFIER = select(Identifier).where(*_IDENTIFIED)
+_BY_TITLE = (
+    select(Paper)
+    .where(col(Paper.title_key) == sa.bindparam("key"))
+    .order_by(col(Paper.id))
+    .limit(20)
+)
 
 
 def of_page(session: Session, page_id: int) -> Paper | None:
     return session.exec(select(Paper).where(Paper.page_id == page_id)).first()
+
+
+def facts_of(session: Session, page_id: int) -> Any:
+    """What the page of a paper tells of it; None for a page of no paper.
+
+    Fields: id, title, abstract, authors, venue, published, categories, code_url.
+    """
+    return session.connection().execute(_FACTS_OF, {"page": page_id}).first()
+
+
+_FACTS_OF = sa.select(
+    col(Paper.id),
+    col(Paper.title),
+    col(Paper.abstract),
+    col(Paper.authors),
+    col(Paper.venue),
+    col(Paper.published),
+    col(Paper.categories),
+    col(Paper.code_url),
+).where(col(Paper.page_id) == sa.bindparam("page"))
+
+
+def assessments_of(session: Session, paper_id: int, *, limit: int = 3) -> list[Any]:
+    """Rows (scorer, relevance, novelty, topic, comment, day) of a paper, the newest first."""
+    return list(session.connection().execute(_ASSESSMENTS, {"paper": paper_id, "limit": limit}))
+
+
+_ASSESSMENTS = (
+    sa.select(
+        col(Assessment.scorer),
+        col(Assessment.relevance),
+        col(Assessment.novelty),
+        sa.func.coalesce(col(Topic.name), "").label("topic"),
+        col(Assessment.comment),
+        col(Assessment.day),
+    )
+    .outerjoin(Topic, col(Topic.id) == col(Assessment.topic_id))
+    .where(col(Assessment.paper_id) == sa.bindparam("paper"))
+    .order_by(col(Assessment.id).desc())
+    .limit(sa.bindparam("limit"))
+)
+
+
+def identifier_rows(session: Session, paper_id: int) -> list[Any]:
+    """Rows (scheme, value) of a paper's identifiers, arXiv first."""
+    return list(session.connection().execute(_IDENTIFIERS, {"paper": paper_id}))
+
+
+_IDENTIFIERS = (
+    sa.select(col(Identifier.scheme), col(Identifier.value))
+    .where(col(Identifier.paper_id) == sa.bindparam("paper"))
+    .order_by(col(Identifier.scheme), col(Identifier.id))
+)
 
 
 def identifiers_of(session: Session, paper_id: int) -> list[Identifier]:
@@ -129,14 +197,7 @@ def find(session: Session, identifiers: Iterable[PaperId], title: str) -> Paper 
 
 
 def _by_title(session: Session, title: str) -> list[Paper]:
-    return list(
-        session.exec(
-            select(Paper)
-            .where(Paper.title_key == title_key(title))
-            .order_by(col(Paper.id))
-            .limit(20)
-        )
-    )
+    return list(session.exec(_BY_TITLE, params={"key": title_key(title)}))
 
 
 def _ids(session: Session, paper: Paper) -> list[PaperId]:
@@ -155,11 +216,8 @@ def add_identifiers(session: Session, paper: Paper, identifiers: Iterable[PaperI
     assert paper.id is not None
     changed = False
     for identifier in identifiers:
-        row = session.exec(
-            select(Identifier).where(
-                Identifier.scheme == identifier.scheme, Identifier.value == identifier.value
-            )
-        ).first()
+        values = {"scheme": identifier.scheme, "value": identifier.value}
+        row = session.exec(_IDENTIFIER, params=values).first()
         if row is None:
             row = Identifier(
                 scheme=identifier.scheme, value=identifier.value, paper_id=paper.id, versions=[]
@@ -239,10 +297,10 @@ def give_page(
     author: pages.Author = pages.IMPORT,
 ) -> Page:
     """The page of a kept paper; made now if it has none. The paper's state becomes kept."""
-    paper.state = PaperState.KEPT
-    session.add(paper)
     page = session.get(Page, paper.page_id) if paper.page_id else None
     if page is not None:
+        paper.state = PaperState.KEPT
+        session.add(paper)
         return page
     return pages.create(
         session,
@@ -281,6 +339,13 @@ def take_page(session: Session, paper: Paper) -> bool:
     return True
 
 
+# The orders of the Inbox; within them stands what was listed first. Each has an index of its own.
+_FALLING: dict[bool, tuple[Any, ...]] = {
+    False: (col(Paper.score), col(Paper.came), col(Paper.published)),
+    True: (col(Paper.came), col(Paper.published), col(Paper.score)),
+}
+
+
 def waiting(
     session: Session,
     *,
@@ -288,64 +353,135 @@ def waiting(
     topic: str = "",
     minimum: int = 0,
     state: PaperState = PaperState.WAITING,
+    newest: bool = False,
+    after: int = 0,
     limit: int = 50,
     offset: int = 0,
 ) -> list[Any]:
-    """Rows of the Inbox, best first: papers not decided, with their newest marks.
+    """Papers of one state as the Inbox shows them, best first, or the newest first.
 
-    Rows: id, title, abstract, published, authors, relevance, novelty, comment, topic_id,
-    topic_comment, scorer, day. Papers that nobody assessed come last, newest first.
+    Rows: id, title, abstract, authors, published, state, came, relevance, novelty, comment,
+    topic_comment and topic of the newest assessment. `after` is the id of the last one shown,
+    decided as it may be: it holds the place. Which papers they are is read from an index.
     """
-    newest = (
-        sa.select(sa.func.max(col(Assessment.id)).label("id"))
-        .group_by(col(Assessment.paper_id))
-        .subquery()
-    )
-    marks = (
-        sa.select(Assessment.__table__)  # type: ignore[attr-defined]
-        .join(newest, newest.c.id == col(Assessment.id))
-        .subquery()
-    )
-    score = sa.func.coalesce(marks.c.relevance, 0) + sa.func.coalesce(marks.c.novelty, 0)
-    listed = (
-        sa.select(col(ListingPaper.paper_id), sa.func.max(col(ListingPaper.day)).label("day"))
-        .group_by(col(ListingPaper.paper_id))
-        .subquery()
-    )
-    statement = (
-        sa.select(
-            col(Paper.id),
-            col(Paper.title),
-            col(Paper.abstract),
-            col(Paper.published),
-            col(Paper.authors),
-            marks.c.relevance,
-            marks.c.novelty,
-            marks.c.comment,
-            marks.c.topic_id,
-            marks.c.topic_comment,
-            marks.c.scorer,
-            listed.c.day,
-        )
-        .select_from(Paper)
-        .outerjoin(marks, marks.c.paper_id == col(Paper.id))
-        .outerjoin(listed, listed.c.paper_id == col(Paper.id))
-        .where(col(Paper.state) == state)
-        .order_by(score.desc(), listed.c.day.desc(), col(Paper.published).desc(), col(Paper.id))
-        .limit(limit)
-        .offset(offset)
-    )
-    if day:
-        statement = statement.where(listed.c.day == day)
+    conditions = _conditions(day=day, topic=topic, minimum=minimum, state=state)
+    falling = _FALLING[newest]
+    last = session.connection().execute(_PLACE, {"id": after}).first() if after else None
+    chosen: Any
+    if last is None:
+        chosen = _in_order(conditions, falling).limit(limit).offset(offset)
+    else:
+        # Those level with it in all but the last key, then in all but the last two, and so on:
+        # each is one stretch of the index, wherever in the list it lies.
+        there = [getattr(last, key.key) for key in falling]
+        stretches = []
+        for level in range(len(falling), -1, -1):
+            same = [key == value for key, value in zip(falling, there, strict=True)][:level]
+            beyond = falling[level] < there[level] if level < len(falling) else None
+            behind = col(Paper.id) > last.id if beyond is None else beyond
+            stretch = _in_order([*conditions, *same, behind], falling).limit(limit)
+            stretches.append(sa.select(stretch.subquery()))
+        joined = sa.union_all(*stretches).subquery()
+        columns = [joined.c[key.key].desc() for key in falling]
+        chosen = sa.select(joined).order_by(*columns, joined.c.id).limit(limit)
+    ids = [row.id for row in session.connection().execute(chosen)]
+    found = {row.id: row for row in marked(session, ids)}
+    return [found[paper_id] for paper_id in ids if paper_id in found]
+
+
+def _in_order(conditions: list[Any], falling: tuple[Any, ...]) -> sa.Select[Any]:
+    statement = sa.select(col(Paper.id), *falling).where(*conditions)
+    return statement.order_by(*(key.desc() for key in falling), col(Paper.id))
+
+
+_PLACE = sa.select(col(Paper.id), col(Paper.score), col(Paper.came), col(Paper.published)).where(
+    col(Paper.id) == sa.bindparam("id")
+)
+
+
+def _conditions(*, day: str, topic: str, minimum: int, state: PaperState) -> list[Any]:
+    conditions: list[Any] = [col(Paper.state) == state]
     if topic:
-        statement = statement.where(marks.c.topic_id == topic)
+        conditions.append(col(Paper.topic_id) == topic)
     if minimum:
-        statement = statement.where(score >= minimum)
-    return list(session.connection().execute(statement))
+        conditions.append(col(Paper.score) >= minimum)
+    if day:
+        on_day = sa.select(col(ListingPaper.paper_id)).where(col(ListingPaper.day) == day)
+        conditions.append(col(Paper.id).in_(on_day))
+    return conditions
 
 
-def count(session: Session, state: PaperState = PaperState.WAITING) -> int:
-    return session.scalar(sa.select(sa.func.count()).where(col(Paper.state) == state)) or 0
+def marked(session: Session, paper_ids: Iterable[int]) -> list[Any]:
+    """Rows as those of `waiting`, of these papers, best first."""
+    return list(session.connection().execute(_MARKED, {"ids": list(paper_ids)}))
+
+
+_NEWEST_MARKS = (
+    sa.select(sa.func.max(col(Assessment.id)))
+    .where(col(Assessment.paper_id) == col(Paper.id))
+    .correlate(Paper)
+    .scalar_subquery()
+)
+_MARKED = (
+    sa.select(
+        col(Paper.id),
+        col(Paper.title),
+        col(Paper.abstract),
+        col(Paper.authors),
+        col(Paper.published),
+        col(Paper.state),
+        col(Paper.came),
+        col(Assessment.relevance),
+        col(Assessment.novelty),
+        col(Assessment.comment),
+        col(Assessment.topic_comment),
+        col(Topic.name).label("topic"),
+    )
+    .select_from(Paper)
+    .outerjoin(Assessment, col(Assessment.id) == _NEWEST_MARKS)
+    .outerjoin(Topic, col(Topic.id) == col(Assessment.topic_id))
+    .where(col(Paper.id).in_(sa.bindparam("ids", expanding=True)))
+    .order_by(*(key.desc() for key in _FALLING[False]), col(Paper.id))
+)
+
+
+def count(
+    session: Session,
+    state: PaperState = PaperState.WAITING,
+    *,
+    day: str = "",
+    topic: str = "",
+    minimum: int = 0,
+) -> int:
+    """How many papers are in this state; of a topic, of a day, from a score on."""
+    conditions = _conditions(day=day, topic=topic, minimum=minimum, state=state)
+    statement = sa.select(sa.func.count()).select_from(Paper).where(*conditions)
+    return session.connection().execute(statement).scalar() or 0
+
+
+def count_by_topic(
+    session: Session,
+    *,
+    day: str = "",
+    minimum: int = 0,
+    state: PaperState = PaperState.WAITING,
+) -> list[Any]:
+    """Rows (id, name, papers) of the topics of such papers, most first; id None for no topic."""
+    conditions = _conditions(day=day, topic="", minimum=minimum, state=state)
+    numbers = (
+        sa.select(col(Paper.topic_id), sa.func.count().label("papers"))
+        .where(*conditions)
+        .group_by(col(Paper.topic_id))
+        .subquery()
+    )
+    return list(
+        session.connection().execute(
+            sa.select(col(Topic.id), col(Topic.name), numbers.c.papers)
+            .select_from(numbers)
+            .outerjoin(Topic, col(Topic.id) == numbers.c.topic_id)
+            .order_by(numbers.c.papers.desc(), col(Topic.name))
+        )
+    )
 
 
 def touch(session: Session, paper: Paper) -> None:

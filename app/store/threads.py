@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,18 +25,19 @@ from app.domain.records import (
     Thread,
     ThreadStatus,
 )
+from app.domain.threads import Counters, counted, weeks_begin
 
 
 @dataclass(frozen=True)
 class ThreadRow:
-    """A thread as lists need it; `days` holds one ISO date (or '') a member."""
+    """A thread as lists need it. `recent` says how many joined on each date of the last weeks."""
 
     page_id: int
     slug: str
     title: str
     claim: str
-    status: ThreadStatus
-    days: tuple[str, ...]
+    numbers: Counters
+    recent: Mapping[str, int]
     questions: int
 
 
@@ -42,148 +46,228 @@ def _membership() -> Any:
     return sa.func.coalesce(sa.func.nullif(col(Link.day), ""), col(Paper.published), "")
 
 
-def all_threads(session: Session) -> list[ThreadRow]:
-    """Every thread with its members' dates and open questions, in three statements."""
-    days: dict[int, list[str]] = defaultdict(list)
-    for target_id, day in session.connection().execute(
-        sa.select(col(Link.target_id), _membership())
-        .outerjoin(Paper, col(Paper.page_id) == col(Link.source_id))
-        .where(col(Link.relation) == Relation.PART_OF, col(Link.status) == LinkStatus.ACCEPTED)
-    ):
-        days[target_id].append(day)
-    questions: dict[int, int] = dict(
-        session.connection()
-        .execute(
-            sa.select(col(Link.target_id), sa.func.count(sa.distinct(col(Question.id))))
-            .join(Question, col(Question.page_id) == col(Link.source_id))
-            .where(
-                col(Link.relation) == Relation.PART_OF,
-                col(Link.status) == LinkStatus.ACCEPTED,
-                col(Question.state) != QuestionState.ANSWERED,
-            )
-            .group_by(col(Link.target_id))
-        )
-        .all()
-    )
-    found = session.connection().execute(
-        sa.select(
-            col(Page.id),
-            col(Page.slug),
-            col(Page.title),
-            sa.func.coalesce(col(Thread.claim), "").label("claim"),
-            col(Thread.status),
-        )
-        .outerjoin(Thread, col(Thread.page_id) == col(Page.id))
-        .where(col(Page.kind) == PageKind.THREAD)
-    )
-    return [
-        ThreadRow(
-            page_id=row.id,
-            slug=row.slug,
-            title=row.title,
-            claim=row.claim,
-            status=row.status or ThreadStatus.OPEN,
-            days=tuple(days[row.id]),
-            questions=questions.get(row.id, 0),
-        )
-        for row in found
-    ]
+def _literal(value: StrEnum) -> Any:
+    return sa.literal(value.value, sa.String(), literal_execute=True)
 
 
-def members(session: Session, page_id: int) -> list[Any]:
-    """Members of a thread, oldest first.
+# As literals, so that the index of memberships can be used.
+_IS_MEMBER = sa.and_(
+    col(Link.relation) == _literal(Relation.PART_OF),
+    col(Link.status) == _literal(LinkStatus.ACCEPTED),
+)
 
-    Rows: link_id, slug, title, kind, role, note, day, evidence, authors.
+
+def _inside(statement: Any) -> Any:
+    """Of the members of the thread `page`."""
+    return statement.where(col(Link.target_id) == sa.bindparam("page"), _IS_MEMBER)
+
+
+def all_threads(session: Session, *, today: date) -> list[ThreadRow]:
+    """Every thread with its numbers as of `today`: members that joined later are not counted.
+
+    Summed up in the database, in four statements.
     """
-    day = _membership().label("day")
-    return list(
-        session.connection().execute(
-            sa.select(
-                col(Link.id).label("link_id"),
-                col(Page.slug),
-                col(Page.title),
-                col(Page.kind),
-                col(Link.role),
-                col(Link.note),
-                day,
-                col(Link.evidence),
-                col(Paper.authors),
+    values = {"today": today.isoformat(), "begin": (weeks_begin(today) - timedelta(1)).isoformat()}
+    run = session.connection().execute
+    sums = {row.page_id: row for row in run(_SUMS, values)}
+    recent: dict[int, dict[str, int]] = defaultdict(dict)
+    for page_id, day, number in run(_RECENT, values):
+        recent[page_id][day] = number
+    questions: dict[int, int] = dict(run(_OPEN).all())
+    found = []
+    for row in run(_THREADS):
+        total = sums.get(row.id)
+        numbers = counted(
+            total.papers if total else 0,
+            since=(total.since if total else "") or "",
+            latest=(total.latest if total else "") or "",
+            recent=recent[row.id],
+            today=today,
+            marked=row.status or ThreadStatus.OPEN,
+        )
+        found.append(
+            ThreadRow(
+                page_id=row.id,
+                slug=row.slug,
+                title=row.title,
+                claim=row.claim,
+                numbers=numbers,
+                recent=recent[row.id],
+                questions=questions.get(row.id, 0),
             )
-            .join(Page, col(Page.id) == col(Link.source_id))
-            .outerjoin(Paper, col(Paper.page_id) == col(Page.id))
-            .where(
-                col(Link.target_id) == page_id,
-                col(Link.relation) == Relation.PART_OF,
-                col(Link.status) == LinkStatus.ACCEPTED,
-            )
-            .order_by(day, col(Link.id))
+        )
+    return found
+
+
+def _joined(*columns: Any) -> sa.Select[Any]:
+    """Members of all threads up to the day `today`, by thread."""
+    statement: sa.Select[Any] = (
+        sa.select(col(Page.id).label("page_id"), *columns)
+        .join(Link, col(Link.target_id) == col(Page.id))
+        .outerjoin(Paper, col(Paper.page_id) == col(Link.source_id))
+        .where(
+            col(Page.kind) == PageKind.THREAD,
+            _IS_MEMBER,
+            _membership() <= sa.bindparam("today"),
         )
     )
+    return statement
+
+
+_DATED = sa.func.nullif(_membership(), "")
+_SUMS = _joined(
+    sa.func.count().label("papers"),
+    sa.func.min(_DATED).label("since"),
+    sa.func.max(_DATED).label("latest"),
+).group_by(col(Page.id))
+# A month or a year counts from its first day, and is less than that as text: hence the day before.
+_RECENT = (
+    _joined(_membership().label("moved"), sa.func.count())
+    .where(_membership() > sa.bindparam("begin"))
+    .group_by(col(Page.id), sa.literal_column("moved"))
+)
+_OPEN = (
+    sa.select(col(Link.target_id), sa.func.count(sa.distinct(col(Question.id))))
+    .join(Question, col(Question.page_id) == col(Link.source_id))
+    .where(_IS_MEMBER, col(Question.state) != QuestionState.ANSWERED)
+    .group_by(col(Link.target_id))
+)
+_THREADS = (
+    sa.select(
+        col(Page.id),
+        col(Page.slug),
+        col(Page.title),
+        sa.func.coalesce(col(Thread.claim), "").label("claim"),
+        col(Thread.status),
+    )
+    .outerjoin(Thread, col(Thread.page_id) == col(Page.id))
+    .where(col(Page.kind) == PageKind.THREAD)
+)
+
+
+def names(session: Session) -> list[tuple[str, str]]:
+    """The address and title of every thread, the oldest first."""
+    return [(slug, title) for slug, title in session.connection().execute(_NAMES)]
+
+
+_NAMES = (
+    sa.select(col(Page.slug), col(Page.title))
+    .where(col(Page.kind) == PageKind.THREAD)
+    .order_by(col(Page.id))
+)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A place in a thread: the link that gives it, the page that has it, and since which day."""
+
+    link_id: int
+    page_id: int
+    day: str
+
+
+def order(session: Session, page_id: int) -> tuple[Member, ...]:
+    """The members of a thread, oldest first, by their places alone."""
+    rows = session.connection().execute(_ORDER, {"page": page_id})
+    return tuple(Member(*row) for row in rows)
+
+
+_DAY = _membership().label("day")
+_ORDER = _inside(
+    sa.select(col(Link.id), col(Link.source_id), _DAY).outerjoin(
+        Paper, col(Paper.page_id) == col(Link.source_id)
+    )
+).order_by(_DAY, col(Link.id))
+
+
+def members(session: Session, link_ids: Sequence[int]) -> list[Any]:
+    """Members by the links that make them so, in this order.
+
+    Rows: link_id, slug, title, kind, role, note, day.
+    """
+    rows = session.connection().execute(_MEMBERS, {"ids": list(link_ids)})
+    found = {row.link_id: row for row in rows}
+    return [found[link_id] for link_id in link_ids if link_id in found]
+
+
+_MEMBERS = (
+    sa.select(
+        col(Link.id).label("link_id"),
+        col(Page.slug),
+        col(Page.title),
+        col(Page.kind),
+        col(Link.role),
+        col(Link.note),
+        _DAY,
+    )
+    .join(Page, col(Page.id) == col(Link.source_id))
+    .outerjoin(Paper, col(Paper.page_id) == col(Page.id))
+    .where(col(Link.id).in_(sa.bindparam("ids", expanding=True)))
+)
 
 
 def questions(session: Session, page_id: int) -> list[Any]:
     """Questions that a thread's members and the thread itself raise: text, state, number, page."""
+    return list(session.connection().execute(_QUESTIONS, {"page": page_id}))
+
+
+def _raised() -> Any:
     member = aliased(Page)
-    inside = sa.select(col(Link.source_id)).where(
-        col(Link.target_id) == page_id,
-        col(Link.relation) == Relation.PART_OF,
-        col(Link.status) == LinkStatus.ACCEPTED,
-    )
-    return list(
-        session.connection().execute(
-            sa.select(
-                col(Question.number),
-                col(Question.text),
-                col(Question.state),
-                col(member.slug).label("slug"),
-                col(member.title).label("title"),
-            )
-            .join(member, col(member.id) == col(Question.page_id))
-            .where(col(Question.page_id).in_(inside) | (col(Question.page_id) == page_id))
-            .order_by(col(member.title), col(Question.number))
+    page: sa.BindParameter[int] = sa.bindparam("page")
+    raised = col(Question.page_id)
+    return (
+        sa.select(
+            col(Question.number),
+            col(Question.text),
+            col(Question.state),
+            col(member.slug).label("slug"),
+            col(member.title).label("title"),
         )
+        .join(member, col(member.id) == raised)
+        .where(raised.in_(_inside(sa.select(col(Link.source_id)))) | (raised == page))
+        .order_by(col(member.title), col(Question.number))
     )
 
 
-def concepts(session: Session, page_id: int, *, limit: int = 12) -> list[Any]:
-    """Concepts that a thread's members are about, with how many members each: slug, title, papers."""
-    membership, about = aliased(Link), aliased(Link)
-    return list(
-        session.connection().execute(
-            sa.select(
-                col(Page.slug),
-                col(Page.title),
-                sa.func.count(sa.distinct(col(about.source_id))).label("papers"),
-            )
-            .select_from(membership)
-            .join(about, col(about.source_id) == col(membership.source_id))
-            .join(Page, col(Page.id) == col(about.target_id))
-            .where(
-                col(membership.target_id) == page_id,
-                col(membership.relation) == Relation.PART_OF,
-                col(membership.status) == LinkStatus.ACCEPTED,
-                col(about.relation) == Relation.ABOUT,
-                col(about.status) == LinkStatus.ACCEPTED,
-            )
-            .group_by(col(Page.id))
-            .order_by(sa.func.count(sa.distinct(col(about.source_id))).desc(), col(Page.title))
-            .limit(limit)
-        )
-    )
+_QUESTIONS = _raised()
+
+
+def concept_count(session: Session, page_id: int) -> int:
+    """How many concepts the members of a thread are about."""
+    return session.connection().execute(_CONCEPTS, {"page": page_id}).scalar() or 0
+
+
+_ABOUT = aliased(Link)
+_CONCEPTS = _inside(
+    sa.select(sa.func.count(sa.distinct(col(_ABOUT.target_id))))
+    .select_from(Link)
+    .join(_ABOUT, col(_ABOUT.source_id) == col(Link.source_id))
+).where(
+    col(_ABOUT.relation) == Relation.ABOUT,
+    col(_ABOUT.status) == LinkStatus.ACCEPTED,
+)
 
 
 def of_pages(session: Session, page_ids: list[int]) -> dict[int, list[tuple[str, str]]]:
     """The threads (slug, title) each page is part of."""
     found: dict[int, list[tuple[str, str]]] = defaultdict(list)
-    for source_id, slug, title in session.connection().execute(
-        sa.select(col(Link.source_id), col(Page.slug), col(Page.title))
-        .join(Page, col(Page.id) == col(Link.target_id))
-        .where(
-            col(Link.source_id).in_(page_ids),
-            col(Link.relation) == Relation.PART_OF,
-            col(Link.status) == LinkStatus.ACCEPTED,
-        )
-        .order_by(col(Page.title))
-    ):
-        found[source_id].append((slug, title))
+    for row in session.connection().execute(_OF_PAGES, {"ids": page_ids}):
+        found[row.source_id].append((row.slug, row.title))
     return found
+
+
+def of_page(session: Session, page_id: int) -> list[Any]:
+    """Rows (id, slug, title) of the threads a page is part of."""
+    return list(session.connection().execute(_OF_PAGES, {"ids": [page_id]}))
+
+
+_OF_PAGES = (
+    sa.select(col(Link.source_id), col(Page.id), col(Page.slug), col(Page.title))
+    .join(Page, col(Page.id) == col(Link.target_id))
+    .where(
+        col(Link.source_id).in_(sa.bindparam("ids", expanding=True)),
+        col(Link.relation) == Relation.PART_OF,
+        col(Link.status) == LinkStatus.ACCEPTED,
+    )
+    .order_by(col(Page.title))
+)

@@ -5,15 +5,18 @@ from __future__ import annotations
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy import text
+from sqlmodel import Session
 from starlette.middleware.gzip import GZipMiddleware
 
 from app import __version__
 from app.bootstrap import App
-from app.domain.records import LinkStatus, PageKind
+from app.domain.records import PageKind
 from app.store import links, pages, papers, runs
 from app.store.db import reading
 from app.web import templating
 from app.web.assets import Assets, Static
+from app.web.deps import facts
+from app.web.memory import Bodies, Facts, Fragments
 from app.web.routes import (
     api,
     importing,
@@ -41,6 +44,9 @@ def create(app: App) -> FastAPI:
         openapi_url="/api/v1/openapi.json",
     )
     web.state.app = app
+    web.state.facts = Facts()
+    web.state.bodies = Bodies()
+    web.state.fragments = Fragments()
     assets = Assets.load()
     templating.install(
         web,
@@ -56,11 +62,11 @@ def create(app: App) -> FastAPI:
     @web.get("/healthz", include_in_schema=False)
     def healthz() -> JSONResponse:
         """Whether the process answers and its database opens; no model, no worker is asked."""
-        with app.engine.connect() as connection:
-            connection.execute(text("SELECT 1"))
+        with reading(app.engine) as session:
+            session.connection().execute(text("SELECT 1"))
         return JSONResponse({"status": "ok", "version": __version__})
 
-    web.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
+    web.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=2)
     web.add_middleware(
         Security,
         hosts=app.settings.hosts,
@@ -71,12 +77,20 @@ def create(app: App) -> FastAPI:
 
 
 def _nav(app: App, request: Request) -> templating.Nav:
-    """The counts beside the navigation, a handful of indexed counts a page."""
-    with reading(app.engine) as session:
-        newest = runs.recent(session, limit=1)
-        return templating.Nav(
-            inbox=papers.count(session),
-            review=links.count(session, LinkStatus.PROPOSED),
-            threads=pages.count(session, PageKind.THREAD),
-            job=runs.in_words(newest[0]) if newest else "",
-        )
+    """The counts beside the navigation, counted once for each change of the wiki."""
+    session = getattr(request.state, "reads", None)
+    if session is not None:
+        return _counted(facts(request), session)
+    with reading(app.engine) as own:
+        return _counted(facts(request), own)
+
+
+def _counted(known: Facts, session: Session) -> templating.Nav:
+    return templating.Nav(
+        inbox=known.get(session, "inbox", lambda: papers.count(session), of=("paper",)),
+        review=known.get(session, "review", lambda: links.count(session), of=("link",)),
+        threads=known.get(
+            session, "threads", lambda: pages.count(session, PageKind.THREAD), of=("page",)
+        ),
+        job=known.get(session, "job", lambda: runs.newest_in_words(session), of=("run",)),
+    )

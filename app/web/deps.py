@@ -1,4 +1,7 @@
-"""What routes are given: the App, a session to read, a session to write, and small readers of forms."""
+"""What routes are given: the App, a session to read, a session to write, and small readers of forms.
+
+Also what is remembered between requests, and the answer to a browser that has a screen already.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from starlette.datastructures import FormData
 
 from app.bootstrap import App
 from app.store.db import reading, writing
+from app.web.memory import Bodies, Facts, Fragments, changes
+from app.web.templating import is_partial, tagged
 
 
 def the_app(request: Request) -> App:
@@ -19,7 +24,11 @@ def the_app(request: Request) -> App:
 
 def _reads(request: Request) -> Iterator[Session]:
     with reading(the_app(request).engine) as session:
-        yield session
+        request.state.reads = session  # the navigation is counted in it too
+        try:
+            yield session
+        finally:
+            request.state.reads = None
 
 
 def _writes(request: Request) -> Iterator[Session]:
@@ -32,10 +41,36 @@ async def _form(request: Request) -> FormData:
     return await request.form(max_fields=2000, max_files=20)
 
 
+def facts(request: Request) -> Facts:
+    """What was counted over the whole wiki, until it changes."""
+    return cast(Facts, request.app.state.facts)
+
+
+def bodies(request: Request) -> Bodies:
+    """Texts as HTML, as long as they would be written the same."""
+    return cast(Bodies, request.app.state.bodies)
+
+
+def fragments(request: Request) -> Fragments:
+    """Parts of screens that have been written before."""
+    return cast(Fragments, request.app.state.fragments)
+
+
+def _unless_known(request: Request, session: Annotated[Session, Depends(_reads)]) -> None:
+    """Answer 304 at once when the browser has this screen of this state of the wiki.
+
+    Only for screens that show nothing but rows of the database, preferences and the day.
+    """
+    stands = changes(session)
+    if stands is not None and not is_partial(request):
+        tagged(request, *stands)
+
+
 TheApp = Annotated[App, Depends(the_app)]
 Reads = Annotated[Session, Depends(_reads)]
 # Scope "function": the commit happens before the answer leaves, and a failed one is an error.
 Writes = Annotated[Session, Depends(_writes, scope="function")]
+UnlessKnown = Depends(_unless_known)
 Form = Annotated[FormData, Depends(_form)]
 
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +21,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup, escape
 from starlette.exceptions import HTTPException
 
 from app import errors
@@ -94,6 +98,27 @@ def kind_word(kind: str) -> str:
     return str(kind).capitalize()
 
 
+@lru_cache(maxsize=64)
+def badge(kind: str) -> Markup:
+    """A kind as shape and colour (by CSS) and word."""
+    name = escape(kind)
+    return Markup(f'<span class="kind {name}">{escape(kind_word(kind))}</span>')
+
+
+@lru_cache(maxsize=64)
+def mark(kind: str) -> Markup:
+    """The shape of a kind alone, where the word stands beside it or in the next column."""
+    name, word = escape(kind), escape(kind_word(kind))
+    hidden = f'<span class="hidden">{word}: </span>'
+    return Markup(f'<span class="kind only {name}" title="{word}">{hidden}</span>')
+
+
+def marked(parts: Iterable[tuple[str, bool]]) -> Markup:
+    """Text with its matched words marked, from pieces (text, matched)."""
+    written = (f"<mark>{escape(text)}</mark>" if hit else escape(text) for text, hit in parts)
+    return Markup("".join(written))
+
+
 def relation_words(relation: str) -> str:
     """A relation between its two pages in words: "part-of" -> "belongs to"."""
     return RELATION_WORDS.get(relation, str(relation).replace("-", " "))
@@ -101,6 +126,10 @@ def relation_words(relation: str) -> str:
 
 def confidence(value: float) -> str:
     return f"{min(value, 0.99):.2f}"
+
+
+# Of the screen that is being written: when its words about time cease to be true.
+_AGES: ContextVar[list[datetime] | None] = ContextVar("ages", default=None)
 
 
 class Dates:
@@ -147,15 +176,36 @@ class Dates:
             return self.date(value)
         at, now = self.local(value), self.now()
         passed, days = now - at, (now.date() - at.date()).days
-        if passed < timedelta(0) or days > 13:
+        if passed < timedelta(0):
+            self._holds_until(at)
             return self.date(value)
-        if passed < timedelta(minutes=1):
-            return "just now"
+        if days > 13:
+            return self.date(value)
         if passed < timedelta(hours=1):
-            return plural(passed.seconds // 60, "minute") + " ago"
+            minutes = passed.seconds // 60
+            self._holds_until(at + timedelta(minutes=minutes + 1))
+            return plural(minutes, "minute") + " ago" if minutes else "just now"
         if days == 0:
-            return plural(passed.seconds // 3600, "hour") + " ago"
+            hours = passed.seconds // 3600
+            self._holds_until(at + timedelta(hours=hours + 1))
+            return plural(hours, "hour") + " ago"
         return "yesterday" if days == 1 else f"{days} days ago"
+
+    def when(self, value: datetime | None) -> Markup:
+        """A moment in words, the exact time behind it; nothing for none."""
+        if not value:
+            return Markup()
+        exact, day, age = iso(value), escape(self.date(value)), escape(self.age(value))
+        return Markup(f'<time datetime="{exact}" title="{day}">{age}</time>')
+
+    def midnight(self) -> datetime:
+        """When the reader's day ends, and every "today" and "yesterday" with it."""
+        tomorrow = self.now().date() + timedelta(days=1)
+        return self.local(datetime.combine(tomorrow, time(), self._zone).astimezone(UTC))
+
+    def _holds_until(self, moment: datetime) -> None:
+        if told := _AGES.get():
+            told.append(moment)
 
     def clock(self, value: datetime) -> str:
         return f"{self.local(value):%H:%M:%S}"
@@ -180,6 +230,15 @@ def _day_month(value: date) -> str:
 # ---------------------------------------------------------------- pages and parts
 
 
+class _Environment(Environment):
+    """Jinja's, which for the key of a dictionary first tries, and fails, to find an attribute."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if type(obj) is dict and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
+
+
 class Templates:
     """The environment of one application; kept at `app.state.templates`."""
 
@@ -192,8 +251,9 @@ class Templates:
         zone: tzinfo | None = None,
     ) -> None:
         self._nav = nav
+        self._process = secrets.token_hex(8)
         self._dates = Dates(clock, zone)
-        self.env = Environment(
+        self.env = _Environment(
             loader=FileSystemLoader(TEMPLATES),
             autoescape=True,
             trim_blocks=True,
@@ -214,6 +274,10 @@ class Templates:
             age=self._dates.age,
             clock=self._dates.clock,
             iso=iso,
+            badge=badge,
+            mark=mark,
+            marked=marked,
+            when=self._dates.when,
         )
         self.env.globals["asset"] = assets.asset
 
@@ -228,6 +292,43 @@ class Templates:
             "request": request,
         }
         return self.env.get_template(name).render(shared | dict(context))
+
+    def tagged(
+        self, request: Request, name: str, context: Mapping[str, object]
+    ) -> tuple[str, dict[str, str]]:
+        """A screen as text, and the headers by which a browser may ask for it again.
+
+        The tag names the state of the wiki, the address and the reader's choices, and says until
+        when the words about time on the screen are true: without asking anybody, it is known then
+        whether a browser may go on showing what it has.
+        """
+        ages = [self._dates.midnight()]
+        token = _AGES.set(ages)
+        try:
+            text = self.render(request, name, context)
+        finally:
+            _AGES.reset(token)
+        until = int(min(ages).timestamp())
+        return text, {"ETag": f'W/"{request.state.tag}-{until}"', "Cache-Control": CACHING}
+
+    def known(self, request: Request, stands: int) -> str:
+        """The tag of a request's If-None-Match that is still true, or ""; notes the request's own.
+
+        `stands` is the wiki's counter of changes. A tag is this process's own: after a restart,
+        which may have brought another version, other settings or a restored wiki, none is known.
+        """
+        theme, keys = request.cookies.get("theme", ""), request.cookies.get("keys", "")
+        kind = request.headers.get("hx-request", "") + request.headers.get("hx-request-type", "")
+        path = request.url.path + "?" + request.url.query
+        named = "\0".join((self._process, str(stands), path, theme, keys, kind))
+        request.state.tag = sha256(named.encode()).hexdigest()[:20]
+        for each in request.headers.get("if-none-match", "").split(",")[:20]:
+            tag, _, until = each.strip().removeprefix("W/").strip('"').partition("-")
+            if tag != request.state.tag or not until.isascii() or not until.isdigit():
+                continue
+            if self._dates.now().timestamp() < int(until[:15]):
+                return f'W/"{tag}-{until}"'
+        return ""
 
     def _counted(self, request: Request) -> Nav:
         # An error page must come out even when the database is what failed.
@@ -255,8 +356,40 @@ def page(
     **context: object,
 ) -> HTMLResponse:
     """A template as an answer: a whole screen, or a part that was asked for by name."""
+    if status_code == 200 and getattr(request.state, "tag", None):
+        text, tags = _templates(request).tagged(request, name, context)
+        return HTMLResponse(text, 200, {**tags, **(headers or {})})
     text = _rendered(request, name, context)
     return HTMLResponse(text, status_code, dict(headers) if headers else None)
+
+
+CACHING = "private, no-cache"  # kept by the browser alone, and asked about each time
+
+
+class NotModified(Exception):
+    """Ends a request whose answer the browser has."""
+
+    def __init__(self, tag: str) -> None:
+        self.tag = tag
+
+
+def tagged(request: Request, stands: int) -> None:
+    """Give the answer to this request an ETag; raises NotModified when the browser has that answer.
+
+    `stands` is the counter of changes that the answer will be made from, or an earlier one.
+    """
+    if tag := _templates(request).known(request, stands):
+        raise NotModified(tag)
+
+
+def untagged(request: Request) -> None:
+    """This answer shows what no counter counts: it goes out without an ETag after all."""
+    request.state.tag = ""
+
+
+async def _on_known(request: Request, error: Exception) -> Response:
+    assert isinstance(error, NotModified)
+    return Response(status_code=304, headers={"ETag": error.tag, "Cache-Control": CACHING})
 
 
 def fragment(
@@ -269,7 +402,16 @@ def fragment(
 
 
 def _rendered(request: Request, name: str, context: Mapping[str, object]) -> str:
-    return cast(Templates, request.app.state.templates).render(request, name, context)
+    return _templates(request).render(request, name, context)
+
+
+def written(request: Request, name: str, **context: object) -> str:
+    """A part of a screen that is written from its own context alone, without navigation or clock."""
+    return _templates(request).env.get_template(name).render(context)
+
+
+def _templates(request: Request) -> Templates:
+    return cast(Templates, request.app.state.templates)
 
 
 def _one_of(value: str | None, *allowed: str) -> str:
@@ -294,6 +436,7 @@ def install(
     """
     templates = Templates(assets=assets, nav=nav, clock=clock, zone=zone)
     app.state.templates = templates
+    app.add_exception_handler(NotModified, _on_known)
     app.add_exception_handler(errors.CerebroError, _on_refusal)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_invalid)

@@ -145,7 +145,12 @@ def test_the_graph_around_a_page(still: TestClient) -> None:
         ("paged-keys", "about", "kv-cache", "proposed"),
     }
     wider = still.get("/api/v1/graph", params={"focus": "kv-cache", "depth": 3}).json()
-    assert len(wider["nodes"]) == 5
+    assert {node["slug"]: node["distance"] for node in wider["nodes"]} == {
+        "kv-cache": 0,
+        "paging": 1,
+        "paged-keys": 1,
+        "less-memory": 2,
+    }
 
 
 def test_health_says_whether_all_is_well(still: TestClient) -> None:
@@ -174,6 +179,7 @@ def test_the_description_of_the_api_loads_and_names_every_route(client: TestClie
         "/api/v1/search",
         "/api/v1/pages/{slug}",
         "/api/v1/pages/{slug}/raw",
+        "/api/v1/pages/{slug}/related",
         "/api/v1/review",
         "/api/v1/review/{id}",
         "/api/v1/papers/{id}/candidates",
@@ -419,7 +425,6 @@ def test_a_number_that_names_nothing_is_refused(still: TestClient, path: str) ->
         "search?q=" + "x" * 2001,
         "review?limit=5000",
         "review?offset=" + "9" * 30,
-        "graph",
         "graph?focus=nowhere",
         "graph?focus=kv-cache&depth=9",
         "pages/nowhere",
@@ -500,3 +505,19 @@ def test_another_site_may_not_write_and_is_told_as_json(wiki: App, client: TestC
     assert response.status_code == 403
     error_of(response)
     assert client.get("/api/v1/pages/tides").status_code == 404
+
+
+def test_what_waits_is_read_in_parts(still: TestClient) -> None:
+    whole = still.get("/api/v1/review").json()
+    assert whole["next"] is None
+    seen, after = [], 0
+    while True:
+        part = still.get(f"/api/v1/review?limit=1&after={after}").json()
+        seen += [row["id"] for row in part["proposals"]]
+        if part["next"] is None:
+            break
+        after = part["next"]
+    assert seen == [row["id"] for row in whole["proposals"]]
+    assert still.get("/api/v1/review?after=999999").status_code == 200
+    assert still.get("/api/v1/review?after=x").status_code == 422
+    assert still.get(f"/api/v1/review?after={9**20}").status_code == 422

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import sqlalchemy as sa
@@ -11,10 +12,11 @@ from sqlmodel import col
 from starlette.testclient import TestClient
 
 from app.bootstrap import App
-from app.domain.records import Link, Page, Relation
+from app.domain.records import Link, Page, PageKind, Relation
 from app.importing import import_paths
 from app.store import pages
-from app.store.db import reading
+from app.store.db import reading, writing
+from app.store.pages import Content
 from tests.web.conftest import NOW, PARTIAL, Statements, load, member, parsed, words
 
 Row = dict[str, Any]
@@ -161,11 +163,14 @@ def test_the_index_lists_pages(
 def test_the_index_needs_as_many_statements_for_many_pages_as_for_few(
     app: App, client: TestClient, statements: Statements
 ) -> None:
-    def asked(path: str) -> int:
-        client.get(path)
-        statements.seen.clear()
-        assert client.get(path).status_code == 200
-        return len(statements)
+    def asked(path: str) -> list[int]:
+        """Right after a change, and again."""
+        numbers = []
+        for _ in range(2):
+            statements.seen.clear()
+            assert client.get(path).status_code == 200
+            numbers.append(len(statements))
+        return numbers
 
     def grow(start: int, count: int) -> None:
         load(
@@ -180,12 +185,148 @@ def test_the_index_needs_as_many_statements_for_many_pages_as_for_few(
                 for n in range(start, start + count)
             ],
         )
+        client.get(
+            "/more"
+        )  # counts what the navigation shows, papers and jobs the first time alone
 
-    paths = ("/pages", "/pages?by=recent", "/w/c-0", "/w/c-0/links")
+    paths = ("/w/c-0", "/w/c-0/links", "/pages", "/pages?by=recent", "/w/c-0/history")
     grow(0, 10)
     few = [asked(path) for path in paths]
     grow(10, 40)
     assert [asked(path) for path in paths] == few
+
+
+def many(app: App, count: int) -> None:
+    """So many concepts; every third links to c-0, and each wants a page of its own."""
+    load(
+        app,
+        [
+            {
+                "type": "concept",
+                "id": f"c-{n}",
+                "title": f"{'abc'[n % 3]} {n % 7} {n}",
+                "text": (f"[[c-0]] [[wanted {n}]]" if n % 3 == 1 else f"[[wanted {n}]]"),
+            }
+            for n in range(count)
+        ],
+    )
+
+
+def walked(client: TestClient, path: str, rel: str = "next") -> list[list[str]]:
+    """The pages of a list from this one on, each as the addresses it lists."""
+    found = []
+    while path:
+        page = parsed(client.get(path))
+        found.append([str(a["href"]) for a in page.select("ul.list a, ul.dense a.missing")])
+        link = page.select_one(f".pager a[rel={rel}]") or page.select_one(f"main p > a[rel={rel}]")
+        path = str(link["href"]) if link else ""
+    return found
+
+
+@pytest.mark.parametrize("view", ["", "?by=kind", "?by=kind&kind=concept", "?by=recent", "?by=orphans"])  # fmt: skip
+def test_a_long_index_is_walked_forth_and_back_without_a_gap(
+    app: App, client: TestClient, view: str
+) -> None:
+    many(app, 250)
+    pages_of_it = walked(client, f"/pages{view}")
+    listed = [each for page in pages_of_it for each in page]
+    assert len(listed) == len(set(listed)) == (166 if "orphans" in view else 250)
+    assert [len(page) for page in pages_of_it[:-1]] == [100] * (len(pages_of_it) - 1)
+    sign = "&" if view else "?"
+    last = f"/pages{view}{sign}page={len(pages_of_it)}"
+    assert walked(client, last)[0] == pages_of_it[-1], "an address with a number alone"
+    link = parsed(client.get(last)).select_one(".pager a[rel=prev]")
+    assert link is not None
+    assert walked(client, str(link["href"]), "prev") == pages_of_it[-2::-1]
+
+
+def test_a_page_made_meanwhile_neither_repeats_nor_hides_another(
+    app: App, client: TestClient
+) -> None:
+    many(app, 150)
+    first = parsed(client.get("/pages"))
+    seen = [str(a["href"]) for a in first.select("ul.list a")]
+    following = str(first.select_one(".pager a[rel=next]")["href"])
+    load(app, [{"type": "concept", "id": f"new-{n}", "title": f"a 0 {n}"} for n in range(30)])
+    rest = [str(a["href"]) for a in parsed(client.get(following)).select("ul.list a")]
+    assert len({*seen, *rest}) == len(seen) + len(rest) == 150
+    assert "101 to 150 of 180" in words(parsed(client.get(following)).select_one(".pager"))
+
+
+def test_what_is_wanted_most_comes_first_and_goes_on(app: App, client: TestClient) -> None:
+    rows: list[Row] = [
+        {"type": "page", "kind": "note", "id": f"n-{n}", "title": f"N {n}", "text": " ".join(f"[[w {m}]]" for m in range(n * 60, n * 60 + 60)) + " [[all]]"}
+        for n in range(10)
+    ]  # fmt: skip
+    load(app, rows)
+    wanted = walked(client, "/pages?by=wanted")
+    assert [len(page) for page in wanted] == [500, 101]
+    assert wanted[0][0] == "/w/all/edit"
+    assert len({each for page in wanted for each in page}) == 601
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["~", "~~", "x~", "~1", "x~-1", "x~99999999999999", "x~٣", "'; DROP TABLE page; --~1", "\x00~1",
+     "\ud800~1", "2026-05-14~1", "9999-99-99T00:00:00Z~1", "b 1~1" * 200, "%~_"],
+)  # fmt: skip
+@pytest.mark.parametrize("view", ["title", "kind", "recent", "orphans", "wanted"])
+def test_a_place_that_is_none_does_no_harm(
+    wiki: App, client: TestClient, place: str, view: str
+) -> None:
+    written = place.encode("utf-8", "surrogatepass")
+    for side in ("after", "before"):
+        path = f"/pages?by={view}&page=2&{urlencode({side: written})}"
+        assert client.get(path).status_code == 200
+    assert client.get("/pages?letter=%00").status_code == 200
+    assert client.get("/pages?letter=%F4%8F%BF%BF").status_code == 200
+
+
+def test_links_to_a_page_come_in_parts_the_newest_first(app: App, client: TestClient) -> None:
+    load(app, [{"type": "concept", "id": "hub", "title": "Hub"}])
+    load(app, [{"type": "page", "kind": "note", "id": f"n-{n}", "title": f"N {n}", "text": "[[hub]]"} for n in range(230)])  # fmt: skip
+    page = parsed(client.get("/w/hub/links"))
+    assert "Linked from 230" in words(page.main)
+    seen = [str(a["href"]) for a in page.select("section:first-of-type li p > a")]
+    more = page.select_one("li.more a")
+    assert (len(seen), seen[0]) == (100, "/w/n-229")
+    while more is not None:
+        rows = parsed(client.get(str(more["href"]), headers=PARTIAL))
+        assert rows.html is None
+        seen += [str(a["href"]) for a in rows.select("li:not(.more) p > a")]
+        more = rows.select_one("li.more a")
+    assert seen == [f"/w/n-{n}" for n in range(229, -1, -1)]
+    assert client.get("/w/hub/links?before=x").status_code == 200
+    assert client.get(f"/w/hub/links?before={9**30}").status_code == 200
+
+
+def test_a_long_history_comes_in_parts(app: App, client: TestClient) -> None:
+    with writing(app.engine) as session:
+        note = Content(title="Log", kind=PageKind.NOTE, body="0")
+        page = pages.create(session, note, author=pages.PERSON, now=NOW)
+        for n in range(1, 120):
+            note = Content(title="Log", kind=PageKind.NOTE, body="word " * n)
+            pages.revise(session, page, note, author=pages.PERSON, now=NOW)
+
+    def numbers(path: str) -> tuple[list[int], Any]:
+        shown = parsed(client.get(path))
+        return [int(tr.select("td")[1].text) for tr in shown.select("tbody tr")], shown
+
+    seen, shown = numbers("/w/log/history")
+    assert "1 to 50 of 120" in words(shown.select_one(".pager"))
+    paths = ["/w/log/history"]
+    while link := shown.select_one(".pager a[rel=next]"):
+        paths.append(str(link["href"]))
+        more, shown = numbers(paths[-1])
+        assert words(shown.select("tbody tr")[0].select_one("ins")) == (
+            "+1" if more[0] > 1 else "+2"
+        )
+        seen += more
+    assert seen == list(range(120, 0, -1))
+    back = shown.select_one(".pager a[rel=prev]")
+    assert numbers(str(back["href"]))[0] == numbers(paths[-2])[0]
+    for odd in ("x", "-1", "0", "9" * 40, "1"):
+        assert client.get(f"/w/log/history?before={odd}").status_code == 200
 
 
 # ---------------------------------------------------------------- editing

@@ -5,28 +5,28 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlmodel import Session, col
+from sqlmodel import Session
 
 from app.domain.identifiers import is_slug
-from app.domain.records import Link, LinkStatus, Page, PageKind, Relation
-from app.domain.threads import counters
+from app.domain.records import Page, PageKind, Relation
 from app.errors import EditConflict, Invalid, NotFound
+from app.services import graph as graphs
 from app.services import health, linker, review
 from app.services import pages as editing
 from app.services.search import search as find
-from app.store import links, pages, papers, threads
+from app.store import links, pages, papers
+from app.store.db import LARGEST_ID
 from app.store.pages import Content
-from app.web.deps import Reads, TheApp, Writes
+from app.web.deps import Reads, TheApp, Writes, facts
 from app.web.routes.page import as_json
+from app.web.routes.threads import counted
 
 router = APIRouter(prefix="/api/v1", tags=["cere-bro"])
 
 Slug = Annotated[str, Field(max_length=300)]
-MOST_NODES = 300
 _REFUSED: dict[int | str, dict[str, Any]] = {
     400: {"description": "The request cannot be read, or its Host is not served here"},
     403: {"description": "Another site asked for the change"},
@@ -71,12 +71,19 @@ def search(
     mode: str = "both",
     kind: str | None = None,
     thread: str | None = None,
+    topic: str | None = None,
+    tag: str | None = None,
     since: Annotated[str | None, Query(alias="from")] = None,
     until: Annotated[str | None, Query(alias="to")] = None,
+    sort: str = "relevance",
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
 ) -> dict[str, object]:
-    """Pages by words, by meaning, or both, with why each was found."""
+    """Pages by words, by meaning, or both, with why each was found.
+
+    `total` counts all there are, or is the least there are where `more` is true; the first `reach`
+    can be had by `offset`. `facets` count the first `counted`.
+    """
     found = find(
         session,
         q,
@@ -85,15 +92,33 @@ def search(
         thread=thread or None,
         since=since or None,
         until=until or None,
+        tag=tag or None,
+        topic=topic or None,
+        sort=sort,
         limit=limit,
         offset=offset,
         index=app.index,
         query_encoder=app.query_encoder,
     )
+    facets = found.facets
     return {
         "total": found.total,
+        "more": found.more,
+        "reach": found.reach,
         "mode": str(found.mode),
         "notice": found.notice,
+        "counted": found.counted,
+        "facets": {
+            name: [
+                {"value": each.value, "label": each.label, "count": each.count} for each in counts
+            ]
+            for name, counts in (
+                ("kind", facets.kinds),
+                ("thread", facets.threads),
+                ("topic", facets.topics),
+                ("year", facets.years),
+            )
+        },
         "hits": [
             {
                 "slug": hit.slug,
@@ -122,6 +147,19 @@ def read_raw(slug: Slug, session: Reads) -> Response:
     """The Markdown of a page as it was written."""
     page = _page(session, slug)
     return PlainTextResponse(page.body, headers={"ETag": f'"{page.version}"'})
+
+
+@router.get("/pages/{slug}/related", responses=_REFUSED)
+def related(
+    slug: Slug,
+    session: Reads,
+    app: TheApp,
+    limit: Annotated[int, Query(ge=1, le=graphs.MOST_RELATED)] = 10,
+) -> dict[str, object]:
+    """Pages near this one in the graph that are not linked with it, the nearest first."""
+    page = _page(session, slug)
+    found = graphs.related(session, app.graph, page, limit=limit)
+    return {"page": page.slug, "related": [_node(node) for node in found]}
 
 
 def _page(session: Session, slug: str) -> Page:
@@ -209,18 +247,38 @@ def _base(if_match: str | None, page: Page | None) -> int:
 
 @router.get("/review", responses=_REFUSED)
 def proposals(
+    request: Request,
     session: Reads,
     thread: Annotated[str, Query(max_length=300)] = "",
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
     offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+    after: Annotated[int, Query(ge=0, le=LARGEST_ID)] = 0,
+    tension_after: Annotated[int, Query(ge=0, le=LARGEST_ID)] = 0,
 ) -> dict[str, object]:
-    """What waits for a decision, the surest first; claims in tension apart."""
-    rows = links.proposals(session, thread=thread, limit=limit, offset=offset)
-    tension = links.proposals(session, thread=thread, tension=True, limit=limit, offset=offset)
+    """What waits for a decision, the surest first; claims in tension apart.
+
+    `next` is the `after` of the next part, null at the end; `tension_next` likewise. What is decided
+    meanwhile makes the next part neither skip nor repeat, as `offset` would.
+    """
+    parts = [
+        links.proposals(
+            session,
+            thread=thread,
+            tension=tension,
+            after=last,
+            limit=limit + 1,
+            offset=0 if last else offset,
+        )
+        for tension, last in ((False, after), (True, tension_after))
+    ]
+    rows, tensions = (part[:limit] for part in parts)
+    further, tensions_further = (part[limit - 1].id if part[limit:] else None for part in parts)
     return {
-        "waiting": links.count(session),
+        "waiting": facts(request).get(session, "links", lambda: links.count(session), of=("link",)),
         "proposals": [_proposal(row) for row in rows],
-        "tension": [_proposal(row) for row in tension],
+        "next": further,
+        "tension": [_proposal(row) for row in tensions],
+        "tension_next": tensions_further,
     }
 
 
@@ -291,7 +349,7 @@ def candidates(
     """What the linker thinks a kept paper is about, below the floor too; nothing is stored."""
     if not id.strip():
         raise NotFound("Name a paper: arxiv:…, doi:… or its page.")
-    work = linker.claim(session, app.index, now=app.clock(), paper=id)
+    work = linker.read(session, app.index, [linker.page_of(session, id)])
     names = papers.references(session, [*work.papers, *(each.id for each in work.concepts)])
     return {
         "paper": id,
@@ -314,11 +372,11 @@ def candidates(
 
 
 @router.get("/threads", responses=_REFUSED)
-def all_threads(session: Reads, app: TheApp) -> list[dict[str, object]]:
+def all_threads(request: Request, session: Reads, app: TheApp) -> list[dict[str, object]]:
     """Every thread with its computed counters, the last moved first."""
     found = []
-    for row in threads.all_threads(session):
-        numbers = counters(row.days, today=app.today(), marked=row.status)
+    for row in counted(request, session, app):
+        numbers = row.numbers
         found.append(
             {
                 "slug": row.slug,
@@ -340,57 +398,55 @@ def all_threads(session: Reads, app: TheApp) -> list[dict[str, object]]:
 @router.get("/graph", responses=_REFUSED)
 def graph(
     session: Reads,
-    focus: Annotated[str, Query(max_length=300)],
+    app: TheApp,
+    focus: Annotated[str, Query(max_length=300)] = "",
     depth: Annotated[int, Query(ge=1, le=3)] = 2,
+    limit: Annotated[int, Query(ge=1, le=graphs.MOST_NODES)] = graphs.MOST_NODES,
+    kind: str = "",
+    thread: str = "",
+    since: str = "",
+    asof: str = "",
 ) -> dict[str, object]:
-    """The neighbourhood of a page, at most 300 nodes: those nearer and stronger linked first."""
-    start = _page(session, focus)
-    assert start.id is not None
-    reached = {start.id: 0}
-    edges: dict[tuple[int, int, str], Any] = {}
-    ring = [start.id]
-    for distance in range(1, depth + 1):
-        found: list[int] = []
-        for edge in links.edges_around(session, ring, limit=5 * MOST_NODES):
-            edges[edge.source_id, edge.target_id, edge.relation.value] = edge
-            for node in (edge.source_id, edge.target_id):
-                if node not in reached and len(reached) < MOST_NODES:
-                    reached[node] = distance
-                    found.append(node)
-        ring = found
-        if not ring:
-            break
-    rows = session.connection().execute(
-        sa.select(col(Page.id), col(Page.slug), col(Page.title), col(Page.kind)).where(
-            col(Page.id).in_(list(reached))
-        )
+    """The neighbourhood of a page, or the pages of the highest rank, with the links among them.
+
+    At most 300 nodes, the highest PageRank first: from the focus where there is one. `left_out`
+    counts those there was no room for. `since` and `asof` are days: links decided from and up to
+    then, of those that stand today.
+    """
+    wanted = graphs.filters(
+        kind=kind, thread=thread, since=since, asof=asof, zone=app.settings.zone
     )
-    named = {row.id: row for row in rows}
+    if focus.strip():
+        page = _page(session, focus)
+        picture = graphs.around(session, app.graph, page, wanted, depth=depth, limit=limit)
+    else:
+        picture = graphs.whole(session, app.graph, wanted, limit=limit)
     return {
-        "focus": start.slug,
-        "nodes": [
-            {
-                "slug": named[node].slug,
-                "title": named[node].title,
-                "kind": named[node].kind.value,
-                "distance": distance,
-            }
-            for node, distance in reached.items()
-        ],
+        "focus": picture.focus,
+        "nodes": [_node(node) for node in picture.nodes],
         "edges": [
             {
-                "source": named[edge.source_id].slug,
-                "target": named[edge.target_id].slug,
-                "relation": edge.relation.value,
-                "status": edge.status.value,
-                "confidence": round(edge.confidence, 4),
+                "source": edge.source,
+                "target": edge.target,
+                "relation": edge.relation,
+                "status": edge.status,
+                "weight": round(edge.weight, 6),
             }
-            for edge in edges.values()
-            if edge.source_id in reached and edge.target_id in reached
+            for edge in picture.edges
         ],
-        "links": session.scalar(
-            sa.select(sa.func.count()).where(col(Link.status) == LinkStatus.ACCEPTED)
-        ),
+        "left_out": picture.left_out,
+    }
+
+
+def _node(node: graphs.Node) -> dict[str, object]:
+    at = {} if node.distance is None else {"distance": node.distance}
+    return {
+        "slug": node.slug,
+        "title": node.title,
+        "kind": node.kind.value,
+        "community": node.community,
+        "score": float(f"{node.score:.6g}"),
+        **at,
     }
 
 

@@ -16,18 +16,11 @@ from fastapi.responses import RedirectResponse, Response
 from sqlmodel import Session, col
 
 from app.domain.identifiers import clean_date
-from app.domain.records import (
-    Assessment,
-    Identifier,
-    ListingPaper,
-    Paper,
-    PaperState,
-    Topic,
-    Verdict,
-)
+from app.domain.records import Identifier, Paper, PaperState, Verdict
 from app.services import review
 from app.store import papers as store
-from app.web.deps import Form, Reads, TheApp, Writes, text, whole
+from app.web.deps import Form, Reads, TheApp, UnlessKnown, Writes, facts, text, whole
+from app.web.memory import Facts
 from app.web.render import plain_title
 from app.web.templating import is_partial, page
 
@@ -55,6 +48,10 @@ class Asked:
     page: int = 1
     after: int = 0
 
+    @property
+    def state(self) -> PaperState:
+        return PaperState.DEFERRED if self.sort == LATER else PaperState.WAITING
+
     def url(self, **changes: Any) -> str:
         """The address of this view with other values; from its first page on, unless told."""
         asked = replace(self, **{"page": 1, "after": 0, **changes})
@@ -79,7 +76,7 @@ def _asked(
     after: str = "",
 ) -> Asked:
     return Asked(
-        topic=topic.strip(),
+        topic=topic.strip().replace("\0", "\ufffd"),  # which no topic has, and every engine takes
         minimum=whole(minimum, 0, most=20),
         sort=sort if sort in _SORTS else BEST,
         day=clean_date(day),
@@ -88,7 +85,7 @@ def _asked(
     )
 
 
-@router.get("/inbox")
+@router.get("/inbox", dependencies=[UnlessKnown])
 def inbox(request: Request, session: Reads, asked: Annotated[Asked, Depends(_asked)]) -> Response:
     """Papers that wait, best first. A partial request gets the rows of one page alone."""
     rows = _waiting(session, asked)
@@ -101,13 +98,17 @@ def inbox(request: Request, session: Reads, asked: Annotated[Asked, Depends(_ask
     if not papers and asked != Asked():
         # The last of these was decided just now, or there never were any: here is what is left.
         return RedirectResponse(asked.url() if asked.page > 1 else "/inbox", 303)
+    known = facts(request)
+    put_off = known.get(
+        session, "papers put off", lambda: store.count(session, PaperState.DEFERRED), of=("paper",)
+    )
     return page(
         request,
         "inbox/page.html",
         papers=papers,
-        total=_count(session, asked),
-        topics=_topics(session, asked),
-        sorts=_sorts(asked, put_off=store.count(session, PaperState.DEFERRED)),
+        total=_count(known, session, asked),
+        topics=_topics(known, session, asked),
+        sorts=_sorts(asked, put_off=put_off),
         more=more,
         next_scan="",
         minimum=asked.minimum or None,
@@ -153,9 +154,15 @@ def _sorts(asked: Asked, *, put_off: int) -> list[dict[str, object]]:
     ]
 
 
-def _topics(session: Session, asked: Asked) -> list[dict[str, object]]:
+def _topics(known: Facts, session: Session, asked: Asked) -> list[dict[str, object]]:
     """The topics of the papers in view, most first, behind "all topics"."""
-    counted = _count_by_topic(session, replace(asked, topic=""))
+    view = {"day": asked.day, "minimum": asked.minimum, "state": asked.state}
+    counted: list[Any] = known.get(
+        session,
+        ("papers by topic", *view.values()),
+        lambda: store.count_by_topic(session, **view),  # type: ignore[arg-type]
+        of=("paper",),
+    )
     choices: list[dict[str, object]] = [
         {
             "words": "all topics",
@@ -179,8 +186,7 @@ def _topics(session: Session, asked: Asked) -> list[dict[str, object]]:
 
 def paper_rows(session: Session, paper_ids: Collection[int]) -> list[dict[str, object]]:
     """These papers as inbox/_paper.html shows them, best first: for those an undo puts back."""
-    marked = _marked().where(col(Paper.id).in_(paper_ids)).order_by(*_ORDER[BEST])
-    return _papers(session, list(session.connection().execute(marked)))
+    return _papers(session, store.marked(session, paper_ids))
 
 
 def _papers(session: Session, rows: list[Any]) -> list[dict[str, object]]:
@@ -191,7 +197,7 @@ def _papers(session: Session, rows: list[Any]) -> list[dict[str, object]]:
             "title": row.title,
             "abstract": row.abstract,
             "authors": row.authors,
-            "published": row.published or row.day or "",
+            "published": row.published or row.came,
             "topic": row.topic or "",
             "relevance": row.relevance,
             "novelty": row.novelty,
@@ -207,118 +213,31 @@ def _papers(session: Session, rows: list[Any]) -> list[dict[str, object]]:
 
 # ---------------------------------------------------------------- statements
 
-_NEWEST_MARKS = (
-    sa.select(sa.func.max(col(Assessment.id)))
-    .where(col(Assessment.paper_id) == col(Paper.id))
-    .correlate(Paper)
-    .scalar_subquery()
-)
-_DAY = (
-    sa.select(sa.func.max(col(ListingPaper.day)))
-    .where(col(ListingPaper.paper_id) == col(Paper.id))
-    .correlate(Paper)
-    .scalar_subquery()
-)
-_SCORE = sa.func.coalesce(col(Assessment.relevance), 0) + sa.func.coalesce(
-    col(Assessment.novelty), 0
-)
-_BY_DATE = (sa.func.coalesce(_DAY, col(Paper.published)).desc(), col(Paper.published).desc())
-_ORDER: dict[str, tuple[Any, ...]] = {
-    BEST: (_SCORE.desc(), *_BY_DATE, col(Paper.id)),
-    NEWEST: (*_BY_DATE, _SCORE.desc(), col(Paper.id)),
-    LATER: (_SCORE.desc(), *_BY_DATE, col(Paper.id)),
-}
-
-
-def _marked() -> sa.Select[*tuple[Any, ...]]:
-    """Papers with their newest marks."""
-    statement: sa.Select[*tuple[Any, ...]] = (
-        sa.select(
-            col(Paper.id),
-            col(Paper.title),
-            col(Paper.abstract),
-            col(Paper.authors),
-            col(Paper.published),
-            col(Paper.state),
-            col(Assessment.relevance),
-            col(Assessment.novelty),
-            col(Assessment.comment),
-            col(Assessment.topic_comment),
-            col(Topic.name).label("topic"),
-            _DAY.label("day"),
-        )
-        .select_from(Paper)
-        .outerjoin(Assessment, col(Assessment.id) == _NEWEST_MARKS)
-        .outerjoin(Topic, col(Topic.id) == col(Assessment.topic_id))
-    )
-    return statement
-
-
-def _conditions(asked: Asked) -> list[Any]:
-    state = PaperState.DEFERRED if asked.sort == LATER else PaperState.WAITING
-    conditions: list[Any] = [col(Paper.state) == state]
-    if asked.topic:
-        conditions.append(col(Assessment.topic_id) == asked.topic)
-    if asked.minimum:
-        conditions.append(asked.minimum <= _SCORE)
-    if asked.day:
-        on_day = sa.select(col(ListingPaper.paper_id)).where(col(ListingPaper.day) == asked.day)
-        conditions.append(col(Paper.id).in_(on_day))
-    return conditions
-
 
 def _waiting(session: Session, asked: Asked) -> list[Any]:
     """The rows of one page, and one more when there are more."""
-    statement = _marked().order_by(*_ORDER[asked.sort]).limit(PER_PAGE + 1)
-    following = _following(session, asked)
-    if following is not None:
-        statement = statement.where(col(Paper.id).in_(following))
-    else:
-        statement = statement.where(*_conditions(asked)).offset((asked.page - 1) * PER_PAGE)
-    return list(session.connection().execute(statement))
-
-
-def _following(session: Session, asked: Asked) -> list[int] | None:
-    """The papers that come behind `after`, decided as it may be; None when it is nowhere."""
-    if not asked.after:
-        return None
-    statement = (
-        sa.select(col(Paper.id))
-        .select_from(Paper)
-        .outerjoin(Assessment, col(Assessment.id) == _NEWEST_MARKS)
-        .where(sa.and_(*_conditions(asked)) | (col(Paper.id) == asked.after))
-        .order_by(*_ORDER[asked.sort])
+    return store.waiting(
+        session,
+        day=asked.day,
+        topic=asked.topic,
+        minimum=asked.minimum,
+        state=asked.state,
+        newest=asked.sort == NEWEST,
+        after=asked.after,
+        limit=PER_PAGE + 1,
+        offset=0 if asked.after else (asked.page - 1) * PER_PAGE,
     )
-    ids: list[Any] = list(session.connection().execute(statement).scalars())
-    if asked.after not in ids:
-        return None
-    start = ids.index(asked.after) + 1
-    return ids[start : start + PER_PAGE + 1]
 
 
-def _count(session: Session, asked: Asked) -> int:
-    statement = (
-        sa.select(sa.func.count())
-        .select_from(Paper)
-        .outerjoin(Assessment, col(Assessment.id) == _NEWEST_MARKS)
-        .where(*_conditions(asked))
-    )
-    return session.connection().execute(statement).scalar() or 0
-
-
-def _count_by_topic(session: Session, asked: Asked) -> list[Any]:
-    """Rows (id, name, papers), most papers first; id is None for papers of no topic."""
-    papers = sa.func.count().label("papers")
-    return list(
-        session.connection().execute(
-            sa.select(col(Topic.id), col(Topic.name), papers)
-            .select_from(Paper)
-            .outerjoin(Assessment, col(Assessment.id) == _NEWEST_MARKS)
-            .outerjoin(Topic, col(Topic.id) == col(Assessment.topic_id))
-            .where(*_conditions(asked))
-            .group_by(col(Topic.id))
-            .order_by(papers.desc(), col(Topic.name))
-        )
+def _count(known: Facts, session: Session, asked: Asked) -> int:
+    view = (asked.day, asked.topic, asked.minimum, asked.state)
+    return known.get(
+        session,
+        ("papers", *view),
+        lambda: store.count(
+            session, asked.state, day=asked.day, topic=asked.topic, minimum=asked.minimum
+        ),
+        of=("paper",),
     )
 
 
@@ -327,17 +246,20 @@ _SITES = {"arxiv": "https://arxiv.org/abs/", "doi": "https://doi.org/"}
 
 def addresses(session: Session, paper_ids: Collection[int]) -> dict[int, str]:
     """Where each paper can be read outside: arXiv, else by DOI, else its own address."""
-    found: Any = session.connection().execute(
-        sa.select(col(Identifier.paper_id), col(Identifier.scheme), col(Identifier.value))
-        .where(
-            col(Identifier.paper_id).in_(paper_ids),
-            col(Identifier.scheme).in_(["arxiv", "doi", "url"]),
-        )
-        .order_by(col(Identifier.scheme), col(Identifier.id))
-    )
     urls: dict[int, str] = {}
-    for paper_id, scheme, value in found:
+    rows = session.connection().execute(_ADDRESSES, {"ids": list(paper_ids)}) if paper_ids else ()
+    for paper_id, scheme, value in rows:
         url = _SITES[scheme] + quote(value, safe="/:;(),._-") if scheme in _SITES else value
         if url.startswith(("https://", "http://")):
             urls.setdefault(paper_id, url)
     return urls
+
+
+_ADDRESSES: Any = (
+    sa.select(col(Identifier.paper_id), col(Identifier.scheme), col(Identifier.value))
+    .where(
+        col(Identifier.paper_id).in_(sa.bindparam("ids", expanding=True)),
+        col(Identifier.scheme).in_(["arxiv", "doi", "url"]),
+    )
+    .order_by(col(Identifier.scheme), col(Identifier.id))
+)

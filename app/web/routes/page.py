@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from markupsafe import Markup
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col
 
 from app.domain import graph
 from app.domain.identifiers import is_slug, parse_arxiv, parse_doi, slugify
@@ -22,7 +22,6 @@ from app.domain.merge import diff_lines
 from app.domain.records import (
     Alias,
     AliasKind,
-    Assessment,
     AuthorKind,
     Digest,
     Draft,
@@ -37,20 +36,34 @@ from app.domain.records import (
     Revision,
     Source,
     Thread,
-    Topic,
 )
 from app.errors import EditConflict, Invalid, NotFound
 from app.services import pages as editing
 from app.store import items, links, pages, papers, threads
-from app.store.pages import Content
-from app.web.deps import Form, Reads, TheApp, Writes, lines, text, whole
+from app.store.db import LARGEST_ID
+from app.store.pages import Content, Place
+from app.web.deps import (
+    Form,
+    Reads,
+    TheApp,
+    UnlessKnown,
+    Writes,
+    bodies,
+    facts,
+    lines,
+    text,
+    whole,
+)
+from app.web.memory import Facts
 from app.web.render import LinkTarget, plain_title, render_body
-from app.web.routes.threads import thread_context
+from app.web.routes.threads import order_of, thread_context
+from app.web.templating import is_partial, plural
 from app.web.templating import page as screen
 
 router = APIRouter(include_in_schema=False)
 
 PER_PAGE = 100
+REVISIONS = 50  # each with its whole text, to count what changed
 _KINDS = [kind.value for kind in PageKind]
 
 
@@ -109,20 +122,26 @@ def _paper_json(session: Session, paper: Paper) -> dict[str, object]:
     }
 
 
-@router.get("/w/{slug}")
+@router.get("/w/{slug}", dependencies=[UnlessKnown])
 def read(request: Request, slug: str, session: Reads, app: TheApp) -> Response:
-    page = pages.by_slug(session, slug)
+    page = pages.head(session, slug)
     if page is None:
         return _elsewhere(session, slug)
-    assert page.id is not None
     if page.kind == PageKind.DIGEST:
         digest = session.get(Digest, page.id)
         if digest is not None:
             return RedirectResponse(f"/today/{digest.day}", 303)
-    context = page_context(session, page)
+    context = page_context(request, session, page)
     context["notice"] = _NOTICES.get(request.query_params.get("saved", ""), "")
     if page.kind == PageKind.THREAD:
-        context |= thread_context(session, page, today=app.today())
+        context |= thread_context(
+            session,
+            page.id,
+            today=app.today(),
+            slug=page.slug,
+            after=request.query_params.get("after", ""),
+            known=facts(request),
+        )
         return screen(request, "threads/thread.html", **context)
     return screen(request, "pages/page.html", **context)
 
@@ -160,43 +179,45 @@ def _by_identifier(session: Session, identifier: Any, words: str) -> Response:
     return RedirectResponse(f"/w/{page.slug}", 303)
 
 
-def page_context(session: Session, page: Page) -> dict[str, Any]:
-    """What every layout of a page shows."""
-    assert page.id is not None
-    content = pages.content_of(session, page)
+def page_context(request: Request, session: Session, page: Any) -> dict[str, Any]:
+    """What every layout of a page shows; `page` is a row of `pages.head`."""
+    known = facts(request)
+    aliases = pages.aliases_of(session, page.id)
     counts = links.counts(session, page.id)
-    rendered = render_body(page.body, resolver(session))
-    backlinks = _one_a_page(
-        [_backlink(row, page, content) for row in links.backlinks(session, page.id)]
+    rendered = bodies(request).get(
+        session,
+        (page.id, page.version),
+        lambda: pages.body_of(session, page.id),
+        resolver(session),
     )
-    paper = papers.of_page(session, page.id) if page.kind == PageKind.PAPER else None
+    backlinks = _one_a_page(
+        [_backlink(row, (page.title, *aliases)) for row in links.backlinks(session, page.id)]
+    )
+    paper = papers.facts_of(session, page.id) if page.kind == PageKind.PAPER else None
+    stub = not page.written and page.kind in (PageKind.CONCEPT, PageKind.NOTE)
     return {
         "page": _head(page),
-        "aliases": list(content.aliases),
-        "tags": list(content.tags),
-        "facts": _facts(page, counts),
+        "aliases": aliases,
+        "tags": pages.tags_of(session, page.id),
+        "facts": _facts(known, session, page, counts),
         "body": rendered.html + _episode(session, page),
         "contents": rendered.contents,
         "paper": _paper(session, paper) if paper else None,
         "used_by": [],
-        "mentions": backlinks if _is_stub(page) else [],
-        "threads": _thread_neighbours(session, page.id),
+        "mentions": backlinks if stub else [],
+        "threads": _thread_neighbours(known, session, page.id) if counts["threads"] else [],
         "conflict": False,
-        "neighbours": _neighbours(session, page),
+        "neighbours": _neighbours(session, page.id),
         "suggestions": [_suggestion(row) for row in links.suggestions(session, page.id)],
-        "backlinks": [] if _is_stub(page) else backlinks[:5],
+        "backlinks": [] if stub else backlinks[:5],
         "backlink_total": counts["incoming"],
         "provenance": _provenance(page),
         "questions": [
             {"number": q.number, "text": q.text, "state": q.state.value}
-            for q in pages.questions_of(session, page.id)
+            for q in pages.question_rows(session, page.id)
         ],
-        "said": _said(session, paper) if paper else [],
+        "said": _said(session, paper.id) if paper else [],
     }
-
-
-def _is_stub(page: Page) -> bool:
-    return not page.body and page.kind in (PageKind.CONCEPT, PageKind.NOTE)
 
 
 @dataclass(frozen=True)
@@ -211,7 +232,8 @@ class _Head:
     unreviewed: bool
 
 
-def _head(page: Page) -> _Head:
+def _head(page: Any) -> _Head:
+    """Of a row of `pages.head`."""
     return _Head(
         slug=page.slug,
         title=page.title,
@@ -236,22 +258,29 @@ def resolver(session: Session) -> Any:
     return resolve
 
 
-def _facts(page: Page, counts: dict[str, int]) -> list[str]:
+def _facts(known: Facts, session: Session, page: Any, counts: Mapping[str, int]) -> list[str]:
     words = []
-    if counts["papers"] and page.kind in (PageKind.CONCEPT, PageKind.THREAD):
-        words.append(f"{counts['papers']:,} paper{'s' if counts['papers'] != 1 else ''}")
+    if counts["incoming"] and page.kind in (PageKind.CONCEPT, PageKind.THREAD):
+        number = known.get(
+            session,
+            ("papers", page.id),
+            lambda: links.papers_linking(session, page.id),
+            of=("link", "page"),
+        )
+        if number:
+            words.append(plural(number, "paper"))
     if counts["threads"]:
         words.append(f"in {counts['threads']} thread{'s' if counts['threads'] != 1 else ''}")
     return words
 
 
-def _backlink(row: Any, page: Page, content: Content) -> dict[str, Any]:
+def _backlink(row: Any, names: tuple[str, ...]) -> dict[str, Any]:
     return {
         "slug": row.slug,
         "title": row.title,
         "kind": row.kind.value,
         "relation": row.relation.value,
-        "sentence_parts": _sentence(row.evidence, (page.title, *content.aliases)),
+        "sentence_parts": _sentence(row.evidence, names),
     }
 
 
@@ -314,24 +343,18 @@ def _suggestion(row: Any) -> dict[str, object]:
     }
 
 
-def _neighbours(session: Session, page: Page) -> dict[str, object] | None:
-    """The page and its nearest neighbours as a drawing of at most 24 nodes."""
-    assert page.id is not None
-    edges = _edges(links.edges_around(session, [page.id]))
-    near = graph.strongest(page.id, edges, limit=graph.DRAWN)
+def _neighbours(session: Session, page_id: int) -> dict[str, object] | None:
+    """The page and its nearest neighbours as a drawing of a few nodes."""
+    edges = _edges(links.edges_around(session, [page_id]))
+    near = graph.strongest(page_id, edges, limit=graph.DRAWN)
     if not near:
         return None
-    nodes = {page.id, *near}
-    rows = session.connection().execute(
-        sa.select(col(Page.id), col(Page.slug), col(Page.title), col(Page.kind)).where(
-            col(Page.id).in_(nodes)
-        )
-    )
-    named = {row.id: row for row in rows}
+    nodes = {page_id, *near}
+    named = {row.id: row for row in session.connection().execute(_NAMED, {"ids": list(nodes)})}
     labels = _labels(session, named)
-    drawn = graph.among(nodes, [*edges, *_edges(links.edges_around(session, near))])
+    drawn = graph.among(nodes, _edges(links.edges_among(session, nodes)))
     near = sorted(near, key=lambda node: (named[node].kind.value, named[node].title))
-    places = graph.around(page.id, near)
+    places = graph.around(page_id, near)
     linked = {end for edge in drawn if not edge.proposed for end in (edge.source, edge.target)}
     return {
         "width": graph.WIDTH,
@@ -344,10 +367,10 @@ def _neighbours(session: Session, page: Page) -> dict[str, object] | None:
                 "label": labels[node],
                 "slug": named[node].slug,
                 "kind": named[node].kind.value,
-                "focus": node == page.id,
+                "focus": node == page_id,
                 "proposed": node not in linked,
             }
-            for node in (page.id, *near)
+            for node in (page_id, *near)
         ],
         "edges": [
             {
@@ -362,17 +385,24 @@ def _neighbours(session: Session, page: Page) -> dict[str, object] | None:
     }
 
 
+_NAMED = sa.select(col(Page.id), col(Page.slug), col(Page.title), col(Page.kind)).where(
+    col(Page.id).in_(sa.bindparam("ids", expanding=True))
+)
+
+
 def _labels(session: Session, named: Mapping[int, Any]) -> dict[int, str]:
     """A short name for each page: of a paper its shortest alias, else what stands before a colon."""
     labels = {node: plain_title(row.title).partition(":")[0] for node, row in named.items()}
-    for node, name in session.connection().execute(
-        sa.select(col(Alias.page_id), col(Alias.name)).where(
-            col(Alias.page_id).in_(list(named)), col(Alias.kind) == AliasKind.NAME
-        )
-    ):
+    for node, name in session.connection().execute(_OTHER_NAMES, {"ids": list(named)}):
         if named[node].kind == PageKind.PAPER and len(name) < len(labels[node]):
             labels[node] = name
     return labels
+
+
+_OTHER_NAMES = sa.select(col(Alias.page_id), col(Alias.name)).where(
+    col(Alias.page_id).in_(sa.bindparam("ids", expanding=True)),
+    col(Alias.kind) == AliasKind.NAME,
+)
 
 
 def _edges(rows: list[Any]) -> list[graph.Edge]:
@@ -382,52 +412,38 @@ def _edges(rows: list[Any]) -> list[graph.Edge]:
     ]
 
 
-def _thread_neighbours(session: Session, page_id: int) -> list[dict[str, object]]:
+def _thread_neighbours(known: Facts, session: Session, page_id: int) -> list[dict[str, object]]:
     """For each thread a page stands in: the members before and after it."""
     found = []
-    for slug, title in threads.of_pages(session, [page_id]).get(page_id, []):
-        thread = pages.get(session, slug)
-        assert thread.id is not None
-        slugs = [row.slug for row in threads.members(session, thread.id)]
-        own = session.get(Page, page_id)
-        at = slugs.index(own.slug) if own and own.slug in slugs else -1
+    for thread in threads.of_page(session, page_id):
+        order = order_of(known, session, thread.id)
+        at = next((n for n, member in enumerate(order) if member.page_id == page_id), -1)
+        beside = {
+            "previous": order[at - 1].link_id if at > 0 else None,
+            "next": order[at + 1].link_id if 0 <= at < len(order) - 1 else None,
+        }
+        rows = threads.members(session, [each for each in beside.values() if each])
+        slugs = {row.link_id: row.slug for row in rows}
         found.append(
             {
-                "slug": slug,
-                "title": title,
-                "previous": slugs[at - 1] if at > 0 else None,
-                "next": slugs[at + 1] if 0 <= at < len(slugs) - 1 else None,
+                "slug": thread.slug,
+                "title": thread.title,
+                **{side: slugs.get(link_id or 0) for side, link_id in beside.items()},
             }
         )
     return found
 
 
-def _paper(session: Session, paper: Paper) -> dict[str, object]:
-    assert paper.id is not None
-    topics = {t.id: t.name for t in session.exec(select(Topic))}
+def _paper(session: Session, paper: Any) -> dict[str, object]:
+    """What a page tells of its paper, a row of `papers.facts_of`."""
     return {
         "authors": paper.authors,
         "venue": paper.venue,
         "published": paper.published,
-        "ids": [_identifier(i.scheme, i.value) for i in papers.identifiers_of(session, paper.id)],
+        "ids": [_identifier(*row) for row in papers.identifier_rows(session, paper.id)],
         "abstract": paper.abstract,
         "code_url": paper.code_url if paper.code_url.startswith(("https://", "http://")) else "",
-        "scores": [
-            {
-                "scorer": a.scorer,
-                "relevance": a.relevance,
-                "novelty": a.novelty,
-                "topic": topics.get(a.topic_id or "", ""),
-                "comment": a.comment,
-                "day": a.day,
-            }
-            for a in session.exec(
-                select(Assessment)
-                .where(Assessment.paper_id == paper.id)
-                .order_by(col(Assessment.id).desc())
-                .limit(3)
-            )
-        ],
+        "scores": [dict(row._mapping) for row in papers.assessments_of(session, paper.id)],
         "takeaways": [],
     }
 
@@ -444,9 +460,9 @@ def _identifier(scheme: str, value: str) -> tuple[str, str]:
             return f"{scheme}:{value}", ""
 
 
-def _episode(session: Session, page: Page) -> Markup:
+def _episode(session: Session, page: Any) -> Markup:
     """Takeaways and chapters of an episode, as text of its page."""
-    if page.kind != PageKind.EPISODE or page.id is None:
+    if page.kind != PageKind.EPISODE:
         return Markup()
     episode = session.get(Episode, page.id)
     if episode is None:
@@ -495,9 +511,8 @@ def _read_on(session: Session, page_id: int, relation: Relation) -> list[str]:
 _NO_LINK_SIGNS = re.compile(r"[|\[\]]+")
 
 
-def _said(session: Session, paper: Paper) -> list[dict[str, object]]:
+def _said(session: Session, paper_id: int) -> list[dict[str, object]]:
     """What documents said of the paper, the newest first."""
-    assert paper.id is not None
     return [
         {
             "where": f"{row.item_title}, {row.section}" if row.section else row.item_title,
@@ -509,11 +524,11 @@ def _said(session: Session, paper: Paper) -> list[dict[str, object]]:
             "text": row.text,
             "why_it_matters": row.why_it_matters,
         }
-        for row in items.mentions_of(session, paper.id)[:20]
+        for row in items.mentions_of(session, paper_id)
     ]
 
 
-def _provenance(page: Page) -> list[dict[str, str]]:
+def _provenance(page: Any) -> list[dict[str, str]]:
     found: list[dict[str, str]] = []
     if page.author_kind == AuthorKind.IMPORT:
         found.append({"words": f"imported {page.created_at:%Y-%m-%d}", "url": ""})
@@ -524,11 +539,17 @@ def _provenance(page: Page) -> list[dict[str, str]]:
 # ---------------------------------------------------------------- links
 
 
-@router.get("/w/{slug}/links")
+@router.get("/w/{slug}/links", dependencies=[UnlessKnown])
 def all_links(request: Request, slug: str, session: Reads) -> Response:
-    page = pages.get(session, slug)
-    assert page.id is not None
-    content = pages.content_of(session, page)
+    """Every link of a page; of those to it a hundred at a time, `before` being the last one shown."""
+    page = _shown(session, slug)
+    names = (page.title, *pages.aliases_of(session, page.id))
+    before = whole(request.query_params.get("before", ""), 0, most=LARGEST_ID)
+    found = links.backlinks(session, page.id, limit=PER_PAGE + 1, before=before)
+    more = f"/w/{page.slug}/links?before={found[PER_PAGE - 1].id}" if found[PER_PAGE:] else None
+    backlinks = [_backlink(row, names) for row in found[:PER_PAGE]]
+    if is_partial(request):
+        return screen(request, "pages/_linked.html", backlinks=backlinks, more=more)
     return screen(
         request,
         "pages/links.html",
@@ -543,17 +564,32 @@ def all_links(request: Request, slug: str, session: Reads) -> Response:
                 "note": row.note,
                 "origin": row.origin.value,
             }
-            for row in links.outgoing(session, page.id)
+            for row in links.outgoing(session, page.id, limit=1000)
         ],
-        backlinks=[
-            _backlink(row, page, content) for row in links.backlinks(session, page.id, limit=500)
-        ],
+        backlinks=backlinks,
+        more=more,
         suggestions=[_suggestion(row) for row in links.suggestions(session, page.id, limit=50)],
         red_links=[
             {"name": red.name, "slug": slugify(red.name), "sentence": red.sentence}
-            for red in session.exec(select(RedLink).where(RedLink.page_id == page.id))
+            for red in session.connection().execute(_RED_LINKS, {"page": page.id})
         ],
     )
+
+
+_RED_LINKS = (
+    sa.select(col(RedLink.name), col(RedLink.sentence))
+    .where(col(RedLink.page_id) == sa.bindparam("page"))
+    .order_by(col(RedLink.key))
+    .limit(1000)
+)
+
+
+def _shown(session: Session, slug: str) -> Any:
+    """The page at this address as a row of `pages.head`. Raises NotFound."""
+    page = pages.head(session, slug)
+    if page is None:
+        raise NotFound(f"There is no page at {slug!r}.")
+    return page
 
 
 # ---------------------------------------------------------------- editing
@@ -711,17 +747,43 @@ def draft(slug: str, form: Form, session: Writes, app: TheApp) -> Response:
 # ---------------------------------------------------------------- history
 
 
-@router.get("/w/{slug}/history")
+@router.get("/w/{slug}/history", dependencies=[UnlessKnown])
 def history(request: Request, slug: str, session: Reads) -> Response:
-    page = pages.get(session, slug)
-    assert page.id is not None
-    rows = pages.revisions(session, page.id, limit=101)
+    """The revisions of a page, fifty at a time; `before` is the number of the last one shown."""
+    page = _shown(session, slug)
+    before = whole(request.query_params.get("before", ""), 0, most=LARGEST_ID)
+    rows = pages.revisions(session, page.id, limit=REVISIONS + 1, before=before)
     words = [Counter(row.body.split()) for row in rows] + [Counter()]
-    shown = [_revision(row, words[at], words[at + 1], page) for at, row in enumerate(rows[:100])]
-    return screen(request, "pages/history.html", page=_head(page), revisions=shown, pager=None)
+    shown = [
+        _revision(row, words[at], words[at + 1], page) for at, row in enumerate(rows[:REVISIONS])
+    ]
+    return screen(
+        request,
+        "pages/history.html",
+        page=_head(page),
+        revisions=shown,
+        pager=_of_revisions(page, shown),
+    )
 
 
-def _revision(row: Any, words: Counter[str], before: Counter[str], page: Page) -> dict[str, object]:
+def _of_revisions(page: Any, shown: list[dict[str, Any]]) -> dict[str, object] | None:
+    """Revisions are numbered from 1 without gaps, so that a number is a place."""
+    if page.version <= REVISIONS or not shown:
+        return None
+    address = f"/w/{page.slug}/history"
+    newest, oldest = shown[0]["number"], shown[-1]["number"]
+    earlier = newest + REVISIONS
+    newer = f"{address}?before={earlier + 1}" if earlier < page.version else address
+    return {
+        "previous": newer if newest < page.version else None,
+        "next": f"{address}?before={oldest}" if oldest > 1 else None,
+        "first": page.version - newest + 1,
+        "last": page.version - oldest + 1,
+        "total": page.version,
+    }
+
+
+def _revision(row: Any, words: Counter[str], before: Counter[str], page: Any) -> dict[str, Any]:
     return {
         "number": row.number,
         "at": row.at,
@@ -735,10 +797,9 @@ def _revision(row: Any, words: Counter[str], before: Counter[str], page: Page) -
     }
 
 
-@router.get("/w/{slug}/diff")
+@router.get("/w/{slug}/diff", dependencies=[UnlessKnown])
 def diff(request: Request, slug: str, session: Reads) -> Response:
-    page = pages.get(session, slug)
-    assert page.id is not None
+    page = _shown(session, slug)
     newer = whole(request.query_params.get("to", ""), page.version, least=1)
     older = whole(request.query_params.get("from", ""), newer - 1, least=0)
     after = pages.revision(session, page.id, newer)
@@ -790,12 +851,14 @@ def rename(slug: str, form: Form, session: Writes, app: TheApp) -> Response:
 
 @router.get("/_/card/{slug}")
 def card(request: Request, slug: str, session: Reads) -> Response:
-    page = pages.get(session, slug)
-    assert page.id is not None
+    page = _shown(session, slug)
     counts = links.counts(session, page.id)
     thread = session.get(Thread, page.id) if page.kind == PageKind.THREAD else None
-    paper = papers.of_page(session, page.id) if page.kind == PageKind.PAPER else None
-    lead = (thread.claim if thread else "") or page.body or (paper.abstract if paper else "")
+    lead = (thread.claim if thread else "") or pages.body_of(session, page.id)
+    if not lead and page.kind == PageKind.PAPER:
+        paper = papers.facts_of(session, page.id)
+        lead = paper.abstract if paper else ""
+    told = _facts(facts(request), session, page, counts)
     return screen(
         request,
         "pages/_card.html",
@@ -804,119 +867,142 @@ def card(request: Request, slug: str, session: Reads) -> Response:
             "title": page.title,
             "kind": page.kind.value,
             "words": first_words(lead, 40),
-            "facts": _facts(page, counts) or [f"{counts['incoming']} links here"],
+            "facts": told or [f"{counts['incoming']} links here"],
         },
     )
 
 
-@router.get("/pages")
+@router.get("/pages", dependencies=[UnlessKnown])
 def index(request: Request, session: Reads) -> Response:
+    """All pages, a hundred at a time: by title, by kind, the last changed, orphans, and what is wanted."""
     query = request.query_params
-    view = query.get("by", "title")
-    if view not in ("title", "kind", "recent", "orphans", "wanted"):
-        view = "title"
-    number = whole(query.get("page", ""), 1, least=1, most=100_000)
-    letter, kind = query.get("letter", "").lower()[:1], query.get("kind", "")
+    known = facts(request)
+    asked = _Asked.read(query)
     context: dict[str, Any] = {
-        "view": view,
-        "counts": _index_counts(session),
+        "view": asked.view,
+        "counts": {
+            "title": known.get(session, "pages", lambda: pages.count(session), of=("page",)),
+            "orphans": len(_orphans(known, session)),
+            "wanted": known.get(
+                session, "wanted", lambda: pages.wanted_count(session), of=("red_link",)
+            ),
+        },
         "letters": [],
         "kinds": [],
         "groups": [],
         "wanted": [],
         "pager": None,
     }
-    if view == "wanted":
-        context["wanted"] = _wanted_pages(session)
-        return screen(request, "pages/index.html", **context)
-    if view == "title":
-        context["letters"] = _letters(session, letter)
-    if view == "kind":
-        context["kinds"] = _kind_counts(session, kind)
-    rows, total = _listed(session, view, letter=letter, kind=kind, number=number)
-    context["groups"] = _grouped(rows, view)
-    kept = {k: v for k, v in (("by", view), ("letter", letter), ("kind", kind)) if v}
-    context["pager"] = _pager(kept, number, total)
+    if asked.view == "wanted":
+        return _wanted(request, session, asked, context)
+    if asked.view == "title":
+        found = known.get(session, "letters", lambda: pages.letters(session), of=("page",))
+        context["letters"] = [_letter(each, asked.letter) for each in found]
+    if asked.view == "kind":
+        numbers = known.get(session, "kinds", lambda: pages.kinds(session), of=("page",))
+        context["kinds"] = [_kind(kind, number, asked.kind) for kind, number in numbers]
+    rows, total = _listed(known, session, asked)
+    context["groups"] = _grouped(rows, asked.view)
+    context["pager"] = _pager(asked, rows, total)
     return screen(request, "pages/index.html", **context)
 
 
-def _index_counts(session: Session) -> dict[str, int]:
-    wanted = sa.select(sa.func.count(sa.distinct(col(RedLink.key))))
+_VIEWS = ("title", "kind", "recent", "orphans", "wanted")
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A view of the index as its address says it.
+
+    `after` or `before` is the place of the row it goes on from, and `number` says which page of the
+    list that is; an address with a number alone leads to that page too.
+    """
+
+    view: str
+    letter: str
+    kind: str
+    number: int
+    after: Place | None
+    before: Place | None
+
+    @classmethod
+    def read(cls, query: Mapping[str, str]) -> _Asked:
+        """From any query; what is no value of a field is left out."""
+        view, kind = query.get("by", ""), query.get("kind", "")
+        letter = query.get("letter", "").lower()[:1]
+        return cls(
+            view=view if view in _VIEWS else "title",
+            letter=letter if letter.isprintable() else "",
+            kind=kind if kind in _KINDS else "",
+            number=whole(query.get("page", ""), 1, least=1, most=100_000),
+            after=Place.read(query.get("after", "")),
+            before=Place.read(query.get("before", "")),
+        )
+
+    @property
+    def recent(self) -> bool:
+        return self.view == "recent"
+
+    @property
+    def start(self) -> int:
+        """How many rows stand before this page of the list."""
+        return (self.number - 1) * PER_PAGE
+
+    def url(self, number: int, **places: Place) -> str:
+        """The address of another page of the same list."""
+        kept = {"by": self.view}
+        kept |= {"letter": self.letter} if self.letter and self.view == "title" else {}
+        kept |= {"kind": self.kind} if self.kind and self.view == "kind" else {}
+        if number > 1:
+            kept |= {"page": str(number), **{side: str(place) for side, place in places.items()}}
+        return f"/pages?{urlencode(kept)}"
+
+
+def _letter(letter: str, current: str) -> dict[str, object]:
     return {
-        "title": pages.count(session),
-        "orphans": session.scalar(sa.select(sa.func.count()).select_from(Page).where(_is_orphan()))
-        or 0,
-        "wanted": session.scalar(wanted) or 0,
+        "letter": letter.upper(),
+        "url": f"/pages?{urlencode({'by': 'title', 'letter': letter})}",
+        "current": letter == current,
     }
 
 
-def _is_orphan() -> Any:
-    accepted = col(Link.status) == LinkStatus.ACCEPTED
-    touches = (col(Link.source_id) == col(Page.id)) | (col(Link.target_id) == col(Page.id))
-    return ~sa.exists().where(touches, accepted)
+def _kind(kind: PageKind, number: int, current: str) -> dict[str, object]:
+    return {
+        "kind": kind.value,
+        "count": number,
+        "url": f"/pages?by=kind&kind={kind.value}",
+        "current": kind.value == current,
+    }
 
 
-def _letters(session: Session, current: str) -> list[dict[str, object]]:
-    first = sa.func.substr(col(Page.title_key), 1, 1)
-    found = session.connection().execute(sa.select(first).distinct().order_by(first)).scalars()
-    return [
-        {
-            "letter": each.upper(),
-            "url": f"/pages?{urlencode({'by': 'title', 'letter': each})}",
-            "current": each == current,
-        }
-        for each in found
-        if each
-    ]
+def _orphans(known: Facts, session: Session) -> list[int]:
+    return known.get(session, "orphans", lambda: pages.orphans(session), of=("link", "page"))
 
 
-def _kind_counts(session: Session, current: str) -> list[dict[str, object]]:
-    rows = session.connection().execute(
-        sa.select(col(Page.kind), sa.func.count()).group_by(col(Page.kind)).order_by(col(Page.kind))
+def _listed(known: Facts, session: Session, asked: _Asked) -> tuple[list[Any], int]:
+    """The rows of one page of the index, and how many there are in all."""
+    if asked.view == "orphans":
+        alone = _orphans(known, session)
+        return pages.rows_of(session, alone[asked.start : asked.start + PER_PAGE]), len(alone)
+    kind = PageKind(asked.kind) if asked.view == "kind" and asked.kind else None
+    letter = asked.letter if asked.view == "title" else ""
+    total = known.get(
+        session,
+        ("pages", kind, letter) if kind or letter else "pages",
+        lambda: pages.count(session, kind, letter=letter),
+        of=("page",),
     )
-    return [
-        {
-            "kind": kind.value,
-            "count": number,
-            "url": f"/pages?by=kind&kind={kind.value}",
-            "current": kind.value == current,
-        }
-        for kind, number in rows
-    ]
-
-
-def _listed(
-    session: Session, view: str, *, letter: str, kind: str, number: int
-) -> tuple[list[Any], int]:
-    incoming = (
-        sa.select(sa.func.count())
-        .where(col(Link.target_id) == col(Page.id), col(Link.status) == LinkStatus.ACCEPTED)
-        .scalar_subquery()
+    rows = pages.listed(
+        session,
+        recent=asked.recent,
+        kind=kind,
+        letter=letter,
+        after=asked.after,
+        before=asked.before,
+        limit=PER_PAGE,
+        offset=0 if asked.after or asked.before else asked.start,
     )
-    conditions = []
-    if view == "title" and letter:
-        conditions.append(sa.func.substr(col(Page.title_key), 1, 1) == letter)
-    if view == "kind" and kind in _KINDS:
-        conditions.append(col(Page.kind) == PageKind(kind))
-    if view == "orphans":
-        conditions.append(_is_orphan())
-    order = col(Page.updated_at).desc() if view == "recent" else col(Page.title_key)
-    rows = session.connection().execute(
-        sa.select(
-            col(Page.slug),
-            col(Page.title),
-            col(Page.title_key),
-            col(Page.kind),
-            col(Page.updated_at),
-            incoming.label("links"),
-        )
-        .where(*conditions)
-        .order_by(order, col(Page.id))
-        .limit(PER_PAGE)
-        .offset((number - 1) * PER_PAGE)
-    )
-    total = session.scalar(sa.select(sa.func.count()).select_from(Page).where(*conditions))
-    return list(rows), total or 0
+    return rows, total
 
 
 def _grouped(rows: list[Any], view: str) -> list[dict[str, object]]:
@@ -935,28 +1021,31 @@ def _grouped(rows: list[Any], view: str) -> list[dict[str, object]]:
     return [{"name": name, "pages": found} for name, found in groups.items()]
 
 
-def _wanted_pages(session: Session) -> list[dict[str, object]]:
-    rows = session.connection().execute(
-        sa.select(sa.func.min(col(RedLink.name)), sa.func.count())
-        .group_by(col(RedLink.key))
-        .order_by(sa.func.count().desc(), col(RedLink.key))
-        .limit(500)
-    )
-    return [{"name": name, "slug": slugify(name), "count": number} for name, number in rows]
-
-
-def _pager(kept: dict[str, str], number: int, total: int) -> dict[str, object] | None:
-    if total <= PER_PAGE:
+def _pager(asked: _Asked, rows: list[Any], total: int) -> dict[str, object] | None:
+    if total <= PER_PAGE or not rows:
         return None
-
-    def address(page: int) -> str:
-        return f"/pages?{urlencode({**kept, 'page': page})}"
-
-    last = min(number * PER_PAGE, total)
+    first, last = (pages.place_of(rows[at], recent=asked.recent) for at in (0, -1))
+    shown = asked.start + len(rows)
+    before, after = ({}, {}) if asked.view == "orphans" else ({"before": first}, {"after": last})
     return {
-        "previous": address(number - 1) if number > 1 else None,
-        "next": address(number + 1) if last < total else None,
-        "first": (number - 1) * PER_PAGE + 1,
-        "last": last,
+        "previous": asked.url(asked.number - 1, **before) if asked.number > 1 else None,
+        "next": asked.url(asked.number + 1, **after) if shown < total else None,
+        "first": asked.start + 1,
+        "last": shown,
         "total": total,
     }
+
+
+WANTED = 500  # lines of a name and a number
+
+
+def _wanted(request: Request, session: Session, asked: _Asked, context: dict[str, Any]) -> Response:
+    """What is linked to and not written, the most wanted first."""
+    rows = pages.wanted(session, after=asked.after, limit=WANTED + 1)
+    context["wanted"] = [
+        {"name": name, "slug": slugify(name), "count": number} for _, name, number in rows[:WANTED]
+    ]
+    if rows[WANTED:]:
+        key, _, number = rows[WANTED - 1]
+        context["more"] = asked.url(asked.number + 1, after=Place(key, number))
+    return screen(request, "pages/index.html", **context)

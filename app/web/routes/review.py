@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-import sqlalchemy as sa
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from sqlmodel import Session, col
+from markupsafe import Markup
+from sqlmodel import Session
 
-from app.domain.records import Decision, LinkStatus, Relation, Verdict
+from app.domain.records import LinkStatus, Relation, Verdict
 from app.errors import Invalid
 from app.services import review
 from app.store import decisions, links, papers, threads
-from app.web.deps import Form, Reads, TheApp, Writes, text, whole
+from app.store.db import LARGEST_ID
+from app.web.deps import Form, Reads, TheApp, UnlessKnown, Writes, facts, fragments, text, whole
+from app.web.memory import Facts
 from app.web.render import plain_title
 from app.web.routes.inbox import paper_rows
 from app.web.routes.page import parts
-from app.web.templating import RELATION_WORDS, fragment, is_partial
+from app.web.templating import RELATION_WORDS, fragment, is_partial, untagged, written
 from app.web.templating import page as screen
 
 router = APIRouter(include_in_schema=False)
@@ -36,14 +37,16 @@ _DONE = {
     Verdict.DROP: "dropped",
 }
 SURE = 0.9
+DECIDED = 100
 
 
-@router.get("/review")
+@router.get("/review", dependencies=[UnlessKnown])
 def queue(request: Request, session: Reads, app: TheApp) -> Response:
     query = request.query_params
     tab = query.get("tab", "links")
     tab = tab if tab in _TABS else "links"
-    counts = _counts(session)
+    known = facts(request)
+    counts = known.get(session, "proposals", lambda: _counts(session), of=("link",))
     context: dict[str, Any] = {
         "tab": tab,
         "counts": counts,
@@ -59,16 +62,22 @@ def queue(request: Request, session: Reads, app: TheApp) -> Response:
         "rows": [],
     }
     if tab == "decided":
-        context["rows"] = _decided(session)
-        return screen(request, "review/page.html", **context)
+        before = whole(query.get("before", ""), 0, most=LARGEST_ID)
+        rows = decisions.recent(session, limit=DECIDED + 1, before=before)
+        context["rows"] = _decided(session, rows[:DECIDED])
+        if rows[DECIDED:]:
+            context["more"] = f"/review?tab=decided&before={rows[DECIDED - 1].id}"
+        name = "review/_decided_rows.html" if is_partial(request) else "review/page.html"
+        return screen(request, name, **context)
     if tab == "concepts":  # proposals of new concepts wait here once there is a proposer of them
-        context["week"] = _week(session, app)
+        context["week"] = _week(request, session, app)
         return screen(request, "review/page.html", **context)
     kept = {name: query[name] for name in ("thread", "sort") if query.get(name)}
     if tab != "links":
         kept["tab"] = tab
     number = whole(query.get("page", ""), 1, least=1, most=10_000)
     after = whole(query.get("after", ""), 0)
+    further = is_partial(request) and number > 1
     found = links.proposals(
         session,
         thread=kept.get("thread", ""),
@@ -79,11 +88,15 @@ def queue(request: Request, session: Reads, app: TheApp) -> Response:
         limit=links.PAGE_SIZE + 1,
         offset=0 if after else (number - 1) * links.PAGE_SIZE,
     )
-    context["rows"] = rows = [row_of(row) for row in found[: links.PAGE_SIZE]]
+    shown = found[: links.PAGE_SIZE]
+    context["rows"] = rows = [
+        _written(request, row, changing=context["changing"], open=at == 0 and not further)
+        for at, row in enumerate(shown)
+    ]
     if len(found) > links.PAGE_SIZE:
-        more = {**kept, "page": number + 1, "after": rows[-1]["id"]}
+        more = {**kept, "page": number + 1, "after": shown[-1].id}
         context["more"] = f"/review?{urlencode(more)}"
-    if is_partial(request) and number > 1:
+    if further:
         return screen(request, "review/_rows.html", **context)
     context["sorts"] = [
         {
@@ -91,15 +104,15 @@ def queue(request: Request, session: Reads, app: TheApp) -> Response:
             "url": f"/review?{urlencode({**kept, 'sort': name})}",
             "current": kept.get("sort", "confidence") == name,
         }
-        for name, words in (*_SORTS, *_put_off(session, tab))
+        for name, words in (*_SORTS, *_put_off(known, session, tab))
     ]
-    context["threads"] = _threads(session, kept)
-    context["week"] = None if rows else _week(session, app)
+    context["threads"] = _threads(known, session, kept)
+    context["week"] = None if rows else _week(request, session, app)
     if rows:
-        context["calibration"] = _calibration(session, found[0].confidence)
+        context["calibration"] = _calibration(known, session, found[0].confidence)
     if query.get("sure"):
         context["confirm"] = _confirm(session, kept, tab)
-    elif tab == "links" and rows and rows[0]["confidence"] >= SURE:
+    elif tab == "links" and rows and shown[0].confidence >= SURE:
         where = "in this thread" if kept.get("thread") else "in the queue"
         context["bulk"] = {
             "words": f"Accept all above {SURE} {where}",
@@ -108,10 +121,32 @@ def queue(request: Request, session: Reads, app: TheApp) -> Response:
     return screen(request, "review/page.html", **context)
 
 
-def _put_off(session: Session, tab: str) -> tuple[tuple[str, str], ...]:
+def _put_off(known: Facts, session: Session, tab: str) -> tuple[tuple[str, str], ...]:
     """The view of what was put off, where anything was."""
-    count = links.count(session, LinkStatus.DEFERRED, tension=tab == "tension")
+    tension = tab == "tension"
+    count = known.get(
+        session,
+        ("links put off", tension),
+        lambda: links.count(session, LinkStatus.DEFERRED, tension=tension),
+        of=("link",),
+    )
     return (("later", f"put off ({count})"),) if count else ()
+
+
+def _written(request: Request, row: Any, *, changing: int | None, open: bool) -> Markup:
+    """A proposal as HTML; written once, since most of the queue is as it was at the last look."""
+    changes = changing == row.id
+    return fragments(request).get(
+        ("review", changes, open, repr(row)),
+        lambda: written(
+            request,
+            "review/_link.html",
+            row=row_of(row),
+            open=open,
+            changing=row.id if changes else None,
+            relations=list(Relation),
+        ),
+    )
 
 
 def row_of(row: Any) -> dict[str, Any]:
@@ -154,11 +189,12 @@ def _counts(session: Session) -> dict[str, int]:
     }
 
 
-def _threads(session: Session, kept: dict[str, str]) -> list[dict[str, object]]:
+def _threads(known: Facts, session: Session, kept: dict[str, str]) -> list[dict[str, object]]:
     current = kept.get("thread", "")
     others = {k: v for k, v in kept.items() if k != "thread"}
     choices = [("", "all threads")]
-    choices += [(row.slug, plain_title(row.title)) for row in threads.all_threads(session)]
+    names = known.get(session, "thread names", lambda: threads.names(session), of=("page",))
+    choices += [(slug, plain_title(title)) for slug, title in names]
     return [
         {
             "words": words,
@@ -169,31 +205,26 @@ def _threads(session: Session, kept: dict[str, str]) -> list[dict[str, object]]:
     ]
 
 
-def _calibration(session: Session, confidence: float) -> str:
-    accepted, decided = review.accepted_share(session, confidence)
+def _calibration(known: Facts, session: Session, confidence: float) -> str:
+    accepted, decided = known.get(
+        session,
+        ("accepted share", confidence),
+        lambda: review.accepted_share(session, confidence),
+        of=("decision", "link"),
+    )
     if decided < 5:
         return ""
     return f"accepted {round(100 * accepted / decided)}% of the last {decided} at this confidence"
 
 
-def _week(session: Session, app: Any) -> dict[str, int] | None:
-    since = app.clock() - timedelta(days=7)
-    verdicts = Counter(
-        session.connection()
-        .execute(
-            sa.select(col(Decision.verdict)).where(
-                col(Decision.at) >= since,
-                col(Decision.link_id).is_not(None),
-                col(Decision.undone).is_(False),
-                col(Decision.undoes_id).is_(None),
-            )
-        )
-        .scalars()
-    )
-    decided = verdicts[Verdict.ACCEPT] + verdicts[Verdict.REJECT]
+def _week(request: Request, session: Session, app: Any) -> dict[str, int] | None:
+    untagged(request)  # as the week moves on, the numbers change with nobody deciding anything
+    verdicts = decisions.verdicts_since(session, app.clock() - timedelta(days=7))
+    accepted = verdicts.get(Verdict.ACCEPT, 0)
+    decided = accepted + verdicts.get(Verdict.REJECT, 0)
     if not decided:
         return None
-    return {"decided": decided, "accepted": round(100 * verdicts[Verdict.ACCEPT] / decided)}
+    return {"decided": decided, "accepted": round(100 * accepted / decided)}
 
 
 def _confirm(session: Session, kept: dict[str, str], tab: str) -> dict[str, object] | None:
@@ -216,9 +247,8 @@ def _confirm(session: Session, kept: dict[str, str], tab: str) -> dict[str, obje
     }
 
 
-def _decided(session: Session) -> list[dict[str, object]]:
-    rows = decisions.recent(session)
-    batches = Counter(row.batch for row in rows if row.batch and not row.undone)
+def _decided(session: Session, rows: Sequence[Any]) -> list[dict[str, object]]:
+    batches = decisions.standing_in(session, {row.batch for row in rows if row.batch})
     shown = []
     for row in rows:
         target = None
@@ -233,7 +263,7 @@ def _decided(session: Session) -> list[dict[str, object]]:
                 "verdict": _DONE[row.verdict],
                 "at": row.at,
                 "reason": row.reason,
-                "batch_size": batches[row.batch],
+                "batch_size": batches.get(row.batch, 0),
                 "undone": row.undone,
                 "source": dict(zip(("slug", "title", "kind"), source, strict=True)),
                 "target": dict(zip(("slug", "title", "kind"), target, strict=True))

@@ -5,7 +5,9 @@ Every number is counted from members and their dates when it is asked for; none 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from itertools import groupby
 from typing import Any
@@ -17,6 +19,7 @@ from fastapi.responses import Response
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
+from app.bootstrap import App
 from app.domain.records import (
     Link,
     LinkStatus,
@@ -29,8 +32,10 @@ from app.domain.records import (
 )
 from app.domain.threads import Counters, counters, day_of
 from app.store import threads as store
-from app.store.threads import ThreadRow
-from app.web.deps import Reads, TheApp, whole
+from app.store.pages import Place
+from app.store.threads import Member, ThreadRow
+from app.web.deps import Reads, TheApp, UnlessKnown, facts, whole
+from app.web.memory import Facts
 from app.web.templating import page as screen
 from app.web.templating import plural, relation_words
 
@@ -38,27 +43,28 @@ router = APIRouter(include_in_schema=False)
 
 PER_PAGE = 50
 MONTHS_SHOWN = 24
+MEMBERS_SHOWN = 100  # of a timeline at once
 RELATED = 6
 WITHOUT_DATE = "Without a date"
 
-Counted = tuple[ThreadRow, Counters]
-
-_SORTS: dict[str, tuple[str, Callable[[Counted], tuple[Any, ...]]]] = {
-    "moved": ("last moved", lambda each: (each[1].latest, each[1].this_week, each[1].papers)),
-    "momentum": ("growing fastest", lambda each: (each[1].momentum, each[1].latest)),
-    "papers": ("most papers", lambda each: (each[1].papers, each[1].latest)),
-    "questions": ("most open questions", lambda each: (each[0].questions, each[1].latest)),
+_SORTS: dict[str, tuple[str, Callable[[ThreadRow], tuple[Any, ...]]]] = {
+    "moved": (
+        "last moved",
+        lambda row: (row.numbers.latest, row.numbers.this_week, row.numbers.papers),
+    ),
+    "momentum": ("growing fastest", lambda row: (row.numbers.momentum, row.numbers.latest)),
+    "papers": ("most papers", lambda row: (row.numbers.papers, row.numbers.latest)),
+    "questions": ("most open questions", lambda row: (row.questions, row.numbers.latest)),
 }
 
 
-@router.get("/threads")
+@router.get("/threads", dependencies=[UnlessKnown])
 def threads(
     request: Request, session: Reads, app: TheApp, sort: str = "", page: str = ""
 ) -> Response:
     """Every thread with its claim and numbers, the one that moved last first."""
     chosen = sort if sort in _SORTS else "moved"
-    rows = counted(session, today=app.today())
-    rows.sort(key=lambda each: each[0].title.casefold())
+    rows = sorted(counted(request, session, app), key=lambda row: row.title.casefold())
     rows.sort(key=_SORTS[chosen][1], reverse=True)
     pages = max(1, -(-len(rows) // PER_PAGE))
     number = whole(page, 1, least=1, most=pages)
@@ -67,7 +73,7 @@ def threads(
     return screen(
         request,
         "threads/page.html",
-        threads=[_listed(row, numbers) for row, numbers in shown],
+        threads=[_listed(row) for row in shown],
         sorts=_sorts(chosen) if len(rows) > 1 else [],
         pager={
             "previous": _url(chosen, number - 1) if number > 1 else None,
@@ -79,16 +85,21 @@ def threads(
     )
 
 
-def counted(session: Session, *, today: date) -> list[Counted]:
-    """Every thread with its numbers as of `today`: members that joined later are not counted."""
-    until = today.isoformat()
-    return [
-        (row, counters([d for d in row.days if d <= until], today=today, marked=row.status))
-        for row in store.all_threads(session)
-    ]
+def counted(
+    request: Request, session: Session, app: App, *, day: date | None = None
+) -> list[ThreadRow]:
+    """Every thread with its numbers as of a day, without one as of today."""
+    today = day or app.today()
+    return facts(request).get(
+        session,
+        ("threads", today),
+        lambda: store.all_threads(session, today=today),
+        of=("link", "page", "paper", "question"),
+    )
 
 
-def _listed(row: ThreadRow, numbers: Counters) -> dict[str, object]:
+def _listed(row: ThreadRow) -> dict[str, object]:
+    numbers = row.numbers
     return {
         "slug": row.slug,
         "title": row.title,
@@ -119,37 +130,75 @@ def _url(sort: str, number: int) -> str:
 # ---------------------------------------------------------------- the page of one
 
 
-def thread_context(session: Session, page: Page, *, today: date) -> dict[str, object]:
+def thread_context(
+    session: Session,
+    page_id: int,
+    *,
+    today: date,
+    slug: str = "",
+    after: str = "",
+    known: Facts | None = None,
+) -> dict[str, object]:
     """What templates/threads/thread.html shows of a thread beside what every page has.
 
-    Keys: claim, counts, points, months_words, months, questions, related.
+    Keys: claim, counts, points, months_words, months, earlier, questions, related. `after` is the
+    place of the last member shown: the timeline goes on behind it.
     """
-    assert page.id is not None
-    thread = session.get(Thread, page.id)
-    members = store.members(session, page.id)
+    known = known or Facts()
+    thread = session.get(Thread, page_id)
+    members = order_of(known, session, page_id)
+    questions = store.questions(session, page_id)
+    concepts = known.get(
+        session, ("concepts", page_id), lambda: store.concept_count(session, page_id), of=("link",)
+    )
     numbers = counters(
         [member.day for member in members],
         today=today,
         marked=thread.status if thread else ThreadStatus.OPEN,
     )
-    questions = store.questions(session, page.id)
     points, first = _monthly((member.day for member in members), today=today)
+    shown, earlier = _part(members, Place.read(after))
     return {
         "claim": thread.claim if thread else "",
-        "counts": _counts(session, page.id, numbers, questions),
+        "counts": _counts(numbers, questions, concepts),
         "points": points,
         "months_words": _monthly_words(points, first),
-        "months": _months(members),
+        "months": _months(
+            store.members(session, [member.link_id for member in shown]),
+            Counter(member.day[:7] for member in members),
+        ),
+        "earlier": f"/w/{slug}?{urlencode({'after': str(earlier)})}#timeline" if earlier else None,
         "questions": [{"text": q.text, "state": q.state.value, "by": None} for q in questions],
-        "related": _related(session, page.id),
+        "related": _related(session, page_id),
     }
 
 
-def _counts(
-    session: Session, page_id: int, numbers: Counters, questions: list[Any]
-) -> list[dict[str, object]]:
+def order_of(known: Facts, session: Session, page_id: int) -> tuple[Member, ...]:
+    """The members of a thread, oldest first."""
+    return known.get(
+        session,
+        ("members", page_id),
+        lambda: store.order(session, page_id),
+        of=("link", "paper"),
+    )
+
+
+def _part(members: Sequence[Member], after: Place | None) -> tuple[Sequence[Member], Place | None]:
+    """Members newest first, and the place behind which the timeline goes on, if it does.
+
+    `members` come oldest first.
+    """
+    end = len(members)
+    if after is not None:
+        place = (after.key, after.number)
+        end = bisect_left(members, place, key=lambda member: (member.day, member.link_id))
+    start = max(0, end - MEMBERS_SHOWN)
+    last = members[start] if start else None
+    return members[start:end][::-1], Place(last.day, last.link_id) if last else None
+
+
+def _counts(numbers: Counters, questions: list[Any], concepts: int) -> list[dict[str, object]]:
     open_questions = sum(question.state != QuestionState.ANSWERED for question in questions)
-    concepts = len(store.concepts(session, page_id, limit=1000))
     rows: list[tuple[str, object]] = [("papers", numbers.papers)]
     if since := day_of(numbers.since):
         rows.append(("since", f"{since:%B %Y}"))
@@ -189,12 +238,15 @@ def _monthly_words(points: list[int], first: date | None) -> str:
     return f"papers in each month since {first:%B %Y}: {numbers}"
 
 
-def _months(members: list[Any]) -> list[dict[str, object]]:
-    """The members by month, newest first; those known by year alone follow its months."""
-    newest = sorted(members, key=lambda m: (m.day[:7], m.day, m.link_id), reverse=True)
+def _months(members: list[Any], totals: Mapping[str, int]) -> list[dict[str, object]]:
+    """The members, newest first, by month; those known by year alone follow its months."""
     return [
-        {"name": _month_name(month), "papers": [_member(each) for each in group]}
-        for month, group in groupby(newest, key=lambda m: m.day[:7])
+        {
+            "name": _month_name(month),
+            "total": totals[month],
+            "papers": [_member(each) for each in group],
+        }
+        for month, group in groupby(members, key=lambda m: m.day[:7])
     ]
 
 
@@ -246,49 +298,61 @@ def _relation(relation: Relation, *, outgoing: bool) -> str:
 
 def _linked_threads(session: Session, page_id: int) -> list[Any]:
     """Accepted links between this thread and another: source_id, relation, slug, title."""
-    other = sa.case(
-        (col(Link.source_id) == page_id, col(Link.target_id)), else_=col(Link.source_id)
-    )
-    return list(
-        session.connection().execute(
-            sa.select(col(Link.source_id), col(Link.relation), col(Page.slug), col(Page.title))
-            .join(Page, col(Page.id) == other)
-            .where(
-                (col(Link.source_id) == page_id) | (col(Link.target_id) == page_id),
-                col(Link.status) == LinkStatus.ACCEPTED,
-                col(Page.kind) == PageKind.THREAD,
-            )
-            .order_by(col(Page.title), col(Link.id))
-            .limit(RELATED)
+    return list(session.connection().execute(_LINKED, {"page": page_id, "limit": RELATED}))
+
+
+def _touching(side: Any, other: Any) -> Any:
+    """Threads at the other end of this thread's accepted links."""
+    return (
+        sa.select(
+            col(Link.id), col(Link.source_id), col(Link.relation), col(Page.slug), col(Page.title)
+        )
+        .join(Page, col(Page.id) == col(other))
+        .where(
+            col(side) == sa.bindparam("page"),
+            col(Link.status) == LinkStatus.ACCEPTED,
+            col(Page.kind) == PageKind.THREAD,
         )
     )
+
+
+_ENDS = sa.union_all(
+    _touching(Link.source_id, Link.target_id), _touching(Link.target_id, Link.source_id)
+).subquery()
+_LINKED = sa.select(_ENDS).order_by(_ENDS.c.title, _ENDS.c.id).limit(sa.bindparam("limit"))
 
 
 def _overlapping_threads(session: Session, page_id: int) -> list[Any]:
     """Threads that have two or more members in common with this one: slug, title, shared."""
+    return list(session.connection().execute(_OVERLAPPING, {"page": page_id, "limit": RELATED}))
+
+
+def _sharing() -> Any:
     mine, theirs = aliased(Link), aliased(Link)
     shared = sa.func.count()
-    return list(
-        session.connection().execute(
-            sa.select(col(Page.slug), col(Page.title), shared.label("shared"))
-            .select_from(mine)
-            .join(theirs, col(theirs.source_id) == col(mine.source_id))
-            .join(Page, col(Page.id) == col(theirs.target_id))
-            .where(
-                col(mine.target_id) == page_id,
-                col(theirs.target_id) != page_id,
-                *(
-                    condition
-                    for link in (mine, theirs)
-                    for condition in (
-                        col(link.relation) == Relation.PART_OF,
-                        col(link.status) == LinkStatus.ACCEPTED,
-                    )
-                ),
-            )
-            .group_by(col(Page.id))
-            .having(shared > 1)
-            .order_by(shared.desc(), col(Page.title))
-            .limit(RELATED)
+    page: sa.BindParameter[int] = sa.bindparam("page")
+    return (
+        sa.select(col(Page.slug), col(Page.title), shared.label("shared"))
+        .select_from(mine)
+        .join(theirs, col(theirs.source_id) == col(mine.source_id))
+        .join(Page, col(Page.id) == col(theirs.target_id))
+        .where(
+            col(mine.target_id) == page,
+            col(theirs.target_id) != page,
+            *(
+                condition
+                for link in (mine, theirs)
+                for condition in (
+                    col(link.relation) == Relation.PART_OF,
+                    col(link.status) == LinkStatus.ACCEPTED,
+                )
+            ),
         )
+        .group_by(col(Page.id))
+        .having(shared > 1)
+        .order_by(shared.desc(), col(Page.title))
+        .limit(sa.bindparam("limit"))
     )
+
+
+_OVERLAPPING = _sharing()

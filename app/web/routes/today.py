@@ -36,7 +36,8 @@ from app.domain.records import (
 from app.errors import NotFound
 from app.store import links, pages, papers, runs
 from app.store import threads as threads_of
-from app.web.deps import Reads, TheApp
+from app.store.threads import ThreadRow
+from app.web.deps import Reads, TheApp, UnlessKnown, facts
 from app.web.routes.inbox import addresses
 from app.web.routes.page import page_context
 from app.web.routes.threads import counted
@@ -67,27 +68,25 @@ class Day:
 class Entry:
     """A paper of a day, with what the digest says of it. `place` is its order in what it is from."""
 
-    row: Any
+    id: int
+    state: PaperState
+    score: int
     said: str = ""
     deep: bool = False
     place: int = 0
 
-    @property
-    def score(self) -> int:
-        return (self.row.relevance or 0) + (self.row.novelty or 0)
 
-
-@router.get("/")
+@router.get("/", dependencies=[UnlessKnown])
 def today(request: Request, session: Reads, app: TheApp) -> Response:
     """The newest day there is; on a wiki without any, today."""
-    newest = session.connection().execute(sa.select(sa.func.max(_DAYS.c.day))).scalar()
+    newest, _ = _beside(session, _LATER_THAN_ANY)
     found = _whole_day(newest or "")
     if found is None:
         return _shown(request, session, app, Day(app.today()), failed=_failed(session))
     return _shown(request, session, app, _day(session, found), failed=_failed(session))
 
 
-@router.get("/today/{day}")
+@router.get("/today/{day}", dependencies=[UnlessKnown])
 def one_day(request: Request, session: Reads, app: TheApp, day: str) -> Response:
     """A day of the past. Raises NotFound for a day on which nothing came in."""
     wanted = _whole_day(day)
@@ -96,13 +95,15 @@ def one_day(request: Request, session: Reads, app: TheApp, day: str) -> Response
     found = _day(session, wanted)
     if found.digest is None and found.listing is None:
         raise NotFound(f"Nothing came in on {wanted.day} {wanted:%B %Y}.")
-    page = session.get(Page, found.digest.page_id) if found.digest else None
-    if page is not None and request.query_params.get("view") == "full":
-        return screen(request, "pages/page.html", **page_context(session, page))
+    if found.digest and request.query_params.get("view") == "full":
+        slug = session.scalar(sa.select(col(Page.slug)).where(col(Page.id) == found.digest.page_id))
+        page = pages.head(session, slug or "")
+        if page is not None:
+            return screen(request, "pages/page.html", **page_context(request, session, page))
     return _shown(request, session, app, found, failed=None)
 
 
-@router.get("/more")
+@router.get("/more", dependencies=[UnlessKnown])
 def more(request: Request) -> Response:
     """What the phone's bottom bar has no room for."""
     return screen(request, "more.html")
@@ -124,17 +125,21 @@ def _shown(
     first, others = _parted(day, entries)
     also = others[:ALSO]
     shown = [*first, *also]
-    page_ids = [entry.row.page_id for entry in shown if entry.row.page_id]
+    rows = _papers(session, [entry.id for entry in shown])
+    page_ids = [row.page_id for row in rows.values() if row.page_id]
     around = _Around(
         day=day.day.isoformat(),
-        urls=addresses(session, [entry.row.id for entry in shown if not entry.row.slug]),
+        rows=rows,
+        urls=addresses(session, [row.id for row in rows.values() if not row.slug]),
         threads=threads_of.of_pages(session, page_ids),
         tensions=_tensions(session, page_ids),
         suggestions=_suggestions(session, page_ids),
     )
-    previous, following = _neighbours(session, day.day.isoformat())
-    kept = sum(entry.row.state == PaperState.KEPT for entry in entries)
+    previous, following = _beside(session, day.day.isoformat())
+    kept = sum(entry.state == PaperState.KEPT for entry in entries)
     listing = day.listing
+    known = facts(request)
+    holds = known.get(session, "pages", lambda: pages.count(session), of=("page",))
     return screen(
         request,
         "today/page.html",
@@ -147,19 +152,23 @@ def _shown(
         framing=_short(day.digest.framing, FRAMING) if day.digest else "",
         first=[around.item(entry) for entry in first],
         also=[around.line(entry) for entry in also],
-        moved=_moved(session, day.day, any_time=not shown),
+        moved=_moved(counted(request, session, app, day=day.day), day.day, any_time=not shown),
         selected=listing is not None and listing.kept is not None,
-        holds=pages.count(session),
-        waiting={
-            "links": links.count(session) + links.count(session, tension=True),
-            "papers": papers.count(session),
-            "conflicts": 0,
-        },
+        holds=holds,
+        waiting=known.get(session, "waiting", lambda: _waiting(session), of=("link", "paper")),
         pace="",
         made=_made(session, day, left_out=len(others) - len(also)),
         failed=failed,
-        has_pages=pages.count(session) > 0,
+        has_pages=holds > 0,
     )
+
+
+def _waiting(session: Session) -> dict[str, int]:
+    return {
+        "links": links.count(session) + links.count(session, tension=True),
+        "papers": papers.count(session),
+        "conflicts": 0,
+    }
 
 
 def _parted(day: Day, entries: list[Entry]) -> tuple[list[Entry], list[Entry]]:
@@ -167,9 +176,9 @@ def _parted(day: Day, entries: list[Entry]) -> tuple[list[Entry], list[Entry]]:
     if any(entry.deep for entry in entries):
         ranked = sorted(entries, key=lambda e: e.place)
         return [e for e in ranked if e.deep], [e for e in ranked if not e.deep]
-    standing = [e for e in entries if e.row.state != PaperState.DROPPED]
-    ranked = sorted(standing, key=lambda e: (-e.score, e.row.state != PaperState.KEPT, e.place))
-    told = [e for e in ranked if e.score or e.row.state == PaperState.KEPT][:FIRST]
+    standing = [e for e in entries if e.state != PaperState.DROPPED]
+    ranked = sorted(standing, key=lambda e: (-e.score, e.state != PaperState.KEPT, e.place))
+    told = [e for e in ranked if e.score or e.state == PaperState.KEPT][:FIRST]
     return told, [e for e in ranked if e not in told]
 
 
@@ -178,13 +187,14 @@ class _Around:
     """What is known around the papers of a day, by paper id or page id."""
 
     day: str
+    rows: dict[int, Any]
     urls: dict[int, str]
     threads: dict[int, list[tuple[str, str]]]
     tensions: dict[int, dict[str, str]]
     suggestions: Counter[int]
 
     def line(self, entry: Entry) -> dict[str, object]:
-        row = entry.row
+        row = self.rows[entry.id]
         joins = self.threads.get(row.page_id) or []
         return {
             "url": f"/w/{row.slug}"
@@ -198,7 +208,7 @@ class _Around:
         }
 
     def item(self, entry: Entry) -> dict[str, object]:
-        row = entry.row
+        row = self.rows[entry.id]
         return self.line(entry) | {
             "summary": _summary(plain_text(entry.said) or row.abstract or row.comment or ""),
             "contradicts": self.tensions.get(row.page_id),
@@ -225,21 +235,21 @@ def _short(text: str, words: int) -> str:
     return " ".join(told) if len(told) <= words else " ".join(told[:words]) + " …"
 
 
-def _moved(session: Session, day: date, *, any_time: bool) -> list[dict[str, object]]:
+def _moved(rows: list[ThreadRow], day: date, *, any_time: bool) -> list[dict[str, object]]:
     """Threads that gained members in the week up to this day, most first; or at `any_time`."""
-    moving = [each for each in counted(session, today=day) if each[1].this_week or any_time]
-    moving.sort(key=lambda each: each[0].title.casefold())
-    moving.sort(key=lambda each: (each[1].this_week, each[1].latest), reverse=True)
+    moving = [row for row in rows if row.numbers.this_week or any_time]
+    moving.sort(key=lambda row: row.title.casefold())
+    moving.sort(key=lambda row: (row.numbers.this_week, row.numbers.latest), reverse=True)
     return [
         {
             "slug": row.slug,
             "title": row.title,
-            "papers": numbers.papers,
+            "papers": row.numbers.papers,
             "questions": row.questions,
-            "today": row.days.count(day.isoformat()),
-            "points": numbers.weekly,
+            "today": row.recent.get(day.isoformat(), 0),
+            "points": row.numbers.weekly,
         }
-        for row, numbers in moving[:MOVED]
+        for row in moving[:MOVED]
     ]
 
 
@@ -310,40 +320,33 @@ def _failed(session: Session) -> dict[str, str] | None:
 
 # ---------------------------------------------------------------- statements
 
-# Months have digests too; a day is written with ten characters.
-_DAYS = (
-    sa.union(
-        sa.select(col(Digest.day).label("day")).where(sa.func.length(Digest.day) == 10),
-        sa.select(col(Listing.day)).where(sa.func.length(Listing.day) == 10),
-    )
-).subquery("days")
 
-_NEWEST_MARKS = (
-    sa.select(sa.func.max(col(Assessment.id)))
-    .where(col(Assessment.paper_id) == col(Paper.id))
-    .correlate(Paper)
-    .scalar_subquery()
+# Months have digests too; a day is written with ten characters.
+def _days(table: Any, edge: Any, *, before: bool) -> Any:
+    day = col(table.day)
+    found = sa.func.max(day) if before else sa.func.min(day)
+    beyond = day < edge if before else day > edge
+    return sa.select(found).where(beyond, sa.func.length(day) == 10).scalar_subquery()
+
+
+_DAY: sa.BindParameter[str] = sa.bindparam("day")
+_BESIDE = sa.select(
+    *(_days(table, _DAY, before=before) for before in (True, False) for table in (Digest, Listing))
 )
+_LATER_THAN_ANY = ":"  # sorts behind every digit
+
+
+def _beside(session: Session, day: str) -> tuple[str | None, str | None]:
+    """The day before and the day after this one on which something came in."""
+    told, listed, *later = session.connection().execute(_BESIDE, {"day": day}).one()
+    earlier = [each for each in (told, listed) if each]
+    following = [each for each in later if each]
+    return max(earlier, default=None), min(following, default=None)
 
 
 def _day(session: Session, day: date) -> Day:
     digest = session.exec(select(Digest).where(Digest.day == day.isoformat())).first()
     return Day(day, digest, session.get(Listing, day.isoformat()))
-
-
-def _neighbours(session: Session, day: str) -> tuple[str | None, str | None]:
-    """The day before and the day after this one on which something came in."""
-    before, after = (
-        session.connection()
-        .execute(
-            sa.select(
-                sa.func.max(sa.case((_DAYS.c.day < day, _DAYS.c.day))),
-                sa.func.min(sa.case((_DAYS.c.day > day, _DAYS.c.day))),
-            )
-        )
-        .one()
-    )
-    return before, after
 
 
 def _entries(session: Session, day: Day) -> list[Entry]:
@@ -355,43 +358,63 @@ def _entries(session: Session, day: Day) -> list[Entry]:
     return _listed(session, day.day.isoformat()) if day.listing else []
 
 
-def _papers() -> sa.Select[*tuple[Any, ...]]:
-    """Papers with their newest marks, and the address of their page if they have one."""
-    statement: sa.Select[*tuple[Any, ...]] = (
-        sa.select(
-            col(Paper.id),
-            col(Paper.title),
-            col(Paper.abstract),
-            col(Paper.state),
-            col(Paper.page_id),
-            col(Page.slug),
-            col(Assessment.relevance),
-            col(Assessment.novelty),
-            col(Assessment.comment),
-        )
-        .select_from(Paper)
-        .outerjoin(Page, col(Page.id) == col(Paper.page_id))
-        .outerjoin(Assessment, col(Assessment.id) == _NEWEST_MARKS)
+def _papers(session: Session, paper_ids: Sequence[int]) -> dict[int, Any]:
+    """Papers by id, with their newest marks and the address of their page if they have one."""
+    rows = session.connection().execute(_PAPERS, {"ids": list(paper_ids)}) if paper_ids else ()
+    return {row.id: row for row in rows}
+
+
+_NEWEST_MARKS = (
+    sa.select(sa.func.max(col(Assessment.id)))
+    .where(col(Assessment.paper_id) == col(Paper.id))
+    .correlate(Paper)
+    .scalar_subquery()
+)
+_PAPERS: Any = (
+    sa.select(
+        col(Paper.id),
+        col(Paper.title),
+        col(Paper.abstract),
+        col(Paper.state),
+        col(Paper.page_id),
+        col(Page.slug),
+        col(Assessment.relevance),
+        col(Assessment.novelty),
+        col(Assessment.comment),
     )
-    return statement
+    .select_from(Paper)
+    .outerjoin(Page, col(Page.id) == col(Paper.page_id))
+    .outerjoin(Assessment, col(Assessment.id) == _NEWEST_MARKS)
+    .where(col(Paper.id).in_(sa.bindparam("ids", expanding=True)))
+)
 
 
 def _mentioned(session: Session, page_id: int) -> list[Entry]:
     """Papers the digest on this page speaks of, each once, where it says most."""
-    statement = (
-        _papers()
-        .add_columns(col(Mention.section), col(Mention.text), col(Mention.why_it_matters))
-        .join(Mention, col(Mention.paper_id) == col(Paper.id))
-        .join(Item, col(Item.id) == col(Mention.item_id))
-        .where(col(Item.page_id) == page_id)
-        .order_by(col(Mention.id))
-    )
     found: dict[int, Entry] = {}
-    for place, row in enumerate(session.connection().execute(statement)):
+    rows = session.connection().execute(_MENTIONED, {"page": page_id})
+    for place, row in enumerate(rows):
         deep = _is_deep(row.section)
         if row.id not in found or (deep and not found[row.id].deep):
-            found[row.id] = Entry(row, row.text or row.why_it_matters, deep, place)
+            said = row.text or row.why_it_matters
+            found[row.id] = Entry(row.id, row.state, row.score, said, deep, place)
     return list(found.values())
+
+
+_MENTIONED = (
+    sa.select(
+        col(Paper.id),
+        col(Paper.state),
+        col(Paper.score),
+        col(Mention.section),
+        col(Mention.text),
+        col(Mention.why_it_matters),
+    )
+    .join(Mention, col(Mention.paper_id) == col(Paper.id))
+    .join(Item, col(Item.id) == col(Mention.item_id))
+    .where(col(Item.page_id) == sa.bindparam("page"))
+    .order_by(col(Mention.id))
+)
 
 
 def _is_deep(section: str) -> bool:
@@ -399,53 +422,64 @@ def _is_deep(section: str) -> bool:
 
 
 def _listed(session: Session, day: str) -> list[Entry]:
-    statement = (
-        _papers()
-        .join(ListingPaper, col(ListingPaper.paper_id) == col(Paper.id))
-        .where(col(ListingPaper.day) == day)
-        .order_by(col(ListingPaper.position), col(Paper.id))
-    )
-    rows = session.connection().execute(statement)
-    return [Entry(row, place=place) for place, row in enumerate(rows)]
+    rows = session.connection().execute(_OF_A_LISTING, {"day": day})
+    return [Entry(row.id, row.state, row.score, place=n) for n, row in enumerate(rows)]
+
+
+_OF_A_LISTING: Any = (
+    sa.select(col(Paper.id), col(Paper.state), col(Paper.score))
+    .join(ListingPaper, col(ListingPaper.paper_id) == col(Paper.id))
+    .where(col(ListingPaper.day) == sa.bindparam("day"))
+    .order_by(col(ListingPaper.position), col(Paper.id))
+)
 
 
 def _waiting_of(session: Session, day: str) -> int:
     """How many papers of a day's listing wait for a decision."""
-    return (
-        session.scalar(
-            sa.select(sa.func.count())
-            .select_from(ListingPaper)
-            .join(Paper, col(Paper.id) == col(ListingPaper.paper_id))
-            .where(col(ListingPaper.day) == day, col(Paper.state) == PaperState.WAITING)
-        )
-        or 0
-    )
+    return session.connection().execute(_WAITING_OF, {"day": day}).scalar() or 0
+
+
+_WAITING_OF = (
+    sa.select(sa.func.count())
+    .select_from(ListingPaper)
+    .join(Paper, col(Paper.id) == col(ListingPaper.paper_id))
+    .where(col(ListingPaper.day) == sa.bindparam("day"), col(Paper.state) == PaperState.WAITING)
+)
 
 
 def _tensions(session: Session, page_ids: Sequence[int]) -> dict[int, dict[str, str]]:
     """For each page the page it contradicts: words and address."""
-    rows = session.connection().execute(
-        sa.select(col(Link.source_id), col(Page.slug), col(Page.title))
-        .join(Page, col(Page.id) == col(Link.target_id))
-        .where(
-            col(Link.source_id).in_(page_ids),
-            col(Link.relation) == Relation.CONTRADICTS,
-            col(Link.status) == LinkStatus.ACCEPTED,
-        )
-        .order_by(col(Link.id).desc())
-    )
+    rows = session.connection().execute(_CONTRADICTED, {"pages": list(page_ids)})
     return {row.source_id: {"words": row.title, "url": f"/w/{row.slug}"} for row in rows}
+
+
+_CONTRADICTED = (
+    sa.select(col(Link.source_id), col(Page.slug), col(Page.title))
+    .join(Page, col(Page.id) == col(Link.target_id))
+    .where(
+        col(Link.source_id).in_(sa.bindparam("pages", expanding=True)),
+        col(Link.relation) == Relation.CONTRADICTS,
+        col(Link.status) == LinkStatus.ACCEPTED,
+    )
+    .order_by(col(Link.id).desc())
+)
 
 
 def _suggestions(session: Session, page_ids: Sequence[int]) -> Counter[int]:
     """How many proposals touch each page, on either side."""
     counts: Counter[int] = Counter()
-    for side in (col(Link.source_id), col(Link.target_id)):
-        rows = session.connection().execute(
-            sa.select(side, sa.func.count())
-            .where(side.in_(page_ids), col(Link.status) == LinkStatus.PROPOSED)
-            .group_by(side)
-        )
-        for page_id, number in rows:
+    for statement in _TOUCHING:
+        for page_id, number in session.connection().execute(statement, {"pages": list(page_ids)}):
             counts[page_id] += number
     return counts
+
+
+_TOUCHING = tuple(
+    sa.select(col(side), sa.func.count())
+    .where(
+        col(side).in_(sa.bindparam("pages", expanding=True)),
+        col(Link.status) == LinkStatus.PROPOSED,
+    )
+    .group_by(col(side))
+    for side in (Link.source_id, Link.target_id)
+)
