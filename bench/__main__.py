@@ -1,34 +1,58 @@
 """`make bench`: every measurement in turn; a name runs that one alone.
 
-python -m bench            all of them
+python -m bench            all of them, up to 100,000 pages; some 20 minutes on two cores
 python -m bench start      CPU seconds of `cerebro --help` and of `serve` to its first answer
 python -m bench seeds      counts after importing the sample documents, once and twice
+python -m bench scale      each operation at 1,000, 10,000 and 100,000 pages beside its floor, and
+                           how it grows; --sizes 1000000 and --database postgresql by hand
+python -m bench encode     papers a CPU second beside the plain library, and cosines to float32
+python -m bench vectors    searches in the matrix beside numpy, and recall
+python -m bench graph      ranks on the matrix beside networkx
+python -m bench search     searches of one wiki in more detail
 python -m bench web        server CPU a request at 10,000 pages beside a raw floor
 python -m bench browser    requests, bytes, nodes and shifts of each screen beside the budgets
 python -m bench linker     the linker's evaluation on six lists, warm and cold
+python -m bench workers    pages encoded a second by one worker and by four, on PostgreSQL (by hand)
 """
 
 from __future__ import annotations
 
+import os
 import sys
+from importlib import import_module
 
-from bench import browser, linker, seeds, start, web
+# One thread on both sides of a comparison: threads that wait for each other count as CPU time.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-ALL = {
-    "start": start.main,
-    "seeds": seeds.main,
-    "web": web.main,
-    "browser": browser.main,
-    "linker": linker.main,
-}
+ALL = (
+    "start",
+    "seeds",
+    "scale",
+    "encode",
+    "vectors",
+    "graph",
+    "search",
+    "web",
+    "browser",
+    "linker",
+)
+BY_HAND = ("workers",)
+WITH_OPTIONS = ("scale", "workers")
 
 
 def main() -> None:
-    for name in sys.argv[1:] or ALL:
-        if name not in ALL:
-            sys.exit(f"There is no measurement {name!r}. Use one of: {', '.join(ALL)}.")
+    """Run what the command line names; what follows `scale` and `workers` are its options."""
+    asked = sys.argv[1:]
+    if asked and asked[0] in WITH_OPTIONS:
+        import_module(f"bench.{asked[0]}").main(asked[1:])
+        return
+    for name in asked:
+        if name not in ALL + BY_HAND:
+            known = ", ".join(ALL + BY_HAND)
+            sys.exit(f"There is no measurement {name!r}. Use one of: {known}.")
+    for name in asked or ALL:
         print(f"\n== {name}", flush=True)
-        ALL[name]()
+        import_module(f"bench.{name}").main()
 
 
 if __name__ == "__main__":

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
+import platform
 import resource
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.error import URLError
+
+import numpy as np
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 TICKS = os.sysconf("SC_CLK_TCK")
+NOTHING: Mapping[str, str] = {}
 
 
 def cerebro(*arguments: str) -> list[str]:
@@ -23,17 +28,24 @@ def cerebro(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "app.cli", *arguments]
 
 
-def environment(data: Path) -> dict[str, str]:
-    """An environment with a wiki of its own and no key."""
+def environment(data: Path, settings: Mapping[str, str] = NOTHING) -> dict[str, str]:
+    """An environment with a wiki of its own, no key, and these variables."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("CEREBRO_", "ANTHROPIC_"))}
-    return {**kept, "CEREBRO_DATA": str(data), "HF_HUB_OFFLINE": "1"}
+    return {**kept, "CEREBRO_DATA": str(data), "HF_HUB_OFFLINE": "1", **settings}
 
 
-def run(arguments: Sequence[str], data: Path) -> tuple[str, float]:
+def run(
+    arguments: Sequence[str], data: Path, settings: Mapping[str, str] = NOTHING
+) -> tuple[str, float]:
     """Standard output of a command and the CPU seconds it and its children took."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
-        arguments, env=environment(data), cwd=ROOT, capture_output=True, text=True, check=False
+        arguments,
+        env=environment(data, settings),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode not in (0, 3):
@@ -43,17 +55,58 @@ def run(arguments: Sequence[str], data: Path) -> tuple[str, float]:
 
 
 def cpu_of(pid: int) -> float:
-    """CPU seconds of one running process so far (Linux)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    """CPU seconds of one running process so far, all its threads (Linux)."""
+    # Linux numbers the CPU clock of any process so; it counts nanoseconds where /proc has ticks.
+    with suppress(OSError):
+        return time.clock_gettime((~pid << 3) | 2)
+    fields = _stat(pid)
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
+def cpu_below(pid: int) -> float:
+    """CPU seconds of a process, of all processes below it, and of those it has buried."""
+    total, left = 0.0, [pid]
+    while left:
+        one = left.pop()
+        with suppress(OSError):
+            fields = _stat(one)
+            total += cpu_of(one) + (int(fields[13]) + int(fields[14])) / TICKS
+            left += map(int, Path(f"/proc/{one}/task/{one}/children").read_text().split())
+    return total
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/pid/stat from the third on: state, parent, …"""
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+
+
+def memory_of(pid: int) -> tuple[float, float]:
+    """Megabytes a process holds now, and the most it held (Linux)."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    found = {line.split(":")[0]: line.split()[1] for line in lines if line.startswith("Vm")}
+    return int(found["VmRSS"]) / 1024, int(found["VmHWM"]) / 1024
+
+
+def machine() -> str:
+    """Cores, processor and versions, in a line."""
+    model = "processor unknown"
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    return (
+        f"{os.cpu_count()} cores, {model}, Python {platform.python_version()}, "
+        f"SQLite {sqlite3.sqlite_version}, numpy {np.__version__}"
+    )
+
+
 @contextmanager
-def server(arguments: Sequence[str], data: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def server(
+    arguments: Sequence[str], data: Path, port: int, settings: Mapping[str, str] = NOTHING
+) -> Iterator[subprocess.Popen[bytes]]:
     """A server process that answers on this port; ended afterwards."""
     process = subprocess.Popen(
         arguments,
-        env=environment(data),
+        env=environment(data, settings),
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -1,178 +1,131 @@
-"""What a search costs: CPU milliseconds of words, both, palette and facets over synthetic pages.
+"""Searches of one wiki in more detail: words by how many pages have them, operators, filters, typing.
 
-Run as `python -m bench.search [pages]`. The texts are made up here, with the word frequencies of
-real prose (a few words everywhere, most of them rare); vectors are random. It measures the engine
-and not the encoder.
+Run as `python -m bench.search [pages] [sqlite|postgresql]`. Milliseconds are of CPU, the median of
+three runs, the database's own included. On SQLite the floor is the ranking alone: the same match,
+by bm25, of the best twenty through the plain driver.
 """
 
 from __future__ import annotations
 
+import sqlite3
 import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
-from statistics import median
-from tempfile import TemporaryDirectory
+from collections.abc import Iterator
+from functools import partial
+from itertools import pairwise
 
-import numpy as np
 import sqlalchemy as sa
-from numpy.typing import NDArray
-from sqlalchemy.engine import Engine
+from sqlmodel import Session
 
 from app.domain.queries import Filters, parse_query
+from app.domain.words import STOP
 from app.services.search import search
-from app.store.db import open_engine, reading, writing
-from app.store.schema import upgrade
-from app.store.search import complete, near_titles
-from app.store.vectors import NewVector, VectorIndex, save
+from app.store.db import reading
+from app.store.search import RANKED, Matched, complete, facets, match, near_titles
+from bench import built
+from bench.measuring import Cost, Run
 
-DIM = 384
-VOCABULARY = 30_000
-ROUNDS = 15
-
-
-class RandomVectors:
-    """Vectors by seed: what a query encoder would answer, without its cost."""
-
-    def __init__(self) -> None:
-        self._generator = np.random.default_rng(11)
-
-    def encode_query(self, text: str) -> NDArray[np.float32]:
-        vector: NDArray[np.float32] = _units(self._generator, 1)[0]
-        return vector
+EACH = 5  # searches of a kind
+SHARES = {"common": 0.3, "middling": 0.05, "rare": 0.002}
 
 
-def _units(generator: np.random.Generator, count: int) -> NDArray[np.float32]:
-    rows = generator.normal(size=(count, DIM)).astype(np.float32)
-    units: NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    return units
+def words(run: Run, session: Session, pages: int) -> dict[str, list[str]]:
+    """Words of the wiki by about which share of the pages has them."""
+    known = [word for word in run.language.words[:5_000] if word not in STOP and len(word) > 3]
+    held = {word: match(session, parse_query(word), Filters()).total for word in known[::7]}
+    return {
+        name: sorted(held, key=lambda word: abs(held[word] - share * pages))[:EACH]
+        for name, share in SHARES.items()
+    }
 
 
-def words() -> list[str]:
-    """A vocabulary in order of frequency: syllables, so that beginnings are shared as in a language."""
-    generator = np.random.default_rng(3)
-    parts = [
-        "ka",
-        "to",
-        "ri",
-        "men",
-        "sol",
-        "ta",
-        "ve",
-        "no",
-        "pra",
-        "lin",
-        "dex",
-        "mo",
-        "ci",
-        "bre",
-    ]
-    made: dict[str, None] = {}
-    while len(made) < VOCABULARY:
-        made["".join(generator.choice(parts, size=int(generator.integers(2, 5))))] = None
-    return list(made)
+def asked(known: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Searches by what they are like."""
+    common, middling, rare = (known[name] for name in SHARES)
+    pairs = list(zip(middling, reversed(middling), strict=True))[: EACH // 2]
+    mixed = list(zip(common, middling, rare, strict=True))
+    return {
+        "one common word": common,
+        "one middling word": middling,
+        "one rare word": rare,
+        "two words, AND": [f"{a} {b}" for a, b in pairs],
+        "three words": [" ".join(each) for each in mixed],
+        "two rare words, OR": [f"{a} {b}" for a, b in pairwise(rare)],
+        "a phrase": [f'"{a} {b}"' for a, b, _ in mixed],
+        "an exclusion": [f"{a} -{b}" for a, b, _ in mixed],
+        "title:": [f"title:{word}" for word in common],
+        "kind:concept": [f"kind:concept {word}" for word in common],
+        "kind:paper": [f"kind:paper {word}" for word in common],
+        "a year": [f"year:2026 {word}" for word in common],
+        "filters alone": ["kind:paper", "kind:concept"],
+        "a year alone": ["year:2026"],
+    }
 
 
-def fill(engine: Engine, pages: int, vocabulary: list[str]) -> None:
-    """Pages with a title of eight words and a text of 150, and a vector each."""
-    generator = np.random.default_rng(5)
-
-    def drawn(count: int) -> str:
-        places = np.minimum(generator.zipf(1.15, size=count), VOCABULARY) - 1
-        return " ".join(vocabulary[place] for place in places)
-
-    kinds = ["paper"] * 8 + ["concept", "note"]
-    rows = [
-        {
-            "id": number,
-            "slug": f"page-{number}",
-            "kind": kinds[number % 10],
-            "title": (title := drawn(8)),
-            "key": title,
-            "at": f"20{20 + number % 7}-05-08 00:00:00.000000",
-            "text": drawn(150),
-        }
-        for number in range(1, pages + 1)
-    ]
-    with writing(engine) as session:
-        connection = session.connection()
-        connection.execute(
-            sa.text(
-                """INSERT INTO page (id, slug, kind, title, title_key, body, version, author_kind,
-                    author, created_at, updated_at, extra)
-                VALUES (:id, :slug, :kind, :title, :key, :text, 1, 'import', '', :at, :at, '{}')"""
-            ),
-            rows,
+def floor(run: Run, texts: list[str]) -> Cost | None:
+    """The ranking alone, of plain words."""
+    if run.wiki.file is None or any(sign in text for text in texts for sign in ':-"'):
+        return None
+    raw = sqlite3.connect(f"file:{run.wiki.file}?mode=ro", uri=True)
+    try:
+        return run.cost(
+            lambda text: raw.execute(
+                """SELECT rowid, bm25(page_fts, 5, 3, 1) AS rank FROM page_fts
+                WHERE page_fts MATCH ? ORDER BY rank LIMIT 20""",
+                [" AND ".join(f'"{word}"' for word in text.split())],
+            ).fetchall(),
+            texts,
         )
-        connection.execute(
-            sa.text(
-                """INSERT INTO page_text (page_id, title, names, text, hash)
-                VALUES (:id, :title, 'somebody else', :text, 'h')"""
-            ),
-            rows,
+    finally:
+        raw.close()
+
+
+def measured(run: Run, session: Session, pages: int) -> Iterator[tuple[str, Cost, Cost | None]]:
+    """Rows of the table: what was measured, its cost, and the floor where there is one."""
+    known = words(run, session, pages)
+
+    def matching(text: str) -> Matched:
+        query = parse_query(text)
+        return match(session, query, query.filters)
+
+    def lost(text: str) -> object:
+        return near_titles(session, parse_query(text), Filters())
+
+    for name, texts in asked(known).items():
+        if not name.endswith("alone"):
+            yield f"match, {name}", run.cost(matching, texts), floor(run, texts)
+        yield f"search, {name}", run.cost(partial(search, session, mode="words"), texts), None
+    best = [[page_id for page_id, _ in matching(text).ranked] for text in known["common"]]
+    yield f"facets of {RANKED:,}", run.cost(partial(facets, session), best), None
+    yield "no words", run.cost(partial(search, session), [""]), None
+    common = known["common"]
+    typed: dict[str, list[str]] = {
+        "1 letter": sorted({word[0] for word in common}),
+        "2 letters": sorted({word[:2] for word in common}),
+        "4 letters": sorted({word[:4] for word in common}),
+        "a word and a beginning": [f"{a} {b[:3]}" for a, b in pairwise(common)],
+        "nothing there": ["qqqq"],
+        "no text": [""],
+    }
+    for name, texts in typed.items():
+        yield f"palette, {name}", run.cost(partial(complete, session), texts), None
+    swapped = [
+        " ".join(w[:2] + w[3] + w[2] + w[4:] for w in some[:2]) for some in run.titles[:EACH]
+    ]
+    yield "a mistyped title", run.cost(lost, swapped), None
+
+
+def main(pages: int = 10_000, database: str = "sqlite") -> None:
+    """Print a table; the wiki is kept for the next time."""
+    with built.opened(pages, database) as wiki, reading(wiki.engine) as session:
+        run = Run(wiki)
+        count = session.connection().execute(sa.text("SELECT COUNT(*) FROM title_word")).scalar()
+        print(
+            f"{pages:,} pages on {database}, {count:,} words of titles; CPU ms: p50, worst, floor"
         )
-        vectors = _units(generator, pages)
-        save(session, (NewVector(n, "bench", "h", vectors[n - 1]) for n in range(1, pages + 1)))
-
-
-def cost(work: Callable[[str], object], texts: list[str]) -> tuple[float, float]:
-    """Median and worst CPU milliseconds over the texts, each run several times."""
-    for text in texts:
-        work(text)
-    spent = []
-    for _ in range(ROUNDS):
-        for text in texts:
-            begun = time.process_time()
-            work(text)
-            spent.append((time.process_time() - begun) * 1000)
-    return median(spent), max(spent)
-
-
-def main(pages: int = 10_000) -> None:
-    """Print a table; nothing is kept."""
-    vocabulary = words()
-    common, middling, rare = vocabulary[0:3], vocabulary[60:63], vocabulary[4_000:4_003]
-    with TemporaryDirectory() as folder:
-        engine = open_engine(f"sqlite:///{Path(folder) / 'wiki.sqlite3'}")
-        upgrade(engine)
-        fill(engine, pages, vocabulary)
-        index, encoder = VectorIndex("bench"), RandomVectors()
-        with reading(engine) as session:
-            index.refresh(session)
-            queries = {
-                "one common word": [common[0]],
-                "one middling word": middling,
-                "two words": [f"{middling[0]} {rare[0]}", f"{common[1]} {middling[1]}"],
-                "three words": [" ".join(middling), f"{common[0]} {middling[0]} {rare[0]}"],
-                "no words (recent)": [""],
-                "filtered": [f"kind:note year:2024 {middling[0]}"],
-            }
-            print(f"{pages} pages; CPU ms, median / worst")
-            for name, texts in queries.items():
-                words_alone = cost(lambda text: search(session, text, mode="words"), texts)
-                both = cost(
-                    lambda text: search(session, text, index=index, query_encoder=encoder), texts
-                )
-                print(f"{name:20} words {_shown(words_alone)}   both {_shown(both)}")
-            typed = {
-                "palette, 1 letter": ["k", "m"],
-                "palette, 2 letters": ["ka", "so"],
-                "palette, 4 letters": ["menk", "prat"],
-                "palette, a word and a beginning": [f"{middling[0]} {middling[1][:3]}"],
-                "palette, nothing there": ["qqqq"],
-                "palette, no text": [""],
-            }
-            for name, texts in typed.items():
-                print(f"{name:32} {_shown(cost(lambda text: complete(session, text), texts))}")
-            lost = [middling[0][:-1] + "x", f"{rare[0]}y {rare[1]}z"]
-            near = cost(lambda text: near_titles(session, parse_query(text), Filters()), lost)
-            print(f"{'mistyped title':32} {_shown(near)}")
-        engine.dispose()
-
-
-def _shown(cost: tuple[float, float]) -> str:
-    return f"{cost[0]:6.1f} / {cost[1]:6.1f}"
+        for name, cost, least in measured(run, session, pages):
+            beside = f"{least.p50:9.2f}" if least else ""
+            print(f"{name:32}{cost.p50:9.2f}{cost.values and max(cost.values):9.2f}{beside}")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000, *sys.argv[2:3])
