@@ -27,6 +27,7 @@ run: setup
 # A browser on a busy machine may be late: what fails three times is wrong.
 test: setup
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --ignore=tests/browser
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --ignore=tests/browser --database postgresql
 	$(BIN)/python -m pytest -q --reruns 2 tests/browser
 
 check: setup
@@ -34,6 +35,9 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+soak: setup
+	$(BIN)/python -m pytest -q -s -m soak --database postgresql
 
 bench: setup
 	$(BIN)/python -m bench

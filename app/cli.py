@@ -15,11 +15,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
-from app.errors import CerebroError, Invalid
+from app.errors import CerebroError, Invalid, Unavailable
 
 if TYPE_CHECKING:
     from app.bootstrap import App
@@ -77,18 +77,26 @@ def _out(value: object) -> None:
     print(json.dumps(value, ensure_ascii=False, default=str))
 
 
+class _At(Protocol):
+    """Says how far the work is: now at so many, of so many where that is known, at what."""
+
+    def __call__(self, at: int, total: int | None = None, words: str | None = None) -> None: ...
+
+
 @contextmanager
-def _bar(words: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A progress bar on standard error, on a terminal alone; yields "now at n"."""
+def _bar(words: str, total: int | None) -> Iterator[_At]:
+    """A progress bar on standard error, on a terminal alone."""
     if not sys.stderr.isatty():
-        yield lambda at: None
+        yield lambda at, total=None, words=None: None
         return
     from rich.console import Console
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(words, total=total)
-        yield lambda at: progress.update(task, completed=at)
+        yield lambda at, total=None, words=None: progress.update(
+            task, completed=at, total=total, description=words
+        )
 
 
 # ---------------------------------------------------------------- running
@@ -134,7 +142,7 @@ def worker(
         parent = os.environ.get("CEREBRO_PARENT", "")
         runner = Worker(
             app,
-            progress=lambda step, done, waiting: at(done),
+            progress=lambda step, done, total: at(done, total, step),
             parent=int(parent) if parent.isdigit() else None,
         )
         signal.signal(signal.SIGTERM, lambda *_: runner.stopping.set())
@@ -147,14 +155,47 @@ def worker(
 
 
 @cli.command()
-def migrate() -> None:
-    """Bring the database up to date. Adds no pages."""
+def migrate(
+    source: Annotated[
+        str, typer.Option("--from", help="Copy a whole wiki: the database it is in.")
+    ] = "",
+    target: Annotated[
+        str, typer.Option("--to", help="The empty database to copy it to, with --from.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Bring the database up to date; with --from and --to copy a wiki to another database.
+
+    Adds no pages. A copy is compared by count and hash, table by table, before it counts.
+    """
     from app.settings import load
     from app.store import schema
     from app.store.db import open_engine
 
-    done = schema.upgrade(open_engine(load().url))
-    _say("The schema is up to date now." if done else "The schema was up to date.")
+    if bool(source) != bool(target):
+        raise Invalid("A copy needs both --from and --to.")
+    if not source:
+        done = schema.upgrade(open_engine(load().url))
+        _say("The schema is up to date now." if done else "The schema was up to date.")
+        return
+    from app.store.transfer import copy
+
+    origin, other = open_engine(source), open_engine(target)
+    if origin.url == other.url:
+        raise Invalid("--from and --to name the same database.")
+    for engine in (origin, other):
+        schema.upgrade(engine)
+    with _bar("copying", None) as at:
+        copied = copy(origin, other, progress=lambda rows: at(rows))
+    for table in copied:
+        if as_json:
+            _out({"table": table.table, "rows": table.rows, "hash": table.hash})
+        elif table.rows:
+            print(f"{table.rows:>9}  {table.table}  {table.hash[:12]}")
+    _say(
+        "Copied, and the same on both sides. Set CEREBRO_DATABASE_URL to the new database and "
+        "keep the data folder: raw bytes and the vault are files in it."
+    )
 
 
 @cli.command()
@@ -215,6 +256,45 @@ def import_(
         raise typer.Exit(1)
     if result.refused:
         raise typer.Exit(3)
+
+
+@cli.command()
+def export(
+    format: Annotated[
+        str,
+        typer.Option("--format", help="graphml: pages and accepted links, for Gephi and others."),
+    ],
+    file: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The file; standard output when left out.")
+    ] = None,
+) -> None:
+    """Write the graph as GraphML, with the community and PageRank of each page."""
+    from app.services.graph import graphml
+    from app.store.db import reading
+
+    if format != "graphml":
+        raise Invalid(f"There is no format {format!r} to export. Use graphml.")
+    app = _open()
+    with _written(file) as write, reading(app.engine) as session:
+        for piece in graphml(session, app.graph):
+            write(piece.encode())
+
+
+@contextmanager
+def _written(file: Path | None) -> Iterator[Callable[[bytes], object]]:
+    """Standard output, or a file that is there whole or not at all; yields what writes to it."""
+    if file is None:
+        yield sys.stdout.buffer.write
+        return
+    part = file.with_name(f"{file.name}.part")
+    try:
+        with part.open("wb") as stream:
+            yield stream.write
+        part.replace(file)
+    except OSError as error:
+        raise Unavailable(f"{file} cannot be written: {error.strerror}.") from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
 # ---------------------------------------------------------------- the linker and review
@@ -328,14 +408,13 @@ def undo(
 @cli.command()
 def threads(as_json: Json = False) -> None:
     """List threads with their computed counters, the last moved first."""
-    from app.domain.threads import counters
     from app.store import threads as stored
     from app.store.db import reading
 
     app = _open()
     with reading(app.engine) as session:
-        rows = stored.all_threads(session)
-    counted = [(row, counters(row.days, today=app.today(), marked=row.status)) for row in rows]
+        rows = stored.all_threads(session, today=app.today())
+    counted = [(row, row.numbers) for row in rows]
     for row, numbers in sorted(counted, key=lambda each: each[1].latest, reverse=True):
         if as_json:
             _out(
@@ -361,10 +440,14 @@ def threads(as_json: Json = False) -> None:
 
 @cli.command()
 def search(
-    query: Annotated[str, typer.Argument(help='Words; also kind:paper thread:slug "phrase" -not.')],
+    query: Annotated[str, typer.Argument(help='Words; also title:word author:name "phrase" -not.')],
     mode: Annotated[str, typer.Option(help="words, meaning or both.")] = "both",
     kind: Annotated[str | None, typer.Option(help="Only pages of this kind.")] = None,
     thread: Annotated[str | None, typer.Option(help="Only members of this thread.")] = None,
+    topic: Annotated[str | None, typer.Option(help="Only papers on this topic (its id).")] = None,
+    tag: Annotated[str | None, typer.Option(help="Only pages with this tag.")] = None,
+    since: Annotated[str | None, typer.Option(help="Only from this day, month or year on.")] = None,
+    until: Annotated[str | None, typer.Option(help="Only up to this day, month or year.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=100)] = 20,
     as_json: Json = False,
 ) -> None:
@@ -381,7 +464,12 @@ def search(
             mode=mode,
             kind=kind,
             thread=thread,
+            topic=topic,
+            tag=tag,
+            since=since,
+            until=until,
             limit=limit,
+            faceted=False,
             index=app.index,
             query_encoder=encoder,
         )

@@ -19,7 +19,8 @@ class HashingEncoder:
 
     def __init__(self, dim: int = 64) -> None:
         self.dim = dim
-        self.model = f"hashing/{dim}"
+        self.model = f"hashing/{dim}@1"
+        self.setting = f"hashing/{dim}"
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         rows = np.zeros((len(texts), self.dim), np.float32)

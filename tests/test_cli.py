@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import networkx as nx
 import pytest
 from typer.testing import CliRunner
 
 from app.cli import cli, main
+from tests import databases
 
 ROOT = Path(__file__).parents[1]
 Row = dict[str, Any]
@@ -82,6 +84,13 @@ SETTINGS = {
 }
 
 
+def database(folder: Path) -> dict[str, str]:
+    """Nothing on SQLite, whose file is in the data folder; else the address of an empty database."""
+    if not databases.on_postgresql():
+        return {}
+    return {"CEREBRO_DATABASE_URL": databases.url_of(folder)}
+
+
 @pytest.fixture
 def run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
@@ -98,6 +107,7 @@ def run(
             for name, value in {
                 **SETTINGS,
                 "CEREBRO_DATA": str(tmp_path / "data"),
+                **database(tmp_path),
                 **given,
             }.items():
                 here.setenv(name, value)
@@ -128,6 +138,7 @@ def process(folder: Path, *words: str | Path, **environment: str) -> Done:
             "PYTHONPATH": str(ROOT),
             "CEREBRO_DATA": str(folder / "data"),
             **SETTINGS,
+            **database(folder),
             **environment,
         },
         capture_output=True,
@@ -226,7 +237,8 @@ def test_wrong_usage_is_code_2(run: Run, words: tuple[str, ...]) -> None:
     ("setting", "value", "says"),
     [
         ("database_url", "nonsense", "CEREBRO_DATABASE_URL"),
-        ("database_url", "postgresql://localhost/x", "not supported"),
+        ("database_url", "mysql://localhost/x", "not supported"),
+        ("database_url", "postgresql://127.0.0.1:1/x", "cannot be reached"),
         ("timezone", "Mars/Olympus", "CEREBRO_TIMEZONE"),
         ("now", "later", "CEREBRO_NOW"),
         ("log", "shout", "CEREBRO_LOG"),
@@ -237,6 +249,33 @@ def test_a_wrong_setting_is_named_in_one_line(
     run: Run, setting: str, value: str, says: str
 ) -> None:
     refused(run("threads", **{setting: value}), 1, says)
+
+
+@pytest.mark.parametrize("other", ["sqlite", "postgresql"])
+def test_a_wiki_is_copied_to_another_database(run: Run, tmp_path: Path, other: str) -> None:
+    assert run("import", write(tmp_path, WIKI)).code == 0
+    here = database(tmp_path).get("CEREBRO_DATABASE_URL")
+    source = here or f"sqlite:///{tmp_path}/data/cerebro.sqlite3"
+    target = databases.create() if other == "postgresql" else f"sqlite:///{tmp_path}/copy.sqlite3"
+    done = run("migrate", "--from", source, "--to", target, "--json")
+    assert done.code == 0, done
+    copied = {row["table"]: row for row in done.lines}
+    assert copied["page"]["rows"] == 3
+    assert copied["paper"]["rows"] == 2
+    assert all(len(row["hash"]) == 64 for row in copied.values())
+    found = run("search", "naive paged", "--mode", "words", "--json", database_url=target)
+    assert [row["title"] for row in found.lines] == ["Paged keys — naïve ☕"]
+    assert [row["id"] for row in run("threads", "--json", database_url=target).lines] == [
+        "less-memory"
+    ]
+    refused(run("migrate", "--from", source, "--to", target), 1, "is not empty")
+
+
+def test_a_copy_needs_two_databases(run: Run, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/a.sqlite3"
+    refused(run("migrate", "--from", url), 2, "--to")
+    refused(run("migrate", "--from", url, "--to", url), 2, "the same database")
+    refused(run("migrate", "--from", url, "--to", "nonsense"), 1, "no database address")
 
 
 def test_a_data_folder_that_cannot_be_is_named_in_one_line(run: Run, tmp_path: Path) -> None:
@@ -442,3 +481,33 @@ def test_a_reader_that_goes_away_is_not_complained_about(run: Run, tmp_path: Pat
     said = asked.stderr.read()
     asked.wait(60)
     assert said == b""
+
+
+# ---------------------------------------------------------------- export
+
+
+def test_the_graph_is_exported_as_graphml(run: Run, tmp_path: Path) -> None:
+    run("import", write(tmp_path, WIKI))
+    printed = run("export", "--format", "graphml")
+    assert (printed.code, printed.err) == (0, "")
+    file = tmp_path / "wiki.graphml"
+    done = run("export", "--format", "graphml", "-o", file)
+    assert (done.code, done.out, done.err) == (0, "", "")
+    assert file.read_text("utf-8") == printed.out
+    graph = nx.read_graphml(file)
+    assert graph.nodes["kv-cache"]["title"] == "KV cache"
+    [(_, target, link)] = graph.edges(data=True)
+    assert (target, link["relation"]) == ("less-memory", "part-of")
+    assert [path.name for path in tmp_path.glob("*.graphml*")] == ["wiki.graphml"]
+
+
+def test_what_cannot_be_exported_or_written_is_refused(run: Run, tmp_path: Path) -> None:
+    refused(run("export", "--format", "pdf"), 2, "Use graphml")
+    assert run("export").code == 2
+    refused(
+        run("export", "--format", "graphml", "-o", tmp_path / "no" / "x"), 1, "cannot be written"
+    )
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    refused(run("export", "--format", "graphml", "-o", folder), 1, "cannot be written")
+    assert not (tmp_path / "folder.part").exists()

@@ -20,8 +20,8 @@ from app.importing import import_paths
 from app.pipeline import STEPS, pending
 from app.services.linker import shipped_weights
 from app.settings import Settings
-from app.store import links
-from app.store.db import open_engine, reading
+from app.store import links, runs
+from app.store.db import reading
 from app.store.vectors import VectorIndex
 from app.web.app import create
 from app.worker import Worker
@@ -77,12 +77,10 @@ DAY: list[dict[str, Any]] = [
 def wiki(folder: Path) -> App:
     """The wiki in this folder, as a process that starts finds it."""
     settings = Settings(data=folder, timezone="UTC", now=NOW)
-    if not (folder / "wiki.sqlite3").exists():
-        make_engine(folder).dispose()
     encoder = HashingEncoder()
     return App(
         settings,
-        open_engine(f"sqlite:///{folder}/wiki.sqlite3"),
+        make_engine(folder),
         shipped_weights(None),
         encoder=encoder,
         query_encoder=Direct(encoder),
@@ -233,9 +231,10 @@ def test_the_road_goes_on_where_a_killed_process_left_it(tmp_path: Path) -> None
     first = wiki(tmp_path)
     take(first, KNOWN, "known.jsonl")
     take(first, [{**row, "day": None} for row in DAY], "kept.jsonl")
-    encode, link = STEPS
-    assert encode.run(first).done == 5  # ... and here the process dies, before it could link
-    first.engine.dispose()
+    steps = {step.name: step for step in STEPS}
+    with runs.at_work(first.engine) as owner:
+        assert steps["encode"].run(first, owner).done == 5
+    first.engine.dispose()  # ... and here the process dies, before it could link
 
     second = wiki(tmp_path)
     assert dict(waiting(second)) == {"papers to link": 2}
@@ -248,7 +247,8 @@ def test_the_road_goes_on_where_a_killed_process_left_it(tmp_path: Path) -> None
     third = wiki(tmp_path)
     assert waiting(third) == []
     assert work(third) == 0
-    assert link.run(third).done == 0
+    with runs.at_work(third.engine) as owner:
+        assert steps["link"].run(third, owner).done == 0
     with browser(third) as client:
         assert proposed(client) == before
         assert client.post(f"/review/{before[PAIR]['id']}", data={"decision": "accept"})
