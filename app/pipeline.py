@@ -112,6 +112,8 @@ def _link(tools: Tools, owner: str) -> Batch:
     proposals = linker.rank_papers(work, tools.weights, proposed_only=True)
     with writing(tools.engine) as session:
         linker.store(session, work, proposals, owner=owner, now=now)
+        # And of what went since it was taken up: it would be held for as long as this worker lives.
+        runs.let_go(session, linker.STEP, taken, owner=owner)
     return Batch(done=len(taken))
 
 

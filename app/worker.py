@@ -46,6 +46,7 @@ class Worker:
         self._progress = progress or (lambda step, done, all_of_them: None)
         self._run_id: int | None = None
         self._begun = False
+        self._holds = False  # of a round that failed; rows that it holds are not taken up again
 
     def forever(self) -> None:
         """Work until `stopping` is set; wait for one's turn first, and between rounds."""
@@ -83,18 +84,25 @@ class Worker:
     def _round(self, trigger: str, owner: str) -> int:
         total = 0
         try:
+            if self._holds:
+                self._give_back(owner)
             if not self._begun:
                 begin(self.app)
                 self._begun = True
             for step in STEPS:
                 total += self._drain(step, trigger, owner)
         except Exception as error:
-            with writing(self.app.engine, alone=False) as session:
-                runs.give_back(session, owner)
+            self._holds = True
+            self._give_back(owner)
             self._finish(RunState.FAILED, _words(error))
             raise
         self._finish(RunState.DONE, "")
         return total
+
+    def _give_back(self, owner: str) -> None:
+        with writing(self.app.engine, alone=False) as session:
+            runs.give_back(session, owner)
+        self._holds = False
 
     def _drain(self, step: Step, trigger: str, owner: str) -> int:
         with reading(self.app.engine) as session:

@@ -278,6 +278,7 @@ def test_a_copy_needs_two_databases(run: Run, tmp_path: Path) -> None:
     refused(run("migrate", "--from", url, "--to", "nonsense"), 1, "no database address")
 
 
+@pytest.mark.sqlite_only
 def test_a_data_folder_that_cannot_be_is_named_in_one_line(run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     refused(run("migrate", data=str(tmp_path / "file" / "data")), 1, "cannot be made")

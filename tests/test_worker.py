@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sqlmodel import col, select
+from sqlmodel import Session, col, select
 
 from app.bootstrap import App
-from app.domain.records import Hold, Run, RunState
+from app.domain.records import Hold, Page, Run, RunState
+from app.errors import Unavailable
 from app.importing import import_paths
 from app.pipeline import pending
+from app.services import linker
 from app.services.linker import shipped_weights
 from app.settings import Settings
 from app.store import runs
@@ -174,6 +176,44 @@ def test_a_round_that_fails_gives_back_what_it_held(filled: Path) -> None:
             worker._round("test", owner)
         app.encoder = good
         assert worker._round("test", owner) == PAGES + PAGES // 2
+    app.engine.dispose()
+
+
+def test_what_could_not_be_given_back_is_given_back_later(
+    filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database goes away in the middle of a batch, and is away for the giving back as well."""
+    app = wiki(filled, HashingEncoder())
+    worker = Worker(app)
+
+    def away(*_: object, **__: object) -> None:
+        raise Unavailable("away")
+
+    with runs.at_work(app.engine) as owner:
+        with monkeypatch.context() as broken, pytest.raises(Unavailable, match="away"):
+            broken.setattr("app.services.encoding.store", away)
+            broken.setattr("app.store.runs.give_back", away)
+            worker._round("test", owner)
+        assert worker._round("test", owner) == PAGES + PAGES // 2
+    app.engine.dispose()
+
+
+def test_a_paper_that_goes_while_it_is_looked_at_is_held_by_nobody(
+    filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = wiki(filled, HashingEncoder())
+    read = linker.read
+
+    def late(session: Session, index: Any, wanted: Sequence[int], library: Any) -> Any:
+        with writing(app.engine) as writer:
+            writer.delete(writer.get_one(Page, wanted[0]))
+        return read(session, index, wanted, library)
+
+    monkeypatch.setattr(linker, "read", late)
+    with runs.at_work(app.engine) as owner:
+        Worker(app)._round("test", owner)
+        with reading(app.engine) as session:
+            assert session.exec(select(Hold)).all() == []
     app.engine.dispose()
 
 

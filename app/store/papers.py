@@ -33,7 +33,7 @@ from app.domain.records import (
     Question,
     Topic,
 )
-from app.store import pages
+from app.store import pages, vectors
 from app.store.db import bump
 
 # Schemes of which a work has one: two papers that differ in it are two works, same title or not.
@@ -329,13 +329,13 @@ def take_page(session: Session, paper: Paper) -> bool:
     asked = sa.exists().where(col(Question.page_id) == page.id)
     if page.version > 1 or session.scalar(sa.select(linked | asked)):
         return False
+    vectors.make_way(session)
     paper.page_id = None
     session.add(paper)
     session.flush()
     session.delete(page)
     session.flush()
-    for name in ("wiki", "vectors"):
-        bump(session, name)
+    bump(session)
     return True
 
 

@@ -73,12 +73,15 @@ def recent(session: Session, *, limit: int = 50) -> list[Run]:
 
 def abandon(session: Session, *, clock: float, now: datetime) -> None:
     """Runs of workers that are no more are over; their work is taken up again by state."""
-    alive = sa.select(col(Lease.owner)).where(col(Lease.until) > clock)
-    session.connection().execute(
-        sa.update(Run)
-        .where(col(Run.state) == RunState.RUNNING, col(Run.owner).not_in(alive))
-        .values(state=RunState.FAILED, ended_at=now)
+    alive = sa.select(col(Lease.owner)).where(_runs(col(Lease.until), clock))
+    dead = sa.select(col(Run.id)).where(
+        col(Run.state) == RunState.RUNNING, col(Run.owner).not_in(alive)
     )
+    # Asked at each beat: an update of nothing would count as a change of every screen.
+    if found := session.connection().execute(dead).scalars().all():
+        session.connection().execute(
+            sa.update(Run).where(col(Run.id).in_(found)).values(state=RunState.FAILED, ended_at=now)
+        )
 
 
 # ---------------------------------------------------------------- rows that fail
@@ -139,7 +142,7 @@ def at_work(engine: Engine, *, beat: Callable[[str], None] = lambda owner: None)
     (the database is away, say) runs out, and what was done meanwhile is not stored.
     """
     owner = uuid4().hex
-    ended = Event()
+    ended, signed_on = Event(), Event()
 
     def keep() -> None:
         while not ended.is_set():
@@ -149,11 +152,13 @@ def at_work(engine: Engine, *, beat: Callable[[str], None] = lambda owner: None)
                 beat(owner)
             except Exception as error:
                 log.warning("a worker's lease was not renewed: %s", error)
+            signed_on.set()
             ended.wait(SECONDS / 4)
 
     thread = Thread(target=keep, name="lease", daemon=True)
     thread.start()
     try:
+        signed_on.wait()  # before that, its runs are those of nobody
         yield owner
     finally:
         ended.set()
@@ -191,7 +196,10 @@ def is_alone(session: Session, owner: str, *, clock: float) -> bool:
     """Whether this worker is the one that may run all day; it is when no other living one is."""
     return bool(
         session.connection()
-        .execute(_ALONE, {"owner": owner, "until": clock + SECONDS, "clock": clock})
+        .execute(
+            _ALONE,
+            {"owner": owner, "until": clock + SECONDS, "clock": clock, "most": clock + 2 * SECONDS},
+        )
         .rowcount
     )
 
@@ -199,13 +207,20 @@ def is_alone(session: Session, owner: str, *, clock: float) -> bool:
 _ALONE = sa.text(
     """INSERT INTO lease (name, owner, until) VALUES ('worker', :owner, :until)
     ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, until = excluded.until
-    WHERE lease.owner = excluded.owner OR lease.until <= :clock"""
+    WHERE lease.owner = excluded.owner OR lease.until <= :clock OR lease.until > :most"""
 )
+
+
+def _runs(until: Any, clock: float) -> sa.ColumnElement[bool]:
+    """Whether a lease or hold still runs; not one from before the clock was put back a long way."""
+    return (until > clock) & (until <= clock + 2 * SECONDS)
 
 
 def held(step: str, *, clock: float) -> sa.Select[Any]:
     """Subjects of a step that some worker is at, as a subquery."""
-    return sa.select(col(Hold.subject_id)).where(col(Hold.step) == step, col(Hold.until) > clock)
+    return sa.select(col(Hold.subject_id)).where(
+        col(Hold.step) == step, _runs(col(Hold.until), clock)
+    )
 
 
 def hold(

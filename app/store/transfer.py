@@ -23,7 +23,8 @@ from sqlmodel import Session, SQLModel
 from app.domain.records import Hold, Lease, Unencoded
 from app.errors import Conflict, Unavailable
 from app.store import search, vectors
-from app.store.db import load, migrating, reading, settle
+from app.store.db import COUNTED, SHOWN, bump, load, migrating, reading, rows_of, settle
+from app.store.links import ACCEPTED
 
 CHUNK = 1000
 _LEFT = {Hold.__tablename__, Lease.__tablename__, Unencoded.__tablename__}
@@ -70,10 +71,14 @@ def copy(
                     f"{arrived.count} arrived). Nothing was copied."
                 )
             copied.append(Copied(table.name, *sent.read()))
+        session.rollback()  # the source may end what stands idle while the target is put in order
         with Session(connection) as derived:
             search.rebuild(derived)
             vectors.restore(derived)
-            derived.flush()
+            # A process may have looked at the empty target already, and not every source counts.
+            for name in (SHOWN, ACCEPTED, *map(rows_of, COUNTED)):
+                bump(derived, name)
+            derived.commit()  # the counters; the whole is committed below
     settle(target)
     return copied
 

@@ -2,7 +2,7 @@
 
 Every vector is a unit row of little-endian float32, so a product is a cosine. Vectors of two models
 never meet. SQLite's are kept in one matrix in memory (matrix.py); PostgreSQL searches its own by an
-HNSW index, and no process holds them. It encodes nothing; who deletes pages counts "vectors".
+HNSW index, and no process holds them. It encodes nothing; who deletes pages makes way first.
 """
 
 from __future__ import annotations
@@ -124,6 +124,14 @@ _ENCODED = sa.delete(Unencoded).where(
 def _count(connection: Connection) -> int:
     """Count a change now, and not at the commit as `bump` does; the new count."""
     return int(connection.execute(_COUNT, {"name": COUNTER}).scalar_one())
+
+
+def make_way(session: Session) -> None:
+    """For whoever deletes pages, before the first: count it, and wait for vectors being stored.
+
+    They are counted before their pages are looked at: in the other order both would wait for ever.
+    """
+    _count(session.connection())
 
 
 _COUNT = sa.text(

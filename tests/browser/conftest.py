@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from fastapi import FastAPI
 from playwright.sync_api import (
     Browser,
     ConsoleMessage,
@@ -32,6 +33,7 @@ from app.settings import Settings
 from app.store.db import open_engine
 from app.web.app import create
 from app.web.assets import ROOT
+from app.web.memory import Bodies, Facts, Fragments
 from tests.browser import wiki
 from tests.factories import make_engine
 
@@ -69,6 +71,7 @@ class Server:
     """The program as it is served, over whichever database file a test gives it."""
 
     app: App
+    web: FastAPI
     url: str
 
 
@@ -80,8 +83,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     app = App(settings, make_engine(data), shipped_weights(None))
     wiki.build(app)
     app.engine.dispose()
+    web = create(app)
     served = uvicorn.Server(
-        uvicorn.Config(create(app), port=0, log_level="warning", timeout_graceful_shutdown=1)
+        uvicorn.Config(web, port=0, log_level="warning", timeout_graceful_shutdown=1)
     )
     thread = threading.Thread(target=served.run, name="served", daemon=True)
     thread.start()
@@ -90,7 +94,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         assert thread.is_alive() and time.monotonic() < deadline, "the server did not start"
         time.sleep(0.01)
     port = served.servers[0].sockets[0].getsockname()[1]
-    yield Server(app, f"http://127.0.0.1:{port}")
+    yield Server(app, web, f"http://127.0.0.1:{port}")
     served.should_exit = True
     thread.join(timeout=20)
 
@@ -101,6 +105,9 @@ def site(server: Server, tmp_path: Path) -> Iterator[Server]:
     built, copy = server.app.settings.data / "wiki.sqlite3", tmp_path / "wiki.sqlite3"
     shutil.copyfile(built, copy)
     server.app.engine = open_engine(f"sqlite:///{copy}")
+    # What was kept of another test's copy is of other pages with the same ids and counters.
+    state = server.web.state
+    state.facts, state.bodies, state.fragments = Facts(), Bodies(), Fragments()
     yield server
     server.app.engine.dispose()
 

@@ -8,17 +8,19 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine, make_url
-from sqlmodel import Session
+from sqlmodel import Session, select
 
-from app.domain.records import Preference
+from app.domain.records import PageKind, Paper, Preference
 from app.errors import Invalid, Misconfigured, Unavailable
-from app.store import schema
+from app.store import papers, schema, vectors
 from app.store.db import open_engine, reading, writing
+from app.store.vectors import NewVector
 from tests import databases
-from tests.factories import make_engine
+from tests.factories import make_engine, make_page
 
 pytestmark = pytest.mark.postgresql_only
 
@@ -190,6 +192,33 @@ def test_two_that_start_at_once_migrate_once() -> None:
     for each in engines:
         assert schema.current(each) == schema.newest()
         each.dispose()
+
+
+def test_who_deletes_a_page_and_who_stores_its_vector_do_not_wait_for_each_other(
+    engine: Engine,
+) -> None:
+    with writing(engine) as session:
+        pages = [make_page(session, f"On tides {n}", PageKind.PAPER) for n in range(2)]
+    deletes = threading.Event()
+
+    def take_back() -> bool:
+        with writing(engine) as session:
+            paper = session.exec(select(Paper).where(Paper.page_id == pages[1])).one()
+            deletes.set()
+            return papers.take_page(session, paper)
+
+    with ThreadPoolExecutor(1) as threads:
+        with writing(engine, alone=False) as session:
+            vectors.save(session, [vector(pages[0])])
+            taken = threads.submit(take_back)
+            deletes.wait(20)
+            time.sleep(0.3)
+            vectors.save(session, [vector(pages[1])])
+        assert taken.result(20)
+
+
+def vector(page_id: int) -> NewVector:
+    return NewVector(page_id, "m@1", "", np.eye(1, 8, dtype=np.float32)[0])
 
 
 def test_a_migration_waits_for_a_long_writer(engine: Engine) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import Engine
-from sqlmodel import select
+from sqlmodel import Session, select
 
 from app.domain.records import Hold, Lease, Run, RunState
 from app.store import runs
-from app.store.db import reading, writing
+from app.store.db import SHOWN, generation, reading, writing
 from tests.factories import THEN, make_engine
 
 
@@ -57,6 +57,46 @@ def test_whoever_lets_go_learns_what_was_its_own_to_the_end(engine: Engine) -> N
     assert let_go(engine, [2], "quick") == {2}
     assert let_go(engine, [2], "quick") == set()
     assert let_go(engine, [], "quick") == set()
+
+
+def test_a_clock_that_was_put_back_keeps_nobody_waiting(engine: Engine) -> None:
+    hold(engine, [1], "killed", clock=100_000)
+    with writing(engine) as session:
+        assert runs.is_alone(session, "killed", clock=100_000)
+        run = runs.start(session, "worker", owner="killed", now=THEN)
+    assert held(engine, clock=100) == set()
+    with writing(engine) as session:
+        assert runs.is_alone(session, "next", clock=100)
+        runs.abandon(session, clock=100, now=THEN)
+    with reading(engine) as session:
+        assert runs.get(session, run.id or 0).state == RunState.FAILED
+
+
+def test_to_look_for_the_dead_and_find_none_is_no_change(engine: Engine) -> None:
+    with writing(engine) as session:
+        runs.is_alone(session, "alive", clock=100)
+        runs.start(session, "worker", owner="alive", now=THEN)
+    with reading(engine) as session:
+        before = generation(session, SHOWN)
+    with writing(engine) as session:
+        runs.abandon(session, clock=101, now=THEN)
+    with reading(engine) as session:
+        assert generation(session, SHOWN) == before
+
+
+def test_who_is_at_work_has_signed_on(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    renew = runs._renew
+
+    def slowly(session: Session, owner: str, *, clock: float) -> None:
+        time.sleep(0.3)
+        renew(session, owner, clock=clock)
+
+    monkeypatch.setattr(runs, "_renew", slowly)
+    with runs.at_work(engine) as owner, writing(engine) as session:
+        run = runs.start(session, "once", owner=owner, now=THEN)
+        runs.abandon(session, clock=time.time(), now=THEN)
+    with reading(engine) as session:
+        assert runs.get(session, run.id or 0).state == RunState.RUNNING
 
 
 def test_a_worker_renews_what_it_holds_and_gives_it_back(

@@ -16,7 +16,8 @@ from app.domain.queries import Filters, parse_query
 from app.domain.records import Decision, Link, Page, PageKind, Relation, Verdict
 from app.errors import CerebroError, Conflict
 from app.store import search, transfer, vectors
-from app.store.db import generation, open_engine, reading, writing
+from app.store.db import COUNTED, SHOWN, generation, open_engine, reading, rows_of, writing
+from app.store.links import ACCEPTED
 from app.store.pages import PERSON, Content, create
 from app.store.schema import upgrade
 from app.store.vectors import NewVector
@@ -91,6 +92,20 @@ def test_every_row_arrives_as_it_was(source: Engine, target: Engine) -> None:
                 assert found == wanted, table.name
                 assert copied[table.name].rows == len(wanted)
         assert generation(after) == generation(before)
+
+
+def test_who_looked_at_the_empty_target_sees_that_it_is_filled(
+    source: Engine, target: Engine
+) -> None:
+    with writing(source) as session:  # as a wiki of an older version that was not written to since
+        session.connection().execute(sa.text("DELETE FROM generation"))
+    names = [SHOWN, ACCEPTED, *map(rows_of, COUNTED)]
+    with reading(target) as session:
+        before = [generation(session, name) for name in names]
+    transfer.copy(source, target)
+    with reading(target) as session:
+        after = [generation(session, name) for name in names]
+    assert all(new > old for new, old in zip(after, before, strict=True))
 
 
 def ordered(table: sa.Table) -> sa.Select[tuple[object, ...]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlmodel import Session, col
+from sqlmodel import Session, col, select
 from starlette.testclient import TestClient
 
 from app.bootstrap import App
@@ -316,6 +316,22 @@ def test_counts_follow_every_change(wiki: App, client: TestClient) -> None:
         run = runs.start(session, "worker", now=NOW)
         runs.finish(session, run.id or 0, RunState.FAILED, now=NOW)
     assert "The last job failed" in client.get("/pages").text
+
+
+def test_a_long_quotation_that_changed_in_its_middle_is_shown(
+    wiki: App, client: TestClient
+) -> None:
+    def propose(word: str) -> None:
+        quotation = f"{'The moon pulls. ' * 20}{word} {'The sea follows. ' * 20}"
+        with writing(wiki.engine) as session:
+            link = session.exec(select(Link).where(Link.status == LinkStatus.PROPOSED)).one()
+            link.evidence = [{"quotation": quotation, "where": "text", "verbatim": True}]
+            session.add(link)
+
+    propose("Twice")
+    assert "Twice" in client.get("/review").text
+    propose("Daily")
+    assert "Daily" in client.get("/review").text
 
 
 def test_a_body_is_written_once_and_again_when_its_links_lead_elsewhere(wiki: App) -> None:

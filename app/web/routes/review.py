@@ -137,7 +137,7 @@ def _written(request: Request, row: Any, *, changing: int | None, open: bool) ->
     """A proposal as HTML; written once, since most of the queue is as it was at the last look."""
     changes = changing == row.id
     return fragments(request).get(
-        ("review", changes, open, repr(row)),
+        ("review", changes, open, repr(tuple(row))),  # a row's own words leave out what is long
         lambda: written(
             request,
             "review/_link.html",
