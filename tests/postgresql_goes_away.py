@@ -36,7 +36,9 @@ def run(app: App, rounds: int) -> Counter[int]:
                 slug = f"page-{number}-{turn // 2}"  # each page is made, then changed
                 body = f"Turn {turn}. [[page-{number}-{turn // 3}]] and [[nowhere {turn}]]"
                 answer = client.put(
-                    f"/api/v1/pages/{slug}", json={"title": f"Page {number} {turn}", "body": body}
+                    f"/api/v1/pages/{slug}",
+                    json={"title": f"Page {number} {turn}", "body": body},
+                    headers={"If-Match": "*"},
                 )
                 answered[answer.status_code] += 1
                 if answer.status_code in (200, 201):

@@ -213,7 +213,7 @@ _ALONE = sa.text(
 
 def _runs(until: Any, clock: float) -> sa.ColumnElement[bool]:
     """Whether a lease or hold still runs; not one from before the clock was put back a long way."""
-    return (until > clock) & (until <= clock + 2 * SECONDS)
+    return sa.and_(until > clock, until <= clock + 2 * SECONDS)
 
 
 def held(step: str, *, clock: float) -> sa.Select[Any]:

@@ -144,7 +144,7 @@ def test_of_two_only_one_is_alone_until_its_lease_runs_out(engine: Engine) -> No
 
 def test_runs_of_the_dead_are_over_and_those_of_the_living_go_on(engine: Engine) -> None:
     with writing(engine) as session:
-        session.add(Lease(name="worker a", owner="a", until=200.0))
+        session.add(Lease(name="worker a", owner="a", until=110.0))
         session.add(Lease(name="worker b", owner="b", until=99.0))
         for owner in ("a", "b", ""):
             runs.start(session, "worker", owner=owner, now=THEN)
