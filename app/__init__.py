@@ -12,7 +12,8 @@ evidence; a person's decision makes it true; every decision can be undone.
 An arrow is "is imported by"; `|` marks siblings that may not import each other.
 
     domain      tables and every judgement, as pure functions
-    store       the database: one module a noun; the one write path of pages and links
+    store       the database, SQLite or PostgreSQL: one module a noun; the one write path of pages
+                and links; `db`, `search` and `vectors` alone know which engine it is
     sources     readers: bytes from outside become frozen values
     embeddings  the sentence encoder, in the worker alone; everyone else asks the worker
     vault       Markdown files on disk
@@ -20,7 +21,7 @@ An arrow is "is imported by"; `|` marks siblings that may not import each other.
     pipeline    the order of the day: each step with the query that finds its pending work
     bootstrap   settings become a running App; tests pass fakes here
     web         screens, fragments and the JSON API
-    worker      runs pending work: claim a batch, do it, commit
+    worker      runs pending work: takes rows up, thinks, stores; several share it
     cli         the same verbs for a terminal
 
 Read next: `pipeline.py`, `services/linker.py`, `domain/linking.py`.

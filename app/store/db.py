@@ -177,6 +177,8 @@ def in_words(engine: Engine) -> Iterator[None]:
     except PoolTimeout as error:
         raise Unavailable("The database is busy: try again in a moment.") from error
     except DBAPIError as error:
+        if not isinstance(error.orig, engine.dialect.loaded_dbapi.Error):
+            raise  # of another database that is open as well
         if on_postgresql(engine) and _is_no_text(error):
             raise Invalid("A text holds a character that no text may hold. Take it out.") from error
         sentence = _state(error) if on_postgresql(engine) else _sign(error)
@@ -439,8 +441,13 @@ def _count_changes(session: Session) -> None:
     if wrote := session.connection().info.pop("wrote", None):
         for name in (SHOWN, *(rows_of(table) for table in wrote & COUNTED)):
             bump(session, name)
+    count_now(session, session.info.pop("bumped", ()))
+
+
+def count_now(session: Session, names: Iterable[str]) -> None:
+    """Raise counters where no session commits, or what was written was not noticed."""
     # The one that everybody raises comes last, so that two who commit at once never wait in a ring.
-    for name in sorted(session.info.pop("bumped", ()), key=lambda name: (name == SHOWN, name)):
+    for name in sorted(names, key=lambda name: (name == SHOWN, name)):
         session.connection().execute(_COUNT, {"name": name})
 
 

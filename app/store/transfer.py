@@ -23,7 +23,7 @@ from sqlmodel import Session, SQLModel
 from app.domain.records import Hold, Lease, Unencoded
 from app.errors import Conflict, Unavailable
 from app.store import search, vectors
-from app.store.db import COUNTED, SHOWN, bump, load, migrating, reading, rows_of, settle
+from app.store.db import COUNTED, SHOWN, count_now, load, migrating, reading, rows_of, settle
 from app.store.links import ACCEPTED
 
 CHUNK = 1000
@@ -49,8 +49,7 @@ def copy(
     """
     tables = [table for table in SQLModel.metadata.sorted_tables if table.name not in _LEFT]
     copied = []
-    with reading(source) as session, migrating(target) as connection:
-        origin = session.connection()
+    with migrating(target) as connection:
         for table in tables:
             if connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first():
                 raise Conflict(
@@ -58,27 +57,27 @@ def copy(
                     "Name a new one: nothing is ever written over."
                 )
         before = 0
-        for table in tables:
-            sent = _Digest()
-            load(connection, table, _heard(_rows(origin, table), sent, before, progress))
-            before += sent.count
-            arrived = _Digest()
-            for row in _rows(connection, table):
-                arrived.add(row)
-            if arrived.read() != sent.read():
-                raise Unavailable(
-                    f"The copy of table {table.name} is not exact ({sent.count} rows sent, "
-                    f"{arrived.count} arrived). Nothing was copied."
-                )
-            copied.append(Copied(table.name, *sent.read()))
-        session.rollback()  # the source may end what stands idle while the target is put in order
+        with reading(source) as session:
+            origin = session.connection()
+            for table in tables:
+                sent = _Digest()
+                load(connection, table, _heard(_rows(origin, table), sent, before, progress))
+                before += sent.count
+                arrived = _Digest()
+                for row in _rows(connection, table):
+                    arrived.add(row)
+                if arrived.read() != sent.read():
+                    raise Unavailable(
+                        f"The copy of table {table.name} is not exact ({sent.count} rows sent, "
+                        f"{arrived.count} arrived). Nothing was copied."
+                    )
+                copied.append(Copied(table.name, *sent.read()))
         with Session(connection) as derived:
             search.rebuild(derived)
             vectors.restore(derived)
             # A process may have looked at the empty target already, and not every source counts.
-            for name in (SHOWN, ACCEPTED, *map(rows_of, COUNTED)):
-                bump(derived, name)
-            derived.commit()  # the counters; the whole is committed below
+            count_now(derived, (SHOWN, ACCEPTED, *map(rows_of, COUNTED)))
+            derived.flush()
     settle(target)
     return copied
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -141,6 +142,12 @@ def test_a_server_that_cannot_be_used_is_named_in_one_line(
         schema.upgrade(other)
     assert "\n" not in str(refused.value)
     other.dispose()
+
+
+def test_an_error_of_another_database_is_not_said_to_be_this_servers(engine: Engine) -> None:
+    full = sqlite3.OperationalError("database or disk is full")
+    with pytest.raises(sa.exc.OperationalError, match="disk is full"), reading(engine):
+        raise sa.exc.OperationalError("", None, full)
 
 
 def test_a_password_stands_in_no_error(engine: Engine) -> None:
