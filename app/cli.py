@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
-from app.errors import CerebroError, Invalid, Unavailable
+from app.errors import CerebroError, Invalid, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from app.bootstrap import App
@@ -180,9 +180,11 @@ def migrate(
         return
     from app.store.transfer import copy
 
-    origin, other = open_engine(source), open_engine(target)
+    origin, other = open_engine(source, named="--from"), open_engine(target, named="--to")
     if origin.url == other.url:
         raise Invalid("--from and --to name the same database.")
+    if not schema.holds_a_wiki(origin):
+        raise NotFound("There is no wiki in the database that --from names: look at the address.")
     for engine in (origin, other):
         schema.upgrade(engine)
     with _bar("copying", None) as at:

@@ -275,7 +275,22 @@ def test_a_copy_needs_two_databases(run: Run, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/a.sqlite3"
     refused(run("migrate", "--from", url), 2, "--to")
     refused(run("migrate", "--from", url, "--to", url), 2, "the same database")
-    refused(run("migrate", "--from", url, "--to", "nonsense"), 1, "no database address")
+    refused(run("migrate", "--from", url, "--to", "nonsense"), 1, "--to is no database address")
+    refused(run("migrate", "--from", "mysql://a/b", "--to", url), 1, "--from: mysql")
+
+
+@pytest.mark.parametrize("held", [None, b"", b"x"])
+def test_what_holds_no_wiki_is_neither_copied_nor_made_one(
+    run: Run, tmp_path: Path, held: bytes | None
+) -> None:
+    source, target = tmp_path / "typo.sqlite3", tmp_path / "copy.sqlite3"
+    if held is not None:
+        source.write_bytes(held)
+    done = run("migrate", "--from", f"sqlite:///{source}", "--to", f"sqlite:///{target}")
+    assert done.code == 1
+    assert len(done.err.strip().splitlines()) == 1
+    assert (source.read_bytes() if source.exists() else None) == held
+    assert not target.exists()
 
 
 @pytest.mark.sqlite_only

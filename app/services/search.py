@@ -258,8 +258,8 @@ def _find(ask: _Ask, mode: Mode) -> _Answer:
     answer.notice = notice
     if not words.ranked and mode is not Mode.MEANING:
         _fall_back(ask, answer, mode)
-    elif words.lacking:
-        # A word that no page has is often a mistyped one, and the others alone find too much.
+    elif words.lacking or words.apart:
+        # Where no page has all the words one is often mistyped, and the others find too much.
         titles = found_by.near_titles(ask.session, ask.query, ask.filters, limit=MEANT)
         answer.why |= dict.fromkeys((page_id for page_id, _ in titles), Why.TITLE)
         _put_first(answer, [page_id for page_id, _ in titles])

@@ -34,10 +34,10 @@ _TAKE_A_TURN = "SELECT pg_advisory_xact_lock(1667592805)"
 _OLDEST_POSTGRESQL = 15
 
 
-def open_engine(url: str) -> Engine:
+def open_engine(url: str, *, named: str = "CEREBRO_DATABASE_URL") -> Engine:
     """An engine for `url` whose connections are set up for durable, concurrent use.
 
-    Raises Misconfigured for an address of no database that is known, Unavailable when its folder
+    `named` is where the address was given, for what is said about it. Raises Misconfigured for an address of no database that is known, Unavailable when its folder
     cannot be made.
     """
     try:
@@ -45,19 +45,19 @@ def open_engine(url: str) -> Engine:
         backend = parsed.get_backend_name()
     except (ArgumentError, SQLAlchemyError, ValueError) as error:
         raise Misconfigured(
-            "CEREBRO_DATABASE_URL is no database address. Use sqlite:///file or postgresql://…"
+            f"{named} is no database address. Use sqlite:///file or postgresql://…"
         ) from error
     if backend in ("postgresql", "postgres"):
+        if not parsed.database:
+            raise Misconfigured(f"{named} names no database. Use postgresql://host/name.")
         return _open_postgresql(parsed)
     if backend != "sqlite":
         raise Misconfigured(
-            f"{backend} is not supported. Unset CEREBRO_DATABASE_URL, or use sqlite:///file or "
-            "postgresql://…"
+            f"{named}: {backend} is not supported. Use sqlite:///file or postgresql://…"
         )
     if not parsed.database or parsed.database == ":memory:":
         raise Misconfigured(
-            "CEREBRO_DATABASE_URL names no file, and a wiki in memory would be lost. "
-            "Use sqlite:///file."
+            f"{named} names no file, and a wiki in memory would be lost. Use sqlite:///file."
         )
     return _open_sqlite(Path(parsed.database))
 
@@ -97,8 +97,6 @@ def _open_postgresql(url: URL) -> Engine:
         raise Misconfigured(
             'PostgreSQL needs its driver. Install it with: pip install "cere-bro[postgres]"'
         )
-    if not url.database:
-        raise Misconfigured("CEREBRO_DATABASE_URL names no database. Use postgresql://host/name.")
     engine = sa.create_engine(
         url.set(drivername="postgresql+psycopg"),
         # A request may hold two connections; the web process runs forty at a time.
@@ -131,6 +129,17 @@ def on_postgresql(bind: Session | Connection | Engine) -> bool:
     """Which of the two engines this is; asked in the store alone."""
     found = bind.get_bind() if isinstance(bind, Session) else bind
     return found.dialect.name == "postgresql"
+
+
+def is_there(engine: Engine) -> bool:
+    """Whether there is a database to open; a SQLite file would be made by looking into it."""
+    if on_postgresql(engine):
+        return True
+    try:
+        with Path(engine.url.database or "").open("rb") as file:
+            return file.read(16) == b"SQLite format 3\0"
+    except OSError:
+        return False
 
 
 def many_may_work(engine: Engine) -> bool:
@@ -184,10 +193,8 @@ def in_words(engine: Engine) -> Iterator[None]:
         sentence = _state(error) if on_postgresql(engine) else _sign(error)
         if sentence is None:
             raise
-        where = engine.url.database
-        if on_postgresql(engine):
-            where = f"{engine.url.host or 'this machine'}, database {where}"
-        raise Unavailable(sentence.format(where=where)) from error
+        host = engine.url.host or "this machine"
+        raise Unavailable(sentence.format(where=engine.url.database, host=host)) from error
 
 
 def _sign(error: DBAPIError) -> str | None:
@@ -243,14 +250,14 @@ _STATES = (
     ("08", _GONE),
     ("57P", _GONE),
     ("25P03", _GONE),
-    ("53300", "The PostgreSQL server at {where} has no connection left. Try again in a moment."),
+    ("53300", "The PostgreSQL server on {host} has no connection left. Try again in a moment."),
     ("53100", "The disk of the PostgreSQL server is full: nothing was saved."),
-    ("53", "The PostgreSQL server at {where} is short of memory or space: nothing was saved."),
+    ("53", "The PostgreSQL server on {host} is short of memory or space: nothing was saved."),
     ("55P03", "Another program is writing to {where}. Try again in a moment."),
     ("40", "Somebody else changed the same thing at the same moment. Try again."),
     ("25006", "{where} cannot be written: the PostgreSQL server is read-only."),
-    ("28", "The PostgreSQL server at {where} refuses this user or password."),
-    ("3D000", "There is no database {where}. Create it first: createdb NAME."),
+    ("28", "The PostgreSQL server on {host} refuses this user or password."),
+    ("3D000", "There is no database {where} on {host}. Create it first: createdb {where}."),
     ("42501", "This user may not do that in {where}. Give it the rights of the database's owner."),
     ("58030", "The disk of the PostgreSQL server reported an error: nothing was saved."),
 )

@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Engine
 
 from app.errors import Unavailable
-from app.store.db import in_words, migrating
+from app.store.db import in_words, is_there, migrating
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
@@ -26,6 +26,11 @@ def current(engine: Engine) -> str | None:
     """The revision the database stands at; None for a new one."""
     with in_words(engine), engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()
+
+
+def holds_a_wiki(engine: Engine) -> bool:
+    """Whether a wiki was ever made in this database. Makes nothing."""
+    return is_there(engine) and current(engine) is not None
 
 
 def newest() -> str | None:

@@ -114,13 +114,14 @@ class Matched:
     """Pages best first, as (page id, score), and how many there are in all.
 
     At most 1,000 are in `ranked`. With `more`, `total` is only the least there are. With `lacking`,
-    no page has one of the words: it may be mistyped.
+    no page has one of the words, with `apart` none has all of them: a word may be mistyped.
     """
 
     ranked: list[tuple[int, float]] = field(default_factory=list)
     total: int = 0
     more: bool = False
     lacking: bool = False
+    apart: bool = False
 
     @property
     def is_cut(self) -> bool:
@@ -461,7 +462,7 @@ def match(
     floor = min((score for _, score in found.ranked), default=float("inf"))
     rest = [(page_id, min(score, floor)) for page_id, score in partly if page_id not in known]
     ranked = [*found.ranked, *rest[:PARTIAL]]
-    return Matched(ranked, len(ranked), lacking=lacking)
+    return Matched(ranked, len(ranked), lacking=lacking, apart=not found.total)
 
 
 @dataclass(frozen=True)
@@ -732,33 +733,39 @@ def near_titles(
 ) -> list[tuple[int, float]]:
     """Pages whose title or alias is nearly what was typed, as (page id, likeness 0..1), best first.
 
-    The words are corrected by those of all titles; a title has to have most of them.
+    The words are corrected by those of all titles; one title or alias has to have most of their
+    letters. Of those that are as near, the one with fewer words comes first.
     """
     typed = [word for word in index_words(query.plain) if word not in STOP][:MAX_TYPED]
     if not any(len(word) > 3 for word in typed):
         return []
     vocabulary = _vocabulary(session)
-    close = [near for word in typed if (near := vocabulary.close(word))]
+    # What is too short to be mistyped recognisably is not in the vocabulary: it stands for itself.
+    close = [
+        (len(word), near)
+        for word in typed
+        if (near := {word: 1.0} if len(word) < SHORTEST else vocabulary.close(word))
+    ]
     least = ceil(MOST * len(typed))
     if len(close) < least:
         return []
     index = _index_of(session)
-    groups = [index.some([index.term(word) for word in near]) for near in close]
+    groups = [index.some([index.term(word) for word in near]) for _, near in close]
     enough = [index.every(some) for some in combinations(groups, least)]
     expression = index.every([*_bound(index, query), index.some(enough)])
     ask = _Words(session, index, filters, _unwanted(index, query))
-    names: dict[int, set[str]] = {}
+    letters = sum(map(len, typed))
+    best: dict[int, tuple[float, int]] = {}
     for page_id, name in _names_of(session, ask.newest(expression, RANKED, names=True)):
-        names.setdefault(page_id, set()).update(index_words(name))
-    likeness = {
-        page_id: sum(
-            max((near[word] for word in held & near.keys()), default=0.0) for near in close
+        held = set(index_words(name))
+        met = sum(
+            size * max((near[word] for word in held & near.keys()), default=0.0)
+            for size, near in close
         )
-        / len(typed)
-        for page_id, held in names.items()
-    }
-    like = [(page_id, score) for page_id, score in likeness.items() if score >= MOST]
-    return sorted(like, key=lambda each: (-each[1], len(names[each[0]]), each[0]))[:limit]
+        found = (met / letters, -len(held))
+        best[page_id] = max(best.get(page_id, found), found)
+    order = sorted(best, key=lambda page_id: (*(-value for value in best[page_id]), page_id))
+    return [(page_id, best[page_id][0]) for page_id in order if best[page_id][0] >= MOST][:limit]
 
 
 def _names_of(session: Session, ids: Collection[int]) -> Iterator[tuple[int, str]]:

@@ -380,3 +380,14 @@ def test_number_of_statements_does_not_grow_with_the_results(engine: Engine) -> 
             assert len(search(session, "walrus", limit=limit).hits) == limit
         needed.append(len(counted))
     assert needed[0] == needed[1] <= 10
+
+
+@pytest.mark.parametrize("typed", ["kv cahce", "kv chache"])
+def test_of_names_that_are_as_near_the_shortest_comes_first(engine: Engine, typed: str) -> None:
+    with writing(engine) as session:
+        names = ("key value cache", "keys and values kept")
+        wanted = make_page(session, "KV cache", aliases=names)
+        make_page(session, "KVTuner: tuning every layer of a KV cache", PageKind.PAPER)
+        make_page(session, "Eviction for tides", PageKind.PAPER, text="A tide evicts.")
+    with reading(engine) as session:
+        assert search(session, typed, mode="words").hits[0].page_id == wanted
