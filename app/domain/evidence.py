@@ -15,7 +15,7 @@ from app.domain.linking import Candidate, ConceptText, PaperText, Signal, Signal
 LONGEST = 320  # characters of a quotation; a longer sentence is cut around its matches
 _READ = 60_000  # characters of a text that are looked at
 _END = re.compile(
-    r"[.!?][\"')\]\u201d]?(?=\s)|\n(?=\s*\n|[ \t]{0,8}(?:[#>|*+\-\u2022]|\d{1,3}[.)] ))"
+    r"[.!?][\"')\]\u201d]?(?=\s)|\n(?=[^\S\n]*\n|[ \t]{0,8}(?:[#>|*+\-\u2022]|\d{1,3}[.)] ))"
 )
 _MARK = re.compile(r"[\s#>|*+\-\u2022]{0,40}(?:\d{1,3}[.)] )?")
 _ABBREVIATED = re.compile(
