@@ -193,7 +193,6 @@ def _context(asked: Asked, results: Results) -> dict[str, Any]:
         "groups": None,
         "filters": [],
         "grouped": None,
-        "nearest": [],
         "create": "",
         "pager": None,
         "recent": [],
