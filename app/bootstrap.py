@@ -14,7 +14,7 @@ from app.embeddings.base import Direct, Encoder, QueryEncoder
 from app.embeddings.remote import RemoteEncoder
 from app.embeddings.sentence import SentenceTransformerEncoder, available, model_id
 from app.errors import Unavailable
-from app.services.linker import Library, shipped_weights
+from app.services.linker import shipped_weights
 from app.settings import Settings
 from app.sources.base import Reader
 from app.sources.digest_page import DigestPage
@@ -23,6 +23,7 @@ from app.sources.markdown_folder import MarkdownFolder
 from app.sources.podcast_page import PodcastPage
 from app.sources.triage_page import TriagePage
 from app.store import schema, vectors
+from app.store.corpus import Library
 from app.store.db import open_engine, reading
 from app.store.graph import LinkGraph
 from app.store.vectors import VectorIndex

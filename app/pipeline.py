@@ -20,6 +20,7 @@ from app.domain.linking import Weights
 from app.embeddings.base import Encoder
 from app.services import encoding, linker
 from app.store import papers, runs, vectors
+from app.store.corpus import Library
 from app.store.db import reading, writing
 from app.store.vectors import VectorIndex
 
@@ -36,7 +37,7 @@ class Tools(Protocol):
     @property
     def weights(self) -> Weights: ...
     @property
-    def library(self) -> linker.Library: ...
+    def library(self) -> Library: ...
     @property
     def clock(self) -> Callable[[], datetime]: ...
 

@@ -24,7 +24,11 @@ SQLModel.metadata.naming_convention = {
 
 
 class PageKind(StrEnum):
-    """What a page is. The kind is data, never part of its address."""
+    """What a page is. The kind is data, never part of its address.
+
+    A merged page is none any more: no list, no search and no name leads to it. It is kept for its
+    history and for an undo; its address leads to the page it went into (its accepted Change).
+    """
 
     PAPER = "paper"
     CONCEPT = "concept"
@@ -33,6 +37,7 @@ class PageKind(StrEnum):
     ARTICLE = "article"
     EPISODE = "episode"
     NOTE = "note"
+    MERGED = "merged"
 
 
 class Relation(StrEnum):
@@ -99,6 +104,14 @@ class PaperState(StrEnum):
     DEFERRED = "deferred"
     KEPT = "kept"
     DROPPED = "dropped"
+
+
+class ChangeKind(StrEnum):
+    """What a change would do to the wiki's concepts."""
+
+    CONCEPT = "concept"  # write a page for a term that has none
+    MERGE = "merge"  # two concepts are one: the source goes into the target
+    SPLIT = "split"  # a part of a concept becomes one of its own
 
 
 class Verdict(StrEnum):
@@ -447,8 +460,66 @@ class RedLink(SQLModel, table=True):
     sentence: str = ""
 
 
+class Change(SQLModel, table=True):
+    """A proposal that is no link: a new concept, or two concepts that are one.
+
+    It waits in Review beside the proposed links, under "c" and its id. `key` says what it is about,
+    so that it is made once: a rejected change stays as a row, and that is the memory which keeps it
+    from coming back. `content` has what accepting it would write (services/review.py says what, by
+    kind); `evidence` and `signals` are those of a link. A person's own merge or split is a change
+    too, accepted from the start, so that it can be undone.
+    """
+
+    id: int | None = Field(default=None, primary_key=True)
+    kind: ChangeKind = Field(sa_type=choice(ChangeKind))
+    key: str = Field(unique=True)
+    title: str
+    source_id: int | None = Field(
+        default=None, foreign_key="page.id", index=True, ondelete="CASCADE"
+    )
+    target_id: int | None = Field(
+        default=None, foreign_key="page.id", index=True, ondelete="CASCADE"
+    )
+    status: LinkStatus = Field(sa_type=choice(LinkStatus), index=True)
+    origin: Origin = Field(sa_type=choice(Origin))
+    confidence: float = 1.0
+    reason: str = ""
+    content: dict[str, Any] = json_column(dict)
+    evidence: list[dict[str, Any]] = json_column()
+    signals: list[dict[str, Any]] = json_column()
+    created_at: datetime
+    decided_at: datetime | None = None
+
+
+class Rule(SQLModel, table=True):
+    """A standing order of the person: accept proposals of this relation from `least` up.
+
+    Of one concept, or of all where there is none. What it decides is a decision of "rule" and its
+    id; a rule that ended decides nothing more.
+    """
+
+    id: int | None = Field(default=None, primary_key=True)
+    concept_id: int | None = Field(
+        default=None, foreign_key="page.id", index=True, ondelete="CASCADE"
+    )
+    relation: Relation = Field(default=Relation.ABOUT, sa_type=choice(Relation))
+    least: float
+    created_at: datetime
+    ended_at: datetime | None = None
+
+
+class PaperTerm(SQLModel, table=True):
+    """A term of a kept paper, under the key by which its ways of writing are one. Derived."""
+
+    __tablename__ = "paper_term"
+
+    key: str = Field(primary_key=True)
+    page_id: int = Field(primary_key=True, foreign_key="page.id", index=True, ondelete="CASCADE")
+    term: str
+
+
 class Decision(SQLModel, table=True):
-    """What somebody decided about a link or a paper, and how it stood before.
+    """What somebody decided about a link, a change or a paper, and how it stood before.
 
     Decisions are only added to. An undo is a decision too: `undoes_id` names the one it takes back.
     Decisions of one bulk action share a `batch`, so that one undo takes back all.
@@ -461,6 +532,9 @@ class Decision(SQLModel, table=True):
     link_id: int | None = Field(default=None, foreign_key="link.id", index=True, ondelete="CASCADE")
     paper_id: int | None = Field(
         default=None, foreign_key="paper.id", index=True, ondelete="CASCADE"
+    )
+    change_id: int | None = Field(
+        default=None, foreign_key="change.id", index=True, ondelete="CASCADE"
     )
     reason: str = ""
     before: dict[str, Any] = json_column(dict)

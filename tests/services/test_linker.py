@@ -13,7 +13,9 @@ from sqlmodel import Session, col, select
 
 from app.domain.records import Link, LinkStatus, Page, PageKind, PageText, Relation
 from app.services import linker
-from app.services.linker import Library, Proposal, rank_papers, read, shipped_weights, store
+from app.services.linker import Proposal, rank_papers, read, shipped_weights, store
+from app.store import corpus
+from app.store.corpus import Library
 from app.store.db import reading, writing
 from tests.factories import THEN, make_engine, make_link, make_page
 
@@ -123,9 +125,9 @@ def test_only_texts_that_changed_are_read_again(
     engine: Engine, ids: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[list[int]] = []
-    texts = linker._texts
+    texts = corpus.texts
     monkeypatch.setattr(
-        linker, "_texts", lambda session, some: (asked.append(list(some)), texts(session, some))[1]
+        corpus, "texts", lambda session, some: (asked.append(list(some)), texts(session, some))[1]
     )
     library = Library()
     for changed in (set(TEXTS), set(), {"Oolong leaves"}):
