@@ -24,9 +24,13 @@ class CerebroError(Exception):
 
 
 class NotFound(CerebroError):
-    """What was asked for does not exist."""
+    """What was asked for does not exist. `slug` is the address of a page that could be written."""
 
     code = "not_found"
+
+    def __init__(self, message: str, *, slug: str = "") -> None:
+        super().__init__(message)
+        self.slug = slug
 
 
 class Invalid(CerebroError):

@@ -64,7 +64,10 @@ class Nav:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """An error as a person reads it: what happened, what was kept, what to do."""
+    """An error as a person reads it: what happened, what was kept, what to do.
+
+    `write` is the address of a page that is not there and could be written.
+    """
 
     status: int
     code: str
@@ -72,6 +75,7 @@ class Failure:
     message: str
     kept: str = ""
     todo: str = ""
+    write: str = ""
     id: str = ""
     fields: Mapping[str, str] = field(default_factory=dict)
 
@@ -498,6 +502,7 @@ def _on_refusal(request: Request, error: Exception) -> Response:
             message=str(error) or heading + ".",
             kept=_kept(request),
             todo=todo,
+            write=error.slug if isinstance(error, errors.NotFound) else "",
             id=_new_id(),
             fields=error.fields if isinstance(error, errors.Invalid) else {},
         ),

@@ -123,6 +123,13 @@ def test_every_name_of_a_page_leads_to_it(
     assert response.headers.get("location") == leads
 
 
+def test_a_page_that_is_not_there_can_be_written(wiki: App, client: TestClient) -> None:
+    page = parsed(client.get("/w/nowhere"))
+    assert page.select_one('main a[href="/w/nowhere/edit"]')
+    for address in ("/w/No slug at all", "/arxiv/2605.99999"):
+        assert not parsed(client.get(address)).select_one('main a[href$="/edit"]')
+
+
 def test_a_paper_shows_its_facts(wiki: App, client: TestClient) -> None:
     text = words(parsed(client.get("/w/paged-keys")).main)
     for fact in ("Ada Example", "arXiv:2605.00001", "We keep the key-value cache", "Less memory"):

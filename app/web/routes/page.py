@@ -157,7 +157,8 @@ def _elsewhere(session: Session, slug: str) -> Response:
     """An alias or a former address leads to its page; any other name has none yet."""
     found = pages.named(session, slug) or pages.addressed(session, slug)
     if found is None:
-        raise NotFound(f"There is no page at {slug[:100]!r}.")
+        free = slug if is_slug(slug) else ""
+        raise NotFound(f"There is no page at {slug[:100]!r}.", slug=free)
     return RedirectResponse(f"/w/{found.slug}", 308)
 
 
