@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
 
 from sqlalchemy.engine import Engine
+from sqlmodel import Session
 
 from app.domain.linking import Weights
 from app.embeddings.base import Direct, Encoder, QueryEncoder
@@ -22,10 +23,11 @@ from app.sources.interchange import Interchange
 from app.sources.markdown_folder import MarkdownFolder
 from app.sources.podcast_page import PodcastPage
 from app.sources.triage_page import TriagePage
-from app.store import schema, vectors
+from app.store import preferences, schema, vectors
 from app.store.corpus import Library
 from app.store.db import open_engine, reading
 from app.store.graph import LinkGraph
+from app.store.relations import NameIndex
 from app.store.vectors import VectorIndex
 
 # In the order in which they look at a file: the surest first.
@@ -49,12 +51,20 @@ class App:
     query_encoder: QueryEncoder | None = None
     index: VectorIndex | None = None
     readers: tuple[Reader, ...] = READERS
-    library: Library = field(default_factory=Library)  # the linker's, for one thread
+    library: Library = field(default_factory=Library)  # what the linker keeps
+    names: NameIndex = field(default_factory=NameIndex)  # of papers, for one thread
     graph: LinkGraph = field(default_factory=LinkGraph)
 
     @property
     def clock(self) -> Callable[[], datetime]:
         return self.settings.clock
+
+    def weights_in_force(self, session: Session) -> Weights:
+        """The linker's weights with the floor in force: a set variable's, else the reader's own."""
+        floor = self.settings.linker_floor
+        if floor is None:
+            floor = preferences.floor(session)
+        return self.weights if floor is None else replace(self.weights, floor=floor)
 
     @property
     def raw_folder(self) -> Path:

@@ -328,15 +328,17 @@ def link(
 
 @cli.command()
 def review(as_json: Json = False) -> None:
-    """List what waits for a decision, the surest first."""
-    from app.store import links
+    """List what waits for a decision, the surest first: links, then changes of concepts (c7)."""
+    from app.store import changes, links
     from app.store.db import reading
 
     app = _open()
     with reading(app.engine) as session:
+        changed = changes.waiting(session, limit=100_000)
         rows = links.proposals(session, limit=100_000) + links.proposals(
             session, tension=True, limit=100_000
         )
+        near = links.resembled(session, rows) if as_json else {}
     for row in rows:
         if as_json:
             _out(
@@ -349,6 +351,7 @@ def review(as_json: Json = False) -> None:
                     "confidence": round(row.confidence, 4),
                     "reason": row.reason,
                     "evidence": row.evidence,
+                    "resembles": near[row.id],
                     "signals": row.signals,
                 }
             )
@@ -357,13 +360,18 @@ def review(as_json: Json = False) -> None:
                 f"{row.id:>6}  {row.confidence:.2f}  {row.source_title} "
                 f"[{row.relation.value}] {row.target_title}"
             )
-    if not rows and not as_json:
+    for row in changed:
+        if as_json:
+            _out(changes.as_json(row))
+        else:
+            print(f"{f'c{row.id}':>6}  {row.confidence:.2f}  {row.title} [{row.kind.value}]")
+    if not rows and not changed and not as_json:
         print("Nothing to review.")
 
 
 @cli.command()
 def decide(
-    id: Annotated[int, typer.Argument(help="The proposal, as `cerebro review` lists it.")],
+    id: Annotated[str, typer.Argument(help="The proposal, as `cerebro review` lists it: 7 or c7.")],
     decision: Annotated[str, typer.Argument(help="accept, reject or defer.")],
     reason: Annotated[str, typer.Option(help="Why; kept with the decision.")] = "",
     as_json: Json = False,
@@ -375,8 +383,14 @@ def decide(
     app = _open()
     verdict = deciding.verdict(decision, of="link")
     with writing(app.engine) as session:
-        made = deciding.decide(session, id, verdict, now=app.clock(), reason=reason)
-        answer = {"decision": made.id, "link": id, "verdict": verdict.value}
+        which = deciding.reference(id)
+        made = deciding.decide(session, which, verdict, now=app.clock(), reason=reason)
+        answer = {
+            "decision": made.id,
+            "proposal": str(which),
+            "link": made.link_id,
+            "verdict": verdict.value,
+        }
     if as_json:
         _out(answer)
     else:
@@ -402,6 +416,55 @@ def undo(
         _out({"undone": ids})
     else:
         print(f"Undone: {len(ids)} decision{'s' if len(ids) != 1 else ''}.")
+
+
+@cli.command()
+def record(as_json: Json = False) -> None:
+    """How you decided what the linker proposed, and whether its confidence was right."""
+    from app.domain.record import calibration_error, calibration_words
+    from app.store import record as stored
+    from app.store.db import reading
+
+    app = _open()
+    with reading(app.engine) as session:
+        if as_json:
+            _out(stored.told(session, today=app.clock().date()))
+            return
+        bins = stored.by_confidence(session)
+    decided = sum(each.decided.count for each in bins)
+    print(calibration_words(calibration_error(bins), decided))
+    for each in bins:
+        if each.decided.count:
+            low, high = each.decided.interval
+            print(
+                f"{each.start:.1f} to {each.end:.1f}  {each.decided.accepted:>6} of "
+                f"{each.decided.count:>6} accepted, {100 * (each.decided.share or 0):3.0f}% "
+                f"(likely {100 * low:.0f} to {100 * high:.0f}%)"
+            )
+
+
+@cli.command()
+def rules(as_json: Json = False) -> None:
+    """List the rules that accept links for you, and what each has done."""
+    from app.services.rules import told
+    from app.store import rules as stored
+    from app.store.db import reading
+
+    app = _open()
+    with reading(app.engine) as session:
+        rows = stored.listed(session)
+    for row in rows:
+        if as_json:
+            _out(told(row))
+            continue
+        where = row.concept[1] if row.concept else "any concept"
+        ended = "ended, " if row.ended_at else ""
+        print(
+            f"{row.id:>6}  about {where} from {row.least:g}: {ended}"
+            f"{row.accepted} accepted, {row.undone} undone, {row.standing} standing"
+        )
+    if not rows and not as_json:
+        print("There are no rules. Make one at /rules.")
 
 
 # ---------------------------------------------------------------- threads and search

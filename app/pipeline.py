@@ -8,7 +8,7 @@ transaction what is still its own: several workers share the work, and no row is
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -18,10 +18,11 @@ from sqlmodel import Session
 
 from app.domain.linking import Weights
 from app.embeddings.base import Encoder
-from app.services import encoding, linker
-from app.store import papers, runs, vectors
+from app.services import concepts, encoding, linker, membership, relations, rules, terms
+from app.store import links, papers, runs, vectors
 from app.store.corpus import Library
 from app.store.db import reading, writing
+from app.store.relations import NameIndex
 from app.store.vectors import VectorIndex
 
 
@@ -36,8 +37,11 @@ class Tools(Protocol):
     def index(self) -> VectorIndex | None: ...
     @property
     def weights(self) -> Weights: ...
+    def weights_in_force(self, session: Session) -> Weights: ...
     @property
     def library(self) -> Library: ...
+    @property
+    def names(self) -> NameIndex: ...
     @property
     def clock(self) -> Callable[[], datetime]: ...
 
@@ -88,6 +92,32 @@ def _upkeep(tools: Tools, owner: str) -> Batch:
     return Batch(done=vectors.upkeep(tools.engine))
 
 
+def _terms_pending(session: Session, tools: Tools) -> int:
+    return terms.pending(session, now=tools.clock())
+
+
+def _terms(tools: Tools, owner: str) -> Batch:
+    now = tools.clock()
+    with writing(tools.engine) as session:
+        taken = terms.take_up(session, owner=owner, now=now)
+        if not taken.hashes and not terms.is_due(session):
+            return Batch()
+    found = terms.extract(taken)
+    with writing(tools.engine) as session:
+        touched = terms.store(session, found, owner=owner)
+    with reading(tools.engine) as session:
+        field = terms.survey(session, touched)
+    subjects = terms.judge(field)
+    with reading(tools.engine) as session:
+        chosen, left_out = terms.choose(session, subjects, field)
+    told = terms.argue(chosen, field, now=now)
+    with writing(tools.engine) as session:
+        terms.propose(
+            session, told, taken, state=field.state, left_out=left_out, owner=owner, now=now
+        )
+    return Batch(done=len(taken.hashes) or 1)
+
+
 def _link_pending(session: Session, tools: Tools) -> int:
     return linker.pending(session, now=tools.clock())
 
@@ -110,7 +140,8 @@ def _link(tools: Tools, owner: str) -> Batch:
         return Batch()
     with reading(tools.engine) as session:
         work = linker.read(session, tools.index, taken, tools.library)
-    proposals = linker.rank_papers(work, tools.weights, proposed_only=True)
+        weights = tools.weights_in_force(session)
+    proposals = linker.rank_papers(work, weights, proposed_only=True)
     with writing(tools.engine) as session:
         linker.store(session, work, proposals, owner=owner, now=now)
         # And of what went since it was taken up: it would be held for as long as this worker lives.
@@ -118,10 +149,84 @@ def _link(tools: Tools, owner: str) -> Batch:
     return Batch(done=len(taken))
 
 
+def _relate_pending(session: Session, tools: Tools) -> int:
+    return relations.pending(session, now=tools.clock())
+
+
+def _relate(tools: Tools, owner: str) -> Batch:
+    now = tools.clock()
+    with writing(tools.engine) as session:
+        if not _may_link(session, tools):
+            return Batch()
+        taken = relations.take_up(session, owner=owner, now=now)
+    if not taken:
+        return Batch()
+    with reading(tools.engine) as session:
+        work = relations.read(session, tools.index, taken, tools.names)
+    proposals = relations.think(work, proposed_only=True)
+    with writing(tools.engine) as session:
+        relations.store(session, work, proposals, owner=owner, now=now)
+        runs.let_go(session, relations.STEP, taken, owner=owner)
+    return Batch(done=len(taken))
+
+
+def _thread_pending(session: Session, tools: Tools) -> int:
+    return membership.pending(session, now=tools.clock())
+
+
+def _thread(tools: Tools, owner: str) -> Batch:
+    now = tools.clock()
+    with writing(tools.engine) as session:
+        if not _may_link(session, tools):
+            return Batch()
+        taken = membership.take_up(session, owner=owner, now=now)
+    if not taken:
+        return Batch()
+    with reading(tools.engine) as session:
+        work = membership.read(session, tools.index, taken, tools.library)
+    proposals = membership.think(work, tools.weights, proposed_only=True)
+    with writing(tools.engine) as session:
+        membership.store(session, work, proposals, owner=owner, now=now)
+        runs.let_go(session, membership.STEP, taken, owner=owner)
+    return Batch(done=len(taken))
+
+
+def _duplicates_pending(session: Session, tools: Tools) -> int:
+    return concepts.pending(session)
+
+
+def _duplicates(tools: Tools, owner: str) -> Batch:
+    with writing(tools.engine) as session:
+        if not concepts.take_up(session, owner=owner):
+            return Batch()
+    with reading(tools.engine) as session:
+        work = concepts.read(session)
+    found = concepts.think(work)
+    with writing(tools.engine) as session:
+        concepts.store(session, work, found, owner=owner, now=tools.clock())
+    return Batch(done=1)
+
+
+def _rules_pending(session: Session, tools: Tools) -> int:
+    return rules.pending(session)
+
+
+def _rules(tools: Tools, owner: str) -> Batch:
+    with writing(tools.engine) as session:
+        return Batch(done=rules.apply(session, now=tools.clock()))
+
+
 STEPS = (
     Step("encode", "texts to encode", _encode_pending, _encode),
     Step("upkeep", "models of vectors to put in order", _upkeep_pending, _upkeep),
+    Step("terms", "papers to read for terms", _terms_pending, _terms),
     Step("link", "papers to link", _link_pending, _link, _may_link),
+    Step("duplicates", "looks for concepts that are one", _duplicates_pending, _duplicates),
+    Step("rules", "links that a rule accepts", _rules_pending, _rules),
+    Step(
+        "relate", "papers to read for what they say of others", _relate_pending, _relate, _may_link
+    ),
+    Step("thread", "papers to compare with threads", _thread_pending, _thread, _may_link),
 )
 
 
@@ -153,25 +258,41 @@ def link_now(
     with reading(tools.engine) as session:
         wanted = [linker.page_of(session, paper)] if paper else linker.unlinked(session)
         work = linker.read(session, tools.index, wanted, tools.library)
+        weights = tools.weights_in_force(session)
         names = papers.references(
             session, [*work.papers, *(concept.id for concept in work.concepts)]
         )
-    ranked = linker.rank_papers(work, tools.weights, limit=limit)
+    ranked = linker.rank_papers(work, weights, limit=limit)
     made = 0
     if work.papers:
         with writing(tools.engine) as session:
             made = linker.store(session, work, ranked, now=now)
-    rows: list[dict[str, object]] = [
-        {
-            "paper": names[proposal.candidate.paper],
-            "target": names[proposal.candidate.concept],
-            "relation": "about",
-            "confidence": round(proposal.candidate.confidence, 6),
-            "proposed": proposal.candidate.proposed,
-            "reason": proposal.reason,
-            "evidence": linker.evidence_json(proposal),
-            "signals": linker.signals_json(proposal.candidate),
-        }
-        for proposal in ranked
-    ]
+    with reading(tools.engine) as session:
+        near = links.named(session, linker.resembled(ranked))
+    rows = linker.as_json(ranked, names, near)
+    others, others_made = _others_now(tools, wanted, limit=limit)
+    # Paper by paper, each relation in order: sorting keeps what is in order already.
+    place = {names[page_id]: at for at, page_id in enumerate(work.papers)}
+    return sorted(
+        [*rows, *others], key=lambda row: place.get(str(row["paper"]), len(place))
+    ), made + others_made
+
+
+def _others_now(
+    tools: Tools, wanted: Sequence[int], *, limit: int
+) -> tuple[list[dict[str, object]], int]:
+    """The same for the other relations: what papers say of one another, and their threads."""
+    now = tools.clock()
+    with reading(tools.engine) as session:
+        said = relations.read(session, tools.index, wanted, tools.names)
+        joined = membership.read(session, tools.index, wanted, tools.library)
+    findings = relations.think(said, limit=limit)
+    members = membership.think(joined, tools.weights, limit=limit)
+    with writing(tools.engine) as session:
+        made = relations.store(session, said, findings, now=now)
+        made += membership.store(session, joined, members, now=now)
+    with reading(tools.engine) as session:
+        ends = {each.finding.target for each in findings} | joined.threads.keys()
+        names = papers.references(session, [*said.papers, *joined.papers, *ends])
+    rows = relations.as_json(findings, names) + membership.as_json(members, names)
     return rows, made

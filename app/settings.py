@@ -43,6 +43,12 @@ class Settings(BaseSettings):
     linker_weights: Path | None = Field(
         None, description="A weights file in place of the shipped one."
     )
+    linker_floor: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Links are proposed from this confidence on; default that of the weights.",
+    )
     llm_model: str = Field("", description="Model id for prose; empty: no model is ever called.")
     llm_daily_budget_usd: float = Field(
         0.0, ge=0, description="Most that a day may cost, in US dollars; 0 means no spending."

@@ -11,7 +11,16 @@ python -m bench graph      ranks on the matrix beside networkx
 python -m bench search     searches of one wiki in more detail
 python -m bench web        server CPU a request at 10,000 pages beside a raw floor
 python -m bench browser    requests, bytes, nodes and shifts of each screen beside the budgets
-python -m bench linker     the linker's evaluation on six lists, warm and cold
+python -m bench linker     the linker's evaluation on six lists, warm and cold; --folds DIR by hand:
+                           all lists, by weights that have not seen them
+python -m bench ablation   each signal of the linker left out once, on lists held out (by hand)
+python -m bench learning   what a reader accepts after 0, 50, 200, 1,000 decisions (by hand)
+python -m bench vault      the links of a person's vault, hidden and proposed again (by hand)
+python -m bench first_places   proposals printed for reading by eye (by hand)
+python -m bench duplicates proposed merges among the headings of all lists, beside judged pairs
+python -m bench terms      proposed new concepts of three lists, beside the lists' own headings
+python -m bench link_day   a day's papers linked beside a plain matrix product, and memory (by hand)
+python -m bench relations  proposals between papers and of threads, printed likewise (by hand)
 python -m bench workers    pages encoded a second by one worker and by four, on PostgreSQL (by hand)
 """
 
@@ -35,13 +44,26 @@ ALL = (
     "web",
     "browser",
     "linker",
+    "terms",
+    "duplicates",
 )
-BY_HAND = ("workers",)
-WITH_OPTIONS = ("scale", "workers")
+BY_HAND = ("workers", "link_day", "vault", "first_places", "relations", "ablation", "learning")
+WITH_OPTIONS = (
+    "scale",
+    "workers",
+    "link_day",
+    "vault",
+    "first_places",
+    "relations",
+    "terms",
+    "linker",
+    "ablation",
+    "learning",
+)
 
 
 def main() -> None:
-    """Run what the command line names; what follows `scale` and `workers` are its options."""
+    """Run what the command line names; what follows one of WITH_OPTIONS are its options."""
     asked = sys.argv[1:]
     if asked and asked[0] in WITH_OPTIONS:
         import_module(f"bench.{asked[0]}").main(asked[1:])

@@ -76,12 +76,15 @@ class Wiki:
 
 
 @contextmanager
-def opened(pages: int, database: str = "sqlite") -> Iterator[Wiki]:
-    """A copy of the wiki of this size, built first if it is not kept yet; removed afterwards."""
+def opened(pages: int, database: str = "sqlite", concepts: int = 0) -> Iterator[Wiki]:
+    """A copy of the wiki of this size, built first if it is not kept yet; removed afterwards.
+
+    `concepts`: how many, on SQLite; 0 for as many as real lists have for their papers.
+    """
     with tempfile.TemporaryDirectory(prefix="cerebro-bench-run-", dir=place()) as folder:
         data = Path(folder)
         if database == "sqlite":
-            shutil.copyfile(_sqlite(pages), data / "cerebro.sqlite3")
+            shutil.copyfile(_sqlite(pages, concepts), data / "cerebro.sqlite3")
             yield from _closing(Wiki(pages, data, f"sqlite:///{data / 'cerebro.sqlite3'}"))
             return
         with postgres.running(place() / "cerebro-bench-postgresql") as server:
@@ -104,16 +107,17 @@ def _closing(found: Wiki) -> Iterator[Wiki]:
             found.app.engine.dispose()
 
 
-def _sqlite(pages: int) -> Path:
+def _sqlite(pages: int, concepts: int = 0) -> Path:
     """The kept file of this size."""
-    folder = place() / f"cerebro-bench-{pages}-sqlite-{fingerprint()}"
+    size = f"{pages}-{concepts}" if concepts else f"{pages}"
+    folder = place() / f"cerebro-bench-{size}-sqlite-{fingerprint()}"
     path = folder / "cerebro.sqlite3"
     if not path.exists():
-        for older in place().glob(f"cerebro-bench-{pages}-sqlite-*"):
+        for older in place().glob(f"cerebro-bench-{size}-sqlite-*"):
             shutil.rmtree(older, ignore_errors=True)
         folder.mkdir(parents=True)
         unfinished = folder / f"unfinished-{os.getpid()}"
-        _fill(f"sqlite:///{unfinished}", pages)
+        _fill(f"sqlite:///{unfinished}", pages, concepts)
         unfinished.rename(path)
     return path
 
@@ -134,11 +138,13 @@ def _postgresql(pages: int, server: postgres.Server) -> str:
     return name
 
 
-def _fill(url: str, pages: int) -> None:
+def _fill(url: str, pages: int, concepts: int = 0) -> None:
     print(f"building {pages:,} pages, once", flush=True)
     engine = open_engine(url)
     try:
         upgrade(engine)
-        wiki.build(engine, pages, say=lambda line: print(f"  {line}", flush=True))
+        wiki.build(
+            engine, pages, concepts=concepts, say=lambda line: print(f"  {line}", flush=True)
+        )
     finally:
         engine.dispose()

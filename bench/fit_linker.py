@@ -16,24 +16,28 @@ import sys
 import time
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.domain.confidence import Scale, Weights, fit
+from app.domain.confidence import Calibration, Scale, Weights, fit, rivals
 from app.domain.features import FEATURES
 from app.domain.linking import (
     Candidate,
     ConceptText,
     Knowledge,
     Pair,
+    Papers,
     PaperText,
+    Rows,
     Stage,
     rank,
 )
+from app.domain.texts import Frame, blocks
 from app.domain.words import Lexicon, stems
 
 Array = NDArray[np.float32]
@@ -67,6 +71,12 @@ class CuratedList:
     gold: frozenset[Pair]
     lexicon: Lexicon
     vectors: tuple[Array, Array] | None = None
+    frames: dict[int, Frame] = field(default_factory=dict, compare=False)
+
+    @cached_property
+    def counted(self) -> Papers:
+        """The words of all papers, counted once."""
+        return Papers.read(self.papers, self.lexicon)
 
     def links(
         self, papers: Sequence[PaperText], without: frozenset[int] = frozenset()
@@ -80,15 +90,18 @@ class CuratedList:
     ) -> Knowledge:
         """What a wiki with the first `known` papers and these links would know."""
         vectors = self.vectors and (self.vectors[0][:known], self.vectors[1])
-        return Knowledge(
+        found = Knowledge(
             self.concepts,
-            self.papers[:known],
+            self.counted.first(known),
             accepted=accepted,
             rejected=rejected or (),
             weights=weights,
             vectors=vectors,
             lexicon=self.lexicon,
+            frame=self.frames.get(known),
         )
+        self.frames[known] = found.texts.frame  # the same for whatever is accepted
+        return found
 
 
 @dataclass(frozen=True)
@@ -136,21 +149,22 @@ def with_vectors(lists: Sequence[CuratedList], cache: Path) -> list[CuratedList]
     """The same lists with vectors of the small sentence model; encoded once, then kept."""
     texts = {text for each in lists for part in _texts(each) for text in part}
     vectors = _encoded(sorted(texts), cache)
+
+    def stacked(part: Sequence[str]) -> Array:
+        return np.stack([vectors[text] for text in part])
+
     return [
-        CuratedList(
-            each.name,
-            each.concepts,
-            each.papers,
-            each.gold,
-            each.lexicon,
-            tuple(np.stack([vectors[text] for text in part]) for part in _texts(each)),  # type: ignore[arg-type]
-        )
+        replace(each, vectors=(stacked(papers), stacked(concepts)), frames={})
         for each in lists
+        for papers, concepts in [_texts(each)]
     ]
 
 
 def _texts(each: CuratedList) -> tuple[list[str], list[str]]:
-    return [f"{p.title}\n{p.text}" for p in each.papers], [c.name for c in each.concepts]
+    return (
+        [f"{p.title}\n{p.text}" for p in each.papers],
+        [f"{c.name}\n{c.text}" if c.text else c.name for c in each.concepts],
+    )
 
 
 def _encoded(texts: Sequence[str], cache: Path) -> dict[str, Array]:
@@ -179,6 +193,13 @@ def _model_vectors(texts: Sequence[str]) -> Array:
     return np.asarray(model.encode(list(texts), normalize_embeddings=True), np.float32)
 
 
+def read(data: Path, cache: Path) -> tuple[list[CuratedList], list[CuratedList]]:
+    """The lists with their vectors, and the same lists with a text for every concept."""
+    lists = list(read_lists(data))
+    both = with_vectors([*lists, *map(defined, lists)], cache)
+    return both[: len(lists)], both[len(lists) :]
+
+
 def blank() -> Weights:
     """Weights that say nothing: for collecting the examples of the first stage."""
     count = len(FEATURES)
@@ -193,7 +214,7 @@ def name_examples(each: CuratedList) -> Examples:
     """A wiki that has only the names of its concepts."""
     half = len(each.papers) // 2
     knowledge = each.knowledge(len(each.papers), set(), blank())
-    return _taken(each, knowledge, np.arange(half, len(each.papers)))[Stage.COLD]
+    return taken(each, knowledge, np.arange(half, len(each.papers)))[Stage.COLD]
 
 
 def with_guests(each: CuratedList, others: Sequence[CuratedList]) -> CuratedList:
@@ -201,8 +222,7 @@ def with_guests(each: CuratedList, others: Sequence[CuratedList]) -> CuratedList
 
     The guests, one for every third paper, come from the lists least like this one.
     """
-    middles = {one.name: _middle(one) for one in others}
-    near = sorted(others, key=lambda one: float(middles[one.name] @ middles[each.name]))
+    near = sorted(others, key=lambda one: float(_middle(one.papers) @ _middle(each.papers)))
     half, count = len(each.papers) // 2, len(each.papers)
     wanted = (count - half) // 3
     drawn = [(one, row) for one in near[:4] for row in range(0, len(one.papers), 7)][::3][:wanted]
@@ -217,13 +237,14 @@ def with_guests(each: CuratedList, others: Sequence[CuratedList]) -> CuratedList
         rows = [one.vectors[0][row] for one, row in order if one.vectors]
         vectors = np.stack(rows), each.vectors[1]
     gold = frozenset((place[paper], concept) for paper, concept in each.gold)
-    return replace(each, papers=tuple(papers), gold=gold, vectors=vectors)
+    return replace(each, papers=tuple(papers), gold=gold, vectors=vectors, frames={})
 
 
-def _middle(each: CuratedList) -> Array:
-    """The list's mean stem counts, hashed to one short vector of length one."""
+@cache
+def _middle(papers: tuple[PaperText, ...]) -> Array:
+    """The papers' mean stem counts, hashed to one short vector of length one."""
     found = np.zeros(4096, np.float32)
-    for paper in each.papers:
+    for paper in papers:
         for stem in set(stems(f"{paper.title} {paper.text}")):
             found[zlib.crc32(stem.encode()) % 4096] += 1
     found = np.log1p(found)
@@ -231,47 +252,95 @@ def _middle(each: CuratedList) -> Array:
     return np.asarray(found / np.linalg.norm(found), np.float32)
 
 
-def guest_examples(each: CuratedList, weights: Weights) -> dict[Stage, list[Examples]]:
-    """The wider wiki, half linked and cold."""
-    half, count = (len(each.papers) * 3) // 7, len(each.papers)
-    found: dict[Stage, list[Examples]] = defaultdict(list)
-    for accepted in (set[Pair](), each.links(each.papers[:half])):
-        knowledge = each.knowledge(count, accepted, weights)
-        for stage, examples in _taken(each, knowledge, np.arange(half, count)).items():
-            found[stage].append(examples)
-    return found
+Age = tuple[CuratedList, int, set[Pair], Rows]  # list, papers known, accepted, papers to link
+Taking = Callable[[CuratedList, Knowledge, Rows], dict[Stage, "Examples"]]
 
 
-def later_examples(each: CuratedList, weights: Weights) -> dict[Stage, list[Examples]]:
-    """Wikis at several ages: half linked, one in ten linked, half of the concepts without papers."""
+def ages(each: CuratedList) -> Iterator[Age]:
+    """Wikis at several ages: cold, half linked, one in ten linked, half the concepts without papers."""
     half, count = len(each.papers) // 2, len(each.papers)
     rest = np.arange(half, count)
     hidden = frozenset(concept.id for concept in each.concepts if concept.id % 2)
-    ages = [(count, set[Pair](), rest)]
-    ages += [
-        (end, each.links(each.papers[:start]), np.arange(start, end)) for start, end in parts(each)
-    ]
-    ages += [(count, each.links(each.papers[:half], hidden), rest[::2])]
-    ages += [(count, each.links(each.papers[:half:10]), rest[1::2])]
-    found: dict[Stage, list[Examples]] = defaultdict(list)
-    for known, accepted, rows in ages:
-        for stage, examples in _taken(each, each.knowledge(known, accepted, weights), rows).items():
-            found[stage].append(examples)
-    return found
+    yield each, count, set(), rest
+    for start, end in parts(each):
+        yield each, end, each.links(each.papers[:start]), np.arange(start, end)
+    yield each, count, each.links(each.papers[:half], hidden), rest[::2]
+    yield each, count, each.links(each.papers[:half:10]), rest[1::2]
 
 
-def _taken(
-    each: CuratedList, knowledge: Knowledge, rows: NDArray[np.int64]
-) -> dict[Stage, Examples]:
-    features = np.concatenate(
-        [knowledge.judge.features(part) for part in np.array_split(rows, 1 + len(rows) // 200)]
+def ages_with_guests(wide: CuratedList) -> Iterator[Age]:
+    """The wider wiki, cold and half linked."""
+    half, count = (len(wide.papers) * 3) // 7, len(wide.papers)
+    for accepted in (set[Pair](), wide.links(wide.papers[:half])):
+        yield wide, count, accepted, np.arange(half, count)
+
+
+def defined(each: CuratedList) -> CuratedList:
+    """The list with a text for every concept: what some of its earliest papers say, one to three.
+
+    These papers are taken out; no concept gives more than half of its earlier papers away.
+    """
+    half = len(each.papers) // 2
+    texts: dict[int, list[str]] = defaultdict(list)
+    given: set[int] = set()
+    for concept in each.concepts:
+        own = sorted(paper for paper, of in each.gold if of == concept.id and paper < half)
+        for paper in own[: min(1 + concept.id % 3, len(own) // 2)]:
+            texts[concept.id].append(each.papers[paper].text)
+            given.add(paper)
+    kept = [paper for paper in each.papers if paper.id not in given]
+    place = {paper.id: at for at, paper in enumerate(kept)}
+    return replace(
+        each,
+        concepts=tuple(replace(c, text="\n".join(texts[c.id])) for c in each.concepts),
+        papers=tuple(replace(paper, id=place[paper.id]) for paper in kept),
+        gold=frozenset((place[p], c) for p, c in each.gold if p in place),
+        vectors=None,
+        frames={},
     )
-    linked = np.array([[(row, c.id) in each.gold for c in each.concepts] for row in rows.tolist()])
+
+
+def ages_with_texts(each: CuratedList) -> Iterator[Age]:
+    """Wikis whose concepts have a text: cold, half linked, one in ten linked."""
+    half, count = len(each.papers) * 3 // 7, len(each.papers)
+    rest = np.arange(half, count)
+    yield each, count, set(), rest
+    yield each, count, each.links(each.papers[:half]), rest[::2]
+    yield each, count, each.links(each.papers[:half:10]), rest[1::2]
+
+
+def taken(each: CuratedList, knowledge: Knowledge, rows: Rows) -> dict[Stage, Examples]:
+    """Examples of every pair, for the scales."""
+    features, linked = _features(knowledge, rows), _linked(each, rows)
     return {
         stage: Examples(features[:, which].reshape(-1, len(FEATURES)), linked[:, which].ravel())
         for stage, which in ((Stage.WARM, knowledge.warm), (Stage.COLD, ~knowledge.warm))
         if which.any()
     }
+
+
+def judged(each: CuratedList, knowledge: Knowledge, rows: Rows) -> dict[Stage, Examples]:
+    """Examples of the ten best concepts of each paper, for the calibration: odds and rivals."""
+    odds = knowledge.odds(_features(knowledge, rows))
+    best = np.argsort(-odds, axis=1)[:, :10]
+    warm = np.broadcast_to(knowledge.warm, odds.shape)
+    numbers = np.stack([odds, rivals(odds), warm, _linked(each, rows)], axis=-1)
+    pairs = np.take_along_axis(numbers, best[..., None], axis=1).reshape(-1, 4)
+    return {
+        stage: Examples(pairs[which, :2], pairs[which, 3])
+        for stage, which in ((Stage.WARM, pairs[:, 2] == 1), (Stage.COLD, pairs[:, 2] == 0))
+        if which.any()
+    }
+
+
+def _features(knowledge: Knowledge, rows: Rows) -> Array:
+    return np.concatenate([knowledge.judge.features(part) for part in blocks(rows)])
+
+
+def _linked(each: CuratedList, rows: Rows) -> Array:
+    return np.array(
+        [[(row, c.id) in each.gold for c in each.concepts] for row in rows.tolist()], np.float32
+    )
 
 
 def parts(each: CuratedList) -> list[tuple[int, int]]:
@@ -289,43 +358,98 @@ def fitted(groups: Sequence[Sequence[Examples]], used: tuple[str, ...]) -> Scale
         np.concatenate(rows),
         np.concatenate([p.linked for g in groups for p in g]).astype(np.float32),
     )
-    counts = np.concatenate([np.full(len(part), len(part) ** -0.5) for part in rows])
-    counts /= counts.mean()
     mean, spread = features.mean(axis=0), features.std(axis=0) + 1e-6
     start = np.zeros(len(used) + 1)
     pull = np.full(len(start), PULL)
+    counts = _counts(groups)
     found = fit((features - mean) / spread, linked, counts, prior=start, strength=pull)
     return Scale(used, mean, spread, found[:-1].astype(np.float32), float(found[-1]))
 
 
-def fit_all(lists: Sequence[CuratedList]) -> tuple[Weights, list[Weights]]:
-    """Weights from all lists, and for each fold weights from the lists outside it."""
+def calibrated(groups: Sequence[Sequence[Examples]]) -> Calibration:
+    """One calibration from the examples of several lists, weighed as for the scales."""
+    pairs = np.concatenate([part.features for group in groups for part in group]).astype(float)
+    linked = np.concatenate([part.linked for group in groups for part in group])
+    odds, against = pairs.T
+    numbers = np.column_stack([np.logaddexp(0, odds), -np.logaddexp(0, -odds), -against])
+    used = np.ones(3, bool)
+    while True:  # what would turn the order of a paper's concepts round is left out
+        prior = np.append(np.array([1.0, 1.0, 0.0])[used], 0.0)
+        pull = np.ones(len(prior))
+        found = fit(numbers[:, used], linked, _counts(groups), prior=prior, strength=pull)
+        if (found[:-1] >= 0).all():
+            break
+        used[np.flatnonzero(used)[found[:-1] < 0]] = False
+    whole = np.zeros(3)
+    whole[used] = found[:-1]
+    above, below, against_them = whole.tolist()
+    return Calibration(above, below, against_them, float(found[-1]))
+
+
+def _counts(groups: Sequence[Sequence[Examples]]) -> NDArray[np.float64]:
+    """How much each example weighs: a list ten times as large weighs three times."""
+    sizes = [sum(len(part.linked) for part in group) for group in groups]
+    counts = np.concatenate([np.full(size, size**-0.5) for size in sizes])
+    return np.asarray(counts / counts.mean())
+
+
+def fit_all(
+    lists: Sequence[CuratedList],
+    texts: Sequence[CuratedList],
+    kinds: Sequence[str] = ("vectors", "words"),
+) -> tuple[Weights, list[Weights]]:
+    """Weights from all lists, and for each fold weights from the lists outside it.
+
+    texts: the same lists, their concepts `defined`; kinds: which scales are wanted.
+    """
     scales: list[dict[str, Scale]] = [{} for _ in range(FOLDS + 1)]
-    for kind in ("vectors", "words"):
-        seen = [each if kind == "vectors" else _wordly(each) for each in lists]
+    calibrations: list[dict[str, Calibration]] = [{} for _ in range(FOLDS + 1)]
+    for kind in kinds:
+        seen, full = (
+            [each if kind == "vectors" else wordly(each) for each in some]
+            for some in (lists, texts)
+        )
         names = {each.name: [name_examples(each)] for each in seen}
         for fold, group in enumerate(scales):
-            group[f"{Stage.NAMES}/{kind}"] = fitted(_outside(names, fold), USED[Stage.NAMES])
+            group[f"{Stage.NAMES}/{kind}"] = fitted(outside(names, fold), USED[Stage.NAMES])
         say(f"{kind}: names fitted")
-        later: dict[Stage, dict[str, list[Examples]]] = defaultdict(dict)
-        for each in seen:
-            ready = dict(blank().scales) | scales[fold_of(each.name, names)]
-            wide = with_guests(each, seen)
-            for collected in (
-                later_examples(each, Weights(ready, FLOOR)),
-                guest_examples(wide, Weights(ready, FLOOR)),
-            ):
-                for stage, examples in collected.items():
-                    later[stage].setdefault(each.name, []).extend(examples)
-        for fold, group in enumerate(scales):
-            for stage, examples_of in later.items():
-                group[f"{stage}/{kind}"] = fitted(_outside(examples_of, fold), USED[stage])
+        for stage, examples in collected(seen, full, taken, scales).items():
+            for fold, group in enumerate(scales):
+                group[f"{stage}/{kind}"] = fitted(outside(examples, fold), USED[stage])
         say(f"{kind}: cold and warm fitted")
-    return Weights(scales[FOLDS], FLOOR), [Weights(each, FLOOR) for each in scales[:FOLDS]]
+        for stage, examples in collected(seen, full, judged, scales).items():
+            for fold, one in enumerate(calibrations):
+                one[f"{stage}/{kind}"] = calibrated(outside(examples, fold))
+        say(f"{kind}: calibrated")
+    found = [Weights(scale, FLOOR, one) for scale, one in zip(scales, calibrations, strict=True)]
+    return found[FOLDS], found[:FOLDS]
 
 
-def _wordly(each: CuratedList) -> CuratedList:
-    return CuratedList(each.name, each.concepts, each.papers, each.gold, each.lexicon)
+def collected(
+    lists: Sequence[CuratedList],
+    texts: Sequence[CuratedList],
+    take: Taking,
+    scales: Sequence[Mapping[str, Scale]],
+) -> dict[Stage, dict[str, list[Examples]]]:
+    """Examples of all ages by stage and list, each list judged by scales that have not seen it."""
+    found: dict[Stage, dict[str, list[Examples]]] = defaultdict(lambda: defaultdict(list))
+    names = {each.name: each for each in lists}
+    for each, full in zip(lists, texts, strict=True):
+        ready = Weights(dict(blank().scales) | {**scales[fold_of(each.name, names)]}, FLOOR)
+        wide = with_guests(each, lists)
+        for one, known, accepted, rows in (
+            *ages(each),
+            *ages_with_texts(full),
+            *ages_with_guests(wide),
+        ):
+            for stage, examples in take(one, one.knowledge(known, accepted, ready), rows).items():
+                found[stage][each.name].append(examples)
+    return found
+
+
+def wordly(each: CuratedList) -> CuratedList:
+    """The list without vectors."""
+    return replace(each, vectors=None)
 
 
 def fold_of(name: str, names: Mapping[str, object]) -> int:
@@ -333,7 +457,7 @@ def fold_of(name: str, names: Mapping[str, object]) -> int:
     return sorted(names).index(name) % FOLDS
 
 
-def _outside(groups: Mapping[str, list[Examples]], fold: int) -> list[list[Examples]]:
+def outside(groups: Mapping[str, list[Examples]], fold: int) -> list[list[Examples]]:
     return [groups[name] for name in groups if fold == FOLDS or fold_of(name, groups) != fold]
 
 
@@ -420,7 +544,7 @@ def measure(
     """Prints half-linked and cold figures, with vectors and by words alone."""
     print(f"{title:43s} " + " ".join(f"{key:>9s}" for key in FIGURES))
     for kind in ("vectors", "words"):
-        seen = [one if kind == "vectors" else _wordly(one) for one in lists]
+        seen = [one if kind == "vectors" else wordly(one) for one in lists]
         for how in ("half linked", "cold", "strict"):
             results = {
                 one.name: replay(one, weights[one.name], cold=how == "cold", strict=how == "strict")
@@ -447,9 +571,9 @@ def main() -> None:
     given = parser.parse_args()
     if not given.data.exists():
         sys.exit(f"no curated lists at {given.data}; name their folder with --data")
-    lists = with_vectors(list(read_lists(given.data)), given.cache)
+    lists, texts = read(given.data, given.cache)
     say(f"{len(lists)} lists read")
-    shipped, folded = fit_all(lists)
+    shipped, folded = fit_all(lists, texts)
     names = {one.name: one for one in lists}
     if given.out:
         given.out.write_text(shipped.dump(), encoding="utf-8")

@@ -23,15 +23,20 @@ from hashlib import sha256
 from typing import Any
 
 import numpy as np
+import sqlalchemy as sa
 from numpy.typing import NDArray
 from sqlalchemy.engine import Engine
+from sqlmodel import Session, col
 
 from app.domain import records
 from app.domain.identifiers import slugify, title_key
 from app.domain.linking import SignalKind
 from app.domain.markdown import link_keys, name_key, plain_text, wikilinks
+from app.domain.records import Done, PageText, Paper
 from app.embeddings.sentence import DEFAULT_MODEL, available, model_id
-from app.store import search, vectors
+from app.services import concepts as duplicates
+from app.services import membership, relations
+from app.store import search, terms, vectors
 from app.store.db import settle, writing
 from bench.language import Integers, Language, punctuate
 from bench.rows import Rows, Target, filling
@@ -72,12 +77,13 @@ class Counts:
     digests: int
 
     @classmethod
-    def of(cls, pages: int, papers_a_concept: float) -> Counts:
+    def of(cls, pages: int, papers_a_concept: float, concepts: int = 0) -> Counts:
+        """So many concepts, or as many as real lists have for their papers."""
         others = [
             max(1, round(pages * share)) for share in (THREADS, NOTES, ARTICLES, EPISODES, DIGESTS)
         ]
         threads, notes, articles, episodes, digests = others
-        concepts = max(5, round((pages - sum(others)) / (papers_a_concept + 1)))
+        concepts = concepts or max(5, round((pages - sum(others)) / (papers_a_concept + 1)))
         papers = pages - sum(others) - concepts
         return cls(pages, concepts, papers, threads, notes, articles, episodes, digests)
 
@@ -88,12 +94,17 @@ def vector_model() -> str:
 
 
 def build(
-    engine: Engine, pages: int, *, seed: int = SEED, say: Callable[[str], None] = lambda line: None
+    engine: Engine,
+    pages: int,
+    *,
+    concepts: int = 0,
+    seed: int = SEED,
+    say: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Fill an empty wiki with today's schema."""
     begun = time.process_time()
     with filling(engine) as target:
-        builder = _Builder(target, pages, seed)
+        builder = _Builder(target, pages, seed, concepts)
         for what in builder.steps():
             say(f"{time.process_time() - begun:7.1f} CPU s  {what}")
     with writing(engine) as session:
@@ -101,9 +112,27 @@ def build(
     say(f"{time.process_time() - begun:7.1f} CPU s  the word index")
     with writing(engine) as session:
         vectors.restore(session)
+        _note_read(session)
     vectors.upkeep(engine)
     settle(engine)
     say(f"{time.process_time() - begun:7.1f} CPU s  {pages:,} pages")
+
+
+def _note_read(session: Session) -> None:
+    """That each kept paper was read for what it says of others, and compared with the threads."""
+    kept = sa.select(col(PageText.page_id), col(PageText.hash)).join(
+        Paper, col(Paper.page_id) == col(PageText.page_id)
+    )
+    seen = kept.subquery()
+    compared = membership.state(session)
+    for step, state in (
+        (relations.STEP, seen.c.hash),
+        (membership.STEP, seen.c.hash + f":{compared}"),
+    ):
+        rows = sa.select(sa.literal(step), seen.c.page_id, state)
+        session.connection().execute(
+            sa.insert(Done).from_select(["step", "subject_id", "seen"], rows)
+        )
 
 
 # ---------------------------------------------------------------- vectors
@@ -165,13 +194,13 @@ class _Draw:
 
 
 class _Builder:
-    def __init__(self, target: Target, pages: int, seed: int) -> None:
+    def __init__(self, target: Target, pages: int, seed: int, concepts: int) -> None:
         self.target = target
         self.chance = random.Random(seed)
         self.numbers = np.random.default_rng(seed)
         self.language = Language(pages * 200, seed=seed)
         self.figures = self.language.figures
-        self.counts = Counts.of(pages, self.figures["papers_a_concept"])
+        self.counts = Counts.of(pages, self.figures["papers_a_concept"], concepts)
         self.vectors = Vectors(max(1, pages // CLUSTER), seed)
         self.model = vector_model()
         self.rows = {
@@ -661,6 +690,8 @@ class _Builder:
             if other not in draw.concepts:
                 status = "deferred" if chance.random() < 0.1 else "rejected"
                 self._link(page_id, other.id, "about", days_ago, status=status, confidence=0.4)
+        # Made words make no terms: that each paper was read for them is noted alone.
+        self.rows["Done"].add(step="terms", subject_id=page_id, seen=terms.state(digest))
         if waits:
             self.rows["Done"].add(
                 step="link", subject_id=page_id, seen=f"{digest}:{self.counts.concepts}"
@@ -757,6 +788,8 @@ class _Builder:
             ("links", self.rows["Link"].count), ("vectors", 1),
         ):  # fmt: skip
             self.rows["Generation"].add(name=name, value=value)
+        looked = f"{self.counts.concepts}:{self.rows['Link'].count // duplicates.EVERY}"
+        self.rows["Done"].add(step=duplicates.STEP, subject_id=0, seen=looked)
         self.rows["EmbeddingModel"].add(
             id=self.model, setting=DEFAULT_MODEL, dim=DIM, wanted=True, serves=True
         )

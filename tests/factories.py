@@ -95,6 +95,9 @@ def make_link(
     relation: Relation = Relation.PART_OF,
     *,
     status: LinkStatus = LinkStatus.ACCEPTED,
+    confidence: float = 1.0,
+    origin: Origin = Origin.LINKER,
+    signals: tuple[str, ...] = (),
 ) -> int:
     """A link between two pages; its id."""
     link = Link(
@@ -102,7 +105,9 @@ def make_link(
         target_id=target_id,
         relation=relation,
         status=status,
-        origin=Origin.LINKER,
+        origin=origin,
+        confidence=confidence,
+        signals=[{"name": name, "value": 1.0, "words": []} for name in signals],
         created_at=THEN,
     )
     session.add(link)

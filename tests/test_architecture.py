@@ -68,7 +68,9 @@ def test_only_one_place_opens_a_database() -> None:
 
 
 ENGINES = re.compile(
-    r"sqlite(?!:///|_where)|postgres(?!ql_where|ql://|\])|pragma|rowid|json_each|or replace", re.I
+    r"sqlite(?!:///|_where|_with_rowid)|postgres(?!ql_where|ql://|\])|pragma|(?<!with_)rowid"
+    r"|json_each|or replace",
+    re.I,
 )
 
 

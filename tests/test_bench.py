@@ -13,15 +13,20 @@ from fastapi.testclient import TestClient
 from sqlalchemy.engine import Engine
 
 from app.bootstrap import build
-from app.domain.words import STOP
+from app.domain.confidence import Weights
+from app.domain.linking import ConceptText, PaperText
+from app.domain.words import STOP, Lexicon
 from app.pipeline import pending
 from app.services import health
 from app.services.search import search
 from app.settings import Settings
+from app.sources.base import File
+from app.sources.interchange import Interchange
 from app.store.db import reading
 from app.store.vectors import count_pending, serving
 from app.web.app import create
-from bench import wiki
+from bench import first_places, vault, wiki
+from bench.fit_linker import CuratedList
 from bench.language import Language, figures
 from bench.measuring import Cost, Measured, lines
 from bench.process import cpu_below, cpu_of
@@ -181,3 +186,202 @@ def test_the_clock_of_a_process_counts_its_own_work() -> None:
     sum(range(3_000_000))
     assert cpu_of(os.getpid()) - before[0] > 0.005
     assert cpu_below(os.getpid()) - before[1] > 0.005
+
+
+# ---------------------------------------------------------------- the vault test
+
+NOTE = """# Frogs
+
+What frogs do at night.
+
+## References
+- #PAPER [Loud frogs of the north (Reed 2019)](https://arxiv.org/abs/1901.00001)
+\t- Says that frogs of the north are loud
+- [A tool for counting frogs](https://example.org/tool)
+\t- [Counting in the dark (2020)](http://arxiv.org/pdf/2002.00002v3.pdf)
+\t- still here
+- #PAPER [Quiet ponds (Marsh, 2021)](https://example.org/ponds)
+\t- https://arxiv.org/abs/2103.00003
+Loud frogs -- of the North were heard again.
+"""
+
+
+def test_a_hidden_paper_leaves_with_its_entry_and_takes_nothing_else() -> None:
+    left = vault.without(NOTE, ["1901.00001", "2002.00002", "2103.00003"])
+    assert [line.strip() for line in left.split("\n") if line.strip()] == [
+        "# Frogs",
+        "What frogs do at night.",
+        "## References",
+        "- [A tool for counting frogs](https://example.org/tool)",
+        "- still here",
+        "Loud frogs -- of the North were heard again.",
+    ]
+    assert vault.without(NOTE, []) == NOTE
+
+
+@pytest.mark.parametrize(
+    ("arxiv_id", "title"),
+    [
+        ("1901.00001", "Loud frogs of the north"),
+        ("2002.00002", "Counting in the dark"),
+        ("2103.00003", "Quiet ponds"),
+        ("2209.09999", ""),
+    ],
+)
+def test_a_paper_is_called_what_the_page_calls_it(arxiv_id: str, title: str) -> None:
+    assert vault.title_of(NOTE, arxiv_id) == title
+
+
+@pytest.mark.parametrize(
+    ("words", "title"),
+    [
+        ("[2001.00001] Loud frogs", "Loud frogs"),
+        ("Loud frogs (paper on arXiv) (Reed 2019)", "Loud frogs"),
+        ("Loud (very loud) frogs. (Reed & Marsh, 2019)", "Loud (very loud) frogs"),
+        ("https://arxiv.org/pdf/2001.00001", ""),
+        ("PDF", ""),
+    ],
+)
+def test_a_title_is_what_a_catalogue_has(words: str, title: str) -> None:
+    assert vault.clean_title(words) == title
+
+
+def hidden(arxiv_id: str, title: str, *pages: str, abstract: str = "") -> vault.HiddenPaper:
+    return vault.HiddenPaper(arxiv_id, title, abstract, frozenset(pages))
+
+
+def test_no_page_holds_a_hidden_title_however_it_is_set() -> None:
+    papers = [hidden("1901.00001", "Loud Frogs of the North", "frogs.md")]
+    other = vault.Page("ponds.md", "Ponds", "Of ponds.\nHere loud frogs\nof the north live.\nEnd.")
+    pages, short = vault.hide([vault.Page("frogs.md", "Frogs", NOTE), other], papers)
+    assert short == 0
+    assert all("loud frogs of the north" not in vault.flat(page.text) for page in pages)
+    assert pages[1].text == "Of ponds.\nEnd."
+
+
+def test_short_titles_stay_in_the_pages_and_are_counted() -> None:
+    pages, short = vault.hide(
+        [vault.Page("frogs.md", "Frogs", "All about tree frogs.")],
+        [hidden("1901.00001", "Tree frogs", "frogs.md")],
+    )
+    assert (short, pages[0].text) == (1, "All about tree frogs.")
+
+
+def test_recall_is_of_each_papers_pages_and_a_paper_without_an_answer_counts() -> None:
+    papers = [hidden("1", "a", "x", "y"), hidden("2", "b", "z"), hidden("3", "c", "x")]
+    found = vault.figures(papers, {"1": ["x", "q", "y"], "2": ["q", "z"]})
+    assert found == pytest.approx({"recall@1": 0.5 / 3, "recall@5": 2 / 3, "mrr": (1 + 1 / 2) / 3})
+
+
+def test_the_baseline_ranks_by_words_and_learns_from_linked_papers() -> None:
+    pages = (vault.Page("frogs.md", "Frogs", "ponds"), vault.Page("stars.md", "Stars", "the sky"))
+    papers = (
+        hidden("1", "Frogs in ponds", "frogs.md"),
+        hidden("2", "Quasars glow", "stars.md"),
+        hidden("3", "Quasars redder than red", "stars.md"),
+    )
+    question = vault.Question(pages, papers, untitled=0, short=0)
+    assert vault.by_words(question, ())["1"][0] == "frogs.md"
+    taught = vault.by_words(question, papers[:2])
+    assert taught == {"3": ["stars.md", "frogs.md"]}
+
+
+def test_notes_of_one_name_are_asked_for_apart_and_only_the_linked_ones_are_linked() -> None:
+    pages = (vault.Page("a/frogs.md", "Frogs", ""), vault.Page("b/frogs.md", "Frogs", "folded"))
+    papers = (
+        hidden("1901.00001", "Singing in ponds", "a/frogs.md", abstract="They sing."),
+        hidden("1902.00002", "Folding squares of paper", "b/frogs.md", "elsewhere.md"),
+    )
+    question = vault.Question(pages, papers, untitled=0, short=0)
+    rows = vault.interchange(question, papers[1:])
+    data = "\n".join(json.dumps(row) for row in rows).encode()
+    arrivals = list(Interchange().read(File(name="wiki.jsonl", data=data)).arrivals)
+    assert [type(each).__name__ for each in arrivals] == [
+        "PageArrival", "PageArrival", "PaperArrival", "PaperArrival", "LinkArrival",
+    ]  # fmt: skip
+    assert rows[2]["published"] == "2019-01"
+    linked = rows[-1]
+    assert linked["target"] == rows[1]["id"] != rows[0]["id"]
+    said = "\n".join(
+        json.dumps({"paper": "arxiv:1901.00001", "relation": relation, "target": target})
+        for relation, target in (
+            ("about", rows[1]["id"]),
+            ("uses", rows[0]["id"]),
+            ("about", rows[0]["id"]),
+            ("about", "something-else"),
+        )
+    )
+    ranked, printed = vault.answered(question, said)
+    assert ranked == {"1901.00001": ["b/frogs.md", "a/frogs.md"]}
+    assert printed["1901.00001 a/frogs.md"]["target"] == rows[0]["id"]
+
+
+# ---------------------------------------------------------------- first places
+
+
+def a_list() -> CuratedList:
+    """Two headings; papers of each in turn."""
+    subjects = ("frogs singing in ponds", "quasars glowing in the sky")
+    return CuratedList(
+        name="somebody/frogs-and-stars",
+        concepts=(ConceptText(0, "Frogs"), ConceptText(1, "Quasars | stars")),
+        papers=tuple(
+            PaperText(at, f"Paper {at} on {subjects[at % 2]}", f"We watch {subjects[at % 2]}.")
+            for at in range(12)
+        ),
+        gold=frozenset((at, at % 2) for at in range(12)),
+        lexicon=Lexicon(),
+    )
+
+
+def test_first_places_are_the_best_concept_of_each_later_paper_on_one_line() -> None:
+    weights = first_places.weights_of(None, "somebody/frogs-and-stars")
+    places = first_places.first_places(a_list(), weights)
+    assert [place.candidate.paper for place in places] == list(range(6, 12))
+    assert all(place.right for place in places)
+    *told, every, _, _ = first_places.lines(places)
+    assert len(told) == 6 and "6 first places, the list agrees with 1.00" in every
+    for line in told:
+        assert len(line.split(" | ")) == 4 and "\n" not in line
+    assert places[0].quotation in (a_list().papers[6].text, a_list().papers[6].title)
+
+
+def test_weights_are_those_of_the_fold_that_left_the_list_out(tmp_path: Path) -> None:
+    shipped = first_places.weights_of(None, "")
+    other = Weights(shipped.scales, 0.75)
+    (tmp_path / "folds.json").write_text('{"a": 0, "b": 1}', encoding="utf-8")
+    (tmp_path / "fold-0.json").write_text(shipped.dump(), encoding="utf-8")
+    (tmp_path / "fold-1.json").write_text(other.dump(), encoding="utf-8")
+    assert first_places.weights_of(tmp_path, "a").floor == shipped.floor
+    assert first_places.weights_of(tmp_path, "b").floor == 0.75
+
+
+def test_a_sample_is_spread_over_the_whole() -> None:
+    assert first_places.spread(range(10), 5) == [0, 2, 4, 6, 8]
+    assert first_places.spread([1, 2], 5) == [1, 2]
+    assert first_places.spread([], 5) == []
+
+
+def test_proposals_of_every_kind_are_told_in_one_line() -> None:
+    told = list(
+        first_places.proposal_lines(
+            [
+                {
+                    "id": 7,
+                    "kind": "link",
+                    "relation": "about",
+                    "source": "a-paper",
+                    "target": "frogs",
+                    "confidence": 0.8,
+                    "reason": "It says frogs.",
+                    "evidence": [{"quotation": "Frogs\nsing."}],
+                },
+                {"id": "c7", "kind": "concept", "title": "Tree frogs", "confidence": 0.5},
+            ]
+        )
+    )
+    assert told == [
+        '1 0.80 about: frogs <- a-paper | It says frogs. | "Frogs sing."',
+        "2 0.50 concept: Tree frogs |  | (nothing quoted)",
+        "about: 1; concept: 1",
+    ]

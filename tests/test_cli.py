@@ -243,6 +243,7 @@ def test_wrong_usage_is_code_2(run: Run, words: tuple[str, ...]) -> None:
         ("now", "later", "CEREBRO_NOW"),
         ("log", "shout", "CEREBRO_LOG"),
         ("linker_weights", "/nowhere.json", "CEREBRO_LINKER_WEIGHTS"),
+        ("linker_floor", "1.5", "CEREBRO_LINKER_FLOOR"),
     ],
 )
 def test_a_wrong_setting_is_named_in_one_line(
@@ -333,6 +334,8 @@ def test_the_commands_of_a_day(run: Run, tmp_path: Path) -> None:
     assert run("undo", str(decided.json["decision"]), "--json").json == {
         "undone": [decided.json["decision"]]
     }
+    refused(run("decide", "c7", "accept"), 1, "no proposal c7")
+    refused(run("decide", "7c", "accept"), 2, "names no proposal")
     refused(run("undo"), 1, "no decision to undo")
     refused(run("undo", "999"), 1, "no decision 999")
     refused(run("decide", "9" * 40, "accept"), 1, "no proposal")
@@ -527,3 +530,17 @@ def test_what_cannot_be_exported_or_written_is_refused(run: Run, tmp_path: Path)
     folder.mkdir()
     refused(run("export", "--format", "graphml", "-o", folder), 1, "cannot be written")
     assert not (tmp_path / "folder.part").exists()
+
+
+def test_the_record_and_rules_of_a_wiki(run: Run, tmp_path: Path) -> None:
+    assert "Nothing has been decided" in run("record").out
+    assert "There are no rules" in run("rules").out
+    assert run("rules", "--json").out == ""
+    assert run("import", write(tmp_path, WIKI)).code == 0
+    for setting, kept in (("0", True), ("1", False)):
+        proposed = run("link", "--candidates", "5", "--json", linker_floor=setting).lines
+        about = [each["proposed"] for each in proposed if each["relation"] == "about"]
+        assert about, "there is a concept"
+        assert any(about) is kept, "the floor that is set counts"
+    record = run("record", "--json").json
+    assert (record["decided"], record["share"], len(record["by_confidence"])) == (0, None, 10)

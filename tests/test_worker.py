@@ -16,21 +16,36 @@ from numpy.typing import NDArray
 from sqlmodel import Session, col, select
 
 from app.bootstrap import App
-from app.domain.records import Hold, Page, Run, RunState
+from app.domain.records import (
+    Decision,
+    Hold,
+    LinkStatus,
+    Page,
+    PageKind,
+    Relation,
+    Run,
+    RunState,
+)
 from app.errors import Unavailable
 from app.importing import import_paths
-from app.pipeline import pending
-from app.services import linker
+from app.pipeline import STEPS, pending
+from app.services import linker, rules
 from app.services.linker import shipped_weights
 from app.settings import Settings
-from app.store import runs
+from app.store import links, preferences, runs
 from app.store.db import many_may_work, open_engine, reading, writing
 from app.store.vectors import VectorIndex
 from app.worker import Worker
 from tests import databases
+from tests.factories import make_link, make_page
 from tests.fakes import HashingEncoder
 
 PAGES = 40
+PAPERS = PAGES // 2
+WITHOUT_VECTORS = PAPERS + 1  # papers are read for terms; one look for duplicates
+ROUND = (
+    PAGES + 2 * PAPERS + WITHOUT_VECTORS
+)  # and encoded, linked, read for what they say of others
 
 
 class Counting(HashingEncoder):
@@ -126,9 +141,9 @@ def test_what_a_killed_worker_held_is_taken_up_when_its_hold_runs_out(filled: Pa
         runs.hold(session, "encode", subjects, owner="killed", clock=time.time() - runs.SECONDS + 1)
         runs.start(session, "worker", owner="killed", now=app.clock())
     assert left(app) == before
-    assert Worker(app).once("test") == 0
+    assert Worker(app).once("test") == WITHOUT_VECTORS
     time.sleep(1.1)
-    assert Worker(app).once("test") == PAGES + PAGES // 2
+    assert Worker(app).once("test") == ROUND - WITHOUT_VECTORS
     assert left(app) == {}
     app.engine.dispose()
 
@@ -152,8 +167,6 @@ def test_a_result_that_comes_after_its_hold_ran_out_is_not_stored(filled: Path) 
             return super().encode(texts)
 
     app.encoder = Stopped()
-    from app.pipeline import STEPS
-
     encode = next(step for step in STEPS if step.name == "encode")
     before = left(app)
     with runs.at_work(app.engine) as owner:
@@ -175,7 +188,7 @@ def test_a_round_that_fails_gives_back_what_it_held(filled: Path) -> None:
         with pytest.raises(OSError, match="no model"):
             worker._round("test", owner)
         app.encoder = good
-        assert worker._round("test", owner) == PAGES + PAGES // 2
+        assert worker._round("test", owner) == ROUND
     app.engine.dispose()
 
 
@@ -195,7 +208,7 @@ def test_what_could_not_be_given_back_is_given_back_later(
             broken.setattr("app.store.runs.give_back", away)
             with pytest.raises(Unavailable, match="away"):
                 worker._round("test", owner)
-        assert worker._round("test", owner) == PAGES + PAGES // 2
+        assert worker._round("test", owner) == ROUND
     app.engine.dispose()
 
 
@@ -245,3 +258,49 @@ def test_workers_that_run_all_day_start_and_end_clean(
         assert {run.state for run in session.exec(select(Run))} == {RunState.DONE}
     for app in apps:
         app.engine.dispose()
+
+
+def test_a_floor_that_moves_has_papers_looked_at_anew(filled: Path) -> None:
+    app = wiki(filled, HashingEncoder())
+
+    def proposals(floor: float) -> int:
+        with writing(app.engine) as session:
+            preferences.set_floor(session, floor)
+        assert left(app)
+        Worker(app).once("test")
+        with reading(app.engine) as session:
+            return links.count(session)
+
+    assert proposals(1.0) == 0
+    assert proposals(0.0) > 0
+    assert proposals(1.0) == 0, "what it would not propose any more is withdrawn"
+
+
+def test_the_worker_accepts_what_a_rule_says_and_once(filled: Path) -> None:
+    app = wiki(filled, HashingEncoder())
+    Worker(app).once("test")
+    with writing(app.engine) as session:
+        rule, _ = rules.make(session, rules.wanted(session, concept="", least=0.9), now=app.clock())
+        concept = make_page(session, "Tides")
+        sure, unsure = (
+            make_link(
+                session,
+                make_page(session, f"A paper of {confidence}", PageKind.PAPER),
+                concept,
+                Relation.ABOUT,
+                status=LinkStatus.PROPOSED,
+                confidence=confidence,
+            )
+            for confidence in (0.95, 0.85)
+        )
+    step = next(step for step in STEPS if step.name == "rules")
+    with reading(app.engine) as session:
+        assert step.pending(session, app) == 1
+    with runs.at_work(app.engine) as owner:
+        assert [step.run(app, owner).done for _ in range(2)] == [1, 0]
+    with reading(app.engine) as session:
+        assert step.pending(session, app) == 0
+        assert links.get(session, sure).status is LinkStatus.ACCEPTED
+        assert links.get(session, unsure).status is LinkStatus.PROPOSED
+        made = session.exec(select(Decision).where(Decision.link_id == sure)).one()
+        assert made.who == f"rule {rule.id}"

@@ -12,8 +12,10 @@
                         paper, and in its title
     familiar            how near the nearest decided papers are: far from all, likely about none
     ... lead            each of these against the best *other* concept of the same paper
-    confidence          logistic regression over these numbers (confidence.py), one for concepts
-                        with accepted papers and one for those without
+    habit               how readily this reader links to the concept at all (learning.py)
+    confidence          logistic regression over these numbers, one for concepts with accepted
+                        papers and one for those without, and a calibration that sees all concepts
+                        of a paper together (confidence.py)
 
 A paper that counts for a concept is taken out before the two are compared. So decided papers can be
 judged again, and they bend the shipped weights to this reader. A concept without accepted papers
@@ -21,27 +23,30 @@ lets the surest waiting papers stand in for them. Pure: no database, no file, no
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from app.domain import words
-from app.domain.confidence import Scale, Weights, sigmoid
-from app.domain.features import (
-    FEATURES,
+from app.domain.confidence import Scale, Weights, rivals, sigmoid
+from app.domain.features import FEATURES, Judge
+from app.domain.learning import Decided, Learned, learn, odds_of, picked
+from app.domain.taught import StandIns, Taught
+from app.domain.texts import (
     Array,
     ConceptText,
-    Judge,
+    Frame,
+    Moved,
     Papers,
     PaperText,
     Rows,
     Texts,
     blocks,
-    unit,
+    places,
 )
 from app.errors import Misconfigured
 
@@ -54,9 +59,8 @@ Pair = tuple[int, int]
 Pairs = Collection[Pair] | Rows  # ids as tuples, or as an array of two columns
 WAITING = 2_000  # undecided papers that may stand in
 LEAST = 0.1  # how sure a paper must be by name to stand in
-TAUGHT = 1_000  # decided papers that bend the weights
-CLOSEST = 40  # concepts of each that are looked at for that
-TRUST = 50.0  # what the shipped weights are worth, in decided pairs
+RIVALS = 200  # other concepts that a paper is compared with before all
+NEAREST = 5  # accepted papers of a concept that a candidate is like
 
 
 class Stage(StrEnum):
@@ -77,6 +81,7 @@ class SignalKind(StrEnum):
     NAME = "name"
     MENTION = "mention"
     FAMILIAR = "familiar"
+    HABIT = "habit"
 
 
 @dataclass(frozen=True)
@@ -90,17 +95,26 @@ class Signal:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A concept that a paper may be about; `signals` in order, the strongest support first."""
+    """A concept that a paper may be about; `signals` in order, the strongest support first.
+
+    `resembles` are the concept's accepted papers that are nearest to it, the nearest first.
+    """
 
     paper: int
     concept: int
     confidence: float
     proposed: bool
     signals: tuple[Signal, ...]
+    resembles: tuple[int, ...] = ()
 
 
 class Knowledge:
-    """What the wiki holds, read once and used for every ranking until something is decided."""
+    """What the wiki holds, read once and used for every ranking until something changes.
+
+    It is never changed. One made from an earlier one takes over what is still true: rows of texts,
+    sums over papers of what was not touched. How much words weigh (`texts.frame`) and what was
+    taught by decisions stay as they were until a tenth has changed.
+    """
 
     def __init__(
         self,
@@ -113,6 +127,9 @@ class Knowledge:
         neighbours: Pairs = (),
         vectors: tuple[Array, Array] | None = None,
         lexicon: words.Lexicon | None = None,
+        earlier: "Knowledge | None" = None,
+        like: "Knowledge | None" = None,
+        frame: Frame | None = None,
     ) -> None:
         """papers: all kept papers in the order of their dates, the ones to link among them: those
         that wait show what is ordinary. accepted, rejected: (paper, concept); neighbours: (paper,
@@ -120,14 +137,16 @@ class Knowledge:
         one for each concept in the order given, zero where there is none (yet); None without an
         encoder. Pairs that name something else are left out; weights that lack a stage or name an
         unknown feature raise Misconfigured. Papers whose words were counted already come with the
-        lexicon that numbers them: counting is the slow part."""
+        lexicon that numbers them: counting is the slow part. earlier: of the same wiki, lexicon and
+        weights, before something changed; it may be any. like: one of the very same papers and
+        concepts, whose frame, taught weights and stand-ins are to be used: nothing is fitted anew.
+        frame: one to measure texts by; fitted of these papers and concepts without it."""
         self.lexicon = lexicon or words.Lexicon()
         self.concepts = tuple(concepts)
         self.papers = papers if isinstance(papers, Papers) else Papers.read(papers, self.lexicon)
         self.row = {paper: row for row, paper in enumerate(self.papers.ids.tolist())}
         self.column = {concept.id: column for column, concept in enumerate(self.concepts)}
-        self.shipped = self.weights = _checked(weights)
-        self._pairs = accepted, rejected, neighbours
+        self.shipped = _checked(weights)
         ids = np.array([concept.id for concept in self.concepts], np.int64)
         self.ids = self.papers.ids, ids
         self.accepted = _matrix(accepted, *self.ids)
@@ -135,59 +154,157 @@ class Knowledge:
         near = _matrix(neighbours, self.papers.ids, self.papers.ids)
         self.near = (near + near.T).tocsr()
         self.warm = np.asarray(self.accepted.sum(axis=0)).ravel() > 0
-        self.meaning = None if vectors is None else (unit(vectors[0]), unit(vectors[1]))
-        self.texts = Texts(self.concepts, self.papers, self.lexicon, self.meaning)
-        self.judge = self._judge()
-        self.weights = self._taught()
+        before = earlier if earlier is not None and earlier.shipped is weights else None
+        self.texts: Texts = Texts(
+            self.concepts,
+            self.papers,
+            self.lexicon,
+            vectors,
+            earlier=before.texts if before else None,
+            frame=like.texts.frame if like else frame,
+        )
+        if before is not None and before.texts.frame is not self.texts.frame:
+            before = None
+        moved, self.decided = self.texts.moved, _keys(self.accepted + self.rejected, *self.ids)
+        self.taught: dict[str, Taught] = {
+            kind: replace(taught, stand_ins=taught.stand_ins.carried(moved, ~self.warm))
+            for kind, taught in (before.taught if before else {}).items()
+            if taught.holds(self.decided)
+        }
+        if like is not None:
+            self.taught = like.taught
+        self.judge: Judge = self._fitted(before.judge if before else None, moved)
 
     @cached_property
     def by_words(self) -> "Knowledge":
         """The same knowledge by words alone: for papers that have no vector."""
-        accepted, rejected, neighbours = self._pairs
-        return Knowledge(
-            self.concepts,
-            self.papers,
-            accepted=accepted,
-            rejected=rejected,
-            neighbours=neighbours,
-            weights=self.shipped,
-            lexicon=self.lexicon,
-        )
+        found = copy(self)
+        found.__dict__.pop("learned", None)
+        found.texts = self.texts.of_words()
+        found.judge = found._fitted(self.judge, Moved.nothing(*self.texts.shape))
+        return found
+
+    @property
+    def meaning(self) -> tuple[Array, Array] | None:
+        """The vectors, at length one; None for words alone."""
+        return self.texts.meaning
 
     def for_paper(self, row: int) -> "Knowledge":
         """This knowledge, or the one by words when the paper of that row has no vector."""
         return self if self.meaning is None or self.meaning[0][row].any() else self.by_words
 
-    def confidence(self, features: Array, *, unlinked: Stage = Stage.COLD) -> Array:
-        """(papers, concepts, FEATURES) -> (papers, concepts), each concept by its own stage."""
-        sure = np.zeros(features.shape[:2], np.float32)
+    def confidence(self, features: Array) -> Array:
+        """(papers, concepts, FEATURES) -> (papers, concepts): the chance that the reader accepts."""
+        odds = self.odds(features)
+        against = rivals(odds)
+        for stage, columns in ((Stage.WARM, self.warm), (Stage.COLD, ~self.warm)):
+            calibration = self.weights.calibration(f"{stage}/{self.kind}")
+            odds[:, columns] = calibration.odds(odds[:, columns], against[:, columns])
+        return np.asarray(sigmoid(odds), np.float32)
+
+    def odds(self, features: Array) -> Array:
+        """Log-odds before calibration, each concept by its own stage, with the reader's habits."""
+        habits = [self.learned.habits.get(concept.id, 0.0) for concept in self.concepts]
+        return self._odds(features, self.weights, Stage.COLD) + np.array(habits, np.float32)
+
+    def _odds(self, features: Array, weights: Weights, unlinked: Stage) -> Array:
+        odds = np.zeros(features.shape[:2], np.float32)
         for stage, columns in ((Stage.WARM, self.warm), (unlinked, ~self.warm)):
-            scale = self.scale(stage)
             if columns.any():
-                sure[:, columns] = _sure(features, scale)[:, columns]
-        return sure
+                scale = weights.scales[f"{stage}/{self.kind}"]
+                odds[:, columns] = odds_of(features, scale)[:, columns]
+        return odds
+
+    @property
+    def weights(self) -> Weights:
+        """Those that shipped, as the reader's decisions left them."""
+        return self.learned.weights
+
+    @cached_property
+    def learned(self) -> Learned:
+        """What decisions taught; what was taught of late stays."""
+        taught = self.taught[self.kind]
+        if taught.learned is None:
+            ground = Decided(self.judge, self.accepted, self.rejected, self.ids[1])
+            found = learn(ground, self.shipped, f"{Stage.WARM}/{self.kind}")
+            taught = self.taught[self.kind] = replace(taught, learned=found)
+        return taught.learned or Learned(self.shipped)
 
     def scale(self, stage: Stage) -> Scale:
         """The weights of a stage, for the views this knowledge has."""
-        return self.weights.scales[self._scale_name(stage)]
+        return self.weights.scales[f"{stage}/{self.kind}"]
 
-    def _scale_name(self, stage: Stage) -> str:
-        return f"{stage}/{'words' if self.meaning is None else 'vectors'}"
+    @property
+    def kind(self) -> str:
+        """What it compares by: the second half of the name of a scale."""
+        return "words" if self.meaning is None else "vectors"
 
-    def _judge(self) -> Judge:
-        """Over accepted papers and, where a concept has none, the surest waiting ones."""
-        judge = Judge(self.texts, self.accepted, self.rejected, self.near)
-        waiting = np.flatnonzero(np.diff(self.accepted.indptr) == 0)[-WAITING:]
-        if self.warm.all() or not len(waiting):
-            return judge
-        stand_ins = sparse.vstack([self._stand_ins(judge, rows) for rows in blocks(waiting)])
-        if not stand_ins.nnz:
-            return judge
-        place = sparse.csr_matrix(
-            (np.ones(len(waiting), np.float32), (waiting, np.arange(len(waiting)))),
-            shape=(len(self.papers.ids), len(waiting)),
+    def _fitted(self, earlier: Judge | None, moved: Moved) -> Judge:
+        """The judge, with the stand-ins that were found of late."""
+        taught = self.taught.get(self.kind)
+        looked = taught.stand_ins if taught else None
+        judge, stand_ins = self._judge(earlier, moved, looked)
+        self.taught[self.kind] = (
+            replace(taught, stand_ins=stand_ins) if taught else Taught(stand_ins, self.decided)
         )
-        return Judge(self.texts, self.accepted + place @ stand_ins, self.rejected, self.near)
+        return judge
+
+    def _judge(
+        self, earlier: Judge | None, moved: Moved, looked: StandIns | None
+    ) -> tuple[Judge, StandIns]:
+        """Over accepted papers and, where a concept has none, the surest waiting ones.
+
+        Of these only papers are looked at that were not `looked` at before.
+        """
+        stand_ins = looked or StandIns.none(len(self.papers.ids), ~self.warm)
+        waiting = np.zeros(len(self.papers.ids), bool)
+        waiting[np.flatnonzero(np.diff(self.accepted.indptr) == 0)[-WAITING:]] = not self.warm.all()
+        members = sparse.diags_array(waiting.astype(np.float32)) @ stand_ins.members
+        members = members @ sparse.diags_array((~self.warm).astype(np.float32))
+        members = (members - members.multiply(self.rejected)).tocsr()
+        new = np.flatnonzero(waiting & ~stand_ins.looked)
+        if len(new):
+            judge = self._made(self.accepted, earlier, moved)
+            earlier, moved = judge, Moved.nothing(*self.texts.shape)
+            parts = [
+                (rows, self._stand_ins(judge, rows).tocoo())
+                for rows in blocks(self._may_stand_in(judge, new))
+            ]
+            for rows, found in parts:
+                place = rows[found.row], found.col
+                members += sparse.csr_matrix((found.data, place), shape=members.shape)
+        members.eliminate_zeros()
+        kept = StandIns(members, waiting, ~self.warm)
+        if not members.nnz and len(new):
+            return judge, kept
+        return self._made(self.accepted + members, earlier, moved), kept
+
+    def _made(self, members: sparse.csr_matrix, earlier: Judge | None, moved: Moved) -> Judge:
+        return Judge(self.texts, members, self.rejected, self.near, earlier=earlier, moved=moved)
+
+    def _may_stand_in(self, judge: Judge, waiting: Rows) -> Rows:
+        """Of the waiting papers those that may be sure enough of a concept without papers.
+
+        Compared with these concepts and some of the others: against all it could only lead by less.
+        """
+        scale = self.shipped.scales[f"{Stage.NAMES}/{self.kind}"]
+        cold = np.flatnonzero(~self.warm)
+        leads = [name.endswith(" lead") for name in scale.names]
+        if 2 * len(cold) > len(self.concepts) or (scale.coefficient[leads] < 0).any():
+            return waiting
+        some = np.flatnonzero(self.warm)[:: max(1, self.warm.sum() // RIVALS)]
+        columns = np.sort(np.append(cold, some))
+        few, within = judge.only(columns), np.isin(columns, cold)
+        return np.concatenate(
+            [
+                rows[
+                    (
+                        sigmoid(odds_of(few.features(rows, scale.names), scale))[:, within] >= LEAST
+                    ).any(axis=1)
+                ]
+                for rows in blocks(waiting)
+            ]
+        )
 
     def _stand_ins(self, judge: Judge, rows: Rows) -> sparse.csr_matrix:
         """Each paper for its best concepts without papers, as much as it is sure by name.
@@ -195,8 +312,8 @@ class Knowledge:
         Of a concept that is a bare name the paper has to say a word: titles alone would otherwise
         speak for one another.
         """
-        scale = self.scale(Stage.NAMES)
-        by_name = _sure(judge.features(rows, scale.names), scale)
+        scale = self.shipped.scales[f"{Stage.NAMES}/{self.kind}"]
+        by_name = sigmoid(odds_of(judge.features(rows, scale.names), scale))
         refused = self.rejected[rows].toarray() > 0
         bare = np.array([not concept.text.strip() for concept in self.concepts])
         said = (self.texts.mentions(rows, self.texts.text) > 0) | ~bare
@@ -204,38 +321,9 @@ class Knowledge:
         # To look at the concepts with papers is dear, and needed for few rows.
         some = np.flatnonzero(chosen.any(axis=1))
         if len(some):
-            sure = self.confidence(judge.features(rows[some]), unlinked=Stage.NAMES)
+            sure = sigmoid(self._odds(judge.features(rows[some]), self.shipped, Stage.NAMES))
             chosen[some] &= by_name[some] >= sure.max(axis=1, keepdims=True) / 2
         return sparse.csr_matrix(np.where(chosen, by_name, 0))
-
-    def _taught(self) -> Weights:
-        """The shipped weights, bent to what this reader accepted of the likeliest pairs."""
-        decided = np.flatnonzero(np.diff(self.accepted.indptr))[-TAUGHT:]
-        scale = self.scale(Stage.WARM)
-        lessons = [self._lessons(scale, rows) for rows in blocks(decided)]
-        if not lessons:
-            return self.shipped
-        features, linked = (np.concatenate(part) for part in zip(*lessons, strict=True))
-        bent = scale.adapted(features, linked, np.ones(len(linked), np.float32), trust=TRUST)
-        return Weights(
-            {**self.shipped.scales, self._scale_name(Stage.WARM): bent}, self.shipped.floor
-        )
-
-    def _lessons(self, scale: Scale, rows: Rows) -> tuple[Array, Array]:
-        """Features of some papers' likeliest pairs, and whether they are linked.
-
-        A concept whose only paper is the one looked at would be without papers: left out.
-        """
-        features = self.judge.features(rows)
-        linked = self.accepted[rows].toarray()
-        sure = np.where(self.warm, self.confidence(features), -1)
-        others = self.judge.size - linked >= 0.5
-        count = min(CLOSEST, len(self.concepts))
-        likely = np.argpartition(-(sure + linked), count - 1, axis=1)[:, :count]
-        chosen = np.zeros(sure.shape, bool)
-        np.put_along_axis(chosen, likely, True, axis=1)
-        chosen &= self.warm & others
-        return _pick(features[chosen], scale), linked[chosen]
 
 
 def rank(
@@ -290,6 +378,8 @@ def _ranked(
         return []
     columns = order[at, place]
     signals = _signals(knowledge, rows[at], columns, features[at, columns])
+    ids = knowledge.papers.ids
+    near = knowledge.judge.resembles(rows[at], columns, NEAREST)
     return [
         (
             int(rows[each]),
@@ -299,9 +389,10 @@ def _ranked(
                 confidence=float(sure[each, column]),
                 proposed=bool(rung < most and sure[each, column] >= knowledge.weights.floor),
                 signals=why,
+                resembles=tuple(ids[list(like)].tolist()),
             ),
         )
-        for each, rung, column, why in zip(at, place, columns, signals, strict=True)
+        for each, rung, column, why, like in zip(at, place, columns, signals, near, strict=True)
     ]
 
 
@@ -317,9 +408,12 @@ def _signals(
     ):
         scale = knowledge.scale(stage)
         for part, name in zip(
-            scale.parts(_pick(features[which], scale)).T, scale.names, strict=True
+            scale.parts(picked(features[which], scale)).T, scale.names, strict=True
         ):
             weight[which, kinds.index(_kind(name))] += part
+    habits = knowledge.learned.habits
+    ids = knowledge.ids[1][columns].tolist()
+    weight[:, kinds.index(SignalKind.HABIT)] = [habits.get(concept, 0.0) for concept in ids]
     named = knowledge.texts.named_words(rows, columns)
     shared = knowledge.judge.shared_words(rows, columns)
     found = []
@@ -347,35 +441,19 @@ def _kind(feature: str) -> SignalKind:
     return SignalKind(feature.removesuffix(" lead").removeprefix("title "))
 
 
-def _sure(features: Array, scale: Scale) -> Array:
-    """`scale.confidence` of every pair, by way of one sum over the features and no copies of them."""
-    part = scale.coefficient / scale.spread
-    weight = np.zeros(len(FEATURES), np.float32)
-    weight[[FEATURES.index(name) for name in scale.names]] = part
-    odds = np.tensordot(weight, np.moveaxis(features, -1, 0), axes=1)
-    return np.asarray(sigmoid(odds + np.float32(scale.intercept - part @ scale.mean)), np.float32)
-
-
-def _pick(features: Array, scale: Scale) -> Array:
-    return features[..., [FEATURES.index(name) for name in scale.names]]
+def _keys(matrix: sparse.csr_matrix, rows: Rows, columns: Rows) -> Rows:
+    """Each pair of ids that a matrix has, as one number; sorted."""
+    pairs = matrix.tocoo()
+    return np.sort((rows[pairs.row] << 32) + columns[pairs.col])
 
 
 def _matrix(pairs: Pairs, rows: Rows, columns: Rows) -> sparse.csr_matrix:
     """Pairs of ids as a matrix of ones; pairs with an unknown id are left out."""
     ids = np.array(pairs if isinstance(pairs, np.ndarray) else [*pairs], np.int64).reshape(-1, 2)
-    at, known = _places(ids[:, 0], rows)
-    to, also = _places(ids[:, 1], columns)
+    at, known = places(ids[:, 0], rows)
+    to, also = places(ids[:, 1], columns)
     both = known & also
     ones = np.ones(int(both.sum()), np.float32)
     matrix = sparse.csr_matrix((ones, (at[both], to[both])), shape=(len(rows), len(columns)))
     matrix.data[:] = 1  # a pair that was named twice is one
     return matrix
-
-
-def _places(ids: Rows, known: Rows) -> tuple[Rows, NDArray[np.bool_]]:
-    """Where each id stands among those known, and whether it does."""
-    if not len(known):
-        return np.zeros(len(ids), np.int64), np.zeros(len(ids), bool)
-    order = np.argsort(known, kind="stable")
-    places = order[np.minimum(np.searchsorted(known, ids, sorter=order), len(known) - 1)]
-    return places, known[places] == ids

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from app.domain.identifiers import clean_date, is_slug
-from app.domain.records import PageKind
+from app.domain.records import KINDS, PageKind
 
 MAX_LENGTH = 500
 MAX_TERMS = 32
@@ -164,7 +164,7 @@ def _split(bare: str) -> tuple[str, str, str]:
 def _filter(operator: str, value: str) -> dict[str, str]:
     """What the operator asks of pages, by the filter's name; empty when it makes no sense."""
     match operator:
-        case "kind" if value.lower() in {kind.value for kind in PageKind}:
+        case "kind" if value.lower() in {kind.value for kind in KINDS}:
             return {"kind": value.lower()}
         case "thread" if is_slug(value.lower()):
             return {"thread": value.lower()}

@@ -40,6 +40,10 @@ class PageKind(StrEnum):
     MERGED = "merged"
 
 
+KINDS = tuple(kind for kind in PageKind if kind is not PageKind.MERGED)
+"""The kinds that a page can be given, searched by and counted under."""
+
+
 class Relation(StrEnum):
     """How one page is linked to another; product.md section 1 fixes the list."""
 
@@ -169,7 +173,8 @@ def choice(values: type[StrEnum]) -> sa.Enum:
 
 def json_column(default: Any = list) -> Any:
     """A JSON column. Assign a new value to change it: a change in place is not saved."""
-    return Field(default_factory=default, sa_type=sa.JSON, nullable=False)
+    # Not the type itself: of that the library parses the signature for every row that is made.
+    return Field(default_factory=lambda: default(), sa_type=sa.JSON, nullable=False)
 
 
 # ---------------------------------------------------------------- what arrived
@@ -403,6 +408,8 @@ class Link(SQLModel, table=True):
     A rejected link stays as a row: that is the memory which keeps it from coming back.
     `evidence` is a list of {quotation, text, where, verbatim, spans}; `signals` a list of
     {name, value, words}, strongest first. `text_hash` names the source text it was proposed on.
+    `extra` has "resembles" (ids of pages), "rejection" (memory.Rejection) and "returned" (why it is
+    back), written by store/links.py, beside what an import brought.
     """
 
     __table_args__ = (
@@ -509,13 +516,28 @@ class Rule(SQLModel, table=True):
 
 
 class PaperTerm(SQLModel, table=True):
-    """A term of a kept paper, under the key by which its ways of writing are one. Derived."""
+    """A term of a kept paper, under the key by which its ways of writing are one. Derived.
+
+    `weight` says how much it is the paper's subject (domain/terms.py).
+    """
 
     __tablename__ = "paper_term"
+    __table_args__ = {"sqlite_with_rowid": False}  # the rows of a term side by side: they are counted
 
     key: str = Field(primary_key=True)
     page_id: int = Field(primary_key=True, foreign_key="page.id", index=True, ondelete="CASCADE")
     term: str
+    weight: int = Field(default=1, sa_column_kwargs={"server_default": "1"})
+
+
+_COUNTS = sa.text("agreed IS NOT NULL AND NOT undone AND NOT superseded")
+
+
+def _record(name: str, *columns: str) -> sa.Index:
+    """An index over the decisions that are the linker's record, by who decided."""
+    return sa.Index(
+        name, "who", *columns, "agreed", sqlite_where=_COUNTS, postgresql_where=_COUNTS
+    )
 
 
 class Decision(SQLModel, table=True):
@@ -523,7 +545,20 @@ class Decision(SQLModel, table=True):
 
     Decisions are only added to. An undo is a decision too: `undoes_id` names the one it takes back.
     Decisions of one bulk action share a `batch`, so that one undo takes back all.
+
+    Of a proposal of the linker that was accepted or rejected: `agreed` says whether it was taken as
+    proposed (a correction is not); it had that `confidence` then, that strongest `signal`, was of
+    that `kind` (a relation, or what a change would do) and of that concept. A pair that returned
+    and was decided anew has older decisions that are `superseded`. That is the linker's record
+    (domain/record.py); of all else `agreed` is null.
     """
+
+    __table_args__ = (
+        _record("ix_decision_by_confidence", "confidence"),
+        _record("ix_decision_by_kind", "kind", "signal"),
+        _record("ix_decision_by_concept", "concept_id", "confidence"),
+        _record("ix_decision_by_time", "at"),
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     at: datetime = Field(index=True)
@@ -541,6 +576,12 @@ class Decision(SQLModel, table=True):
     batch: str = Field(default="", index=True)
     undoes_id: int | None = Field(default=None, foreign_key="decision.id", ondelete="CASCADE")
     undone: bool = False
+    agreed: bool | None = None
+    superseded: bool = Field(default=False, sa_column_kwargs={"server_default": sa.false()})
+    confidence: float | None = None
+    signal: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    kind: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    concept_id: int | None = Field(default=None, foreign_key="page.id", ondelete="SET NULL")
 
 
 class Thread(SQLModel, table=True):

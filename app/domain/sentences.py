@@ -1,7 +1,7 @@
 """Where the sentences of a scientific text end.
 
 Pure, and exact: a sentence is a piece of the text as it is, so that a quotation can be found again.
-It knows abbreviations, initials, numbers and formulas; it does not know Markdown.
+It knows abbreviations, initials, numbers and formulas; of Markdown only the marks that begin a line.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _STOP = re.compile(
     r"(?<![.!?…])[.!?…]++[\"'”’»)\]]*+(?=\s|$)"
     r"|[。！？][”’»）」』]*"
     r"|\n\s*\n"
-    r"|\n(?=[ \t]*(?:[-*•‣]|\d{1,3}[.)])[ \t])"
+    r"|\n(?=[ \t]*(?:[-+*•‣>|]|#{1,6}|\d{1,3}[.)])[ \t])"
 )
 _LAST_WORD = re.compile(r"[^\s(\[{“\"'‘«/]+$")
 _INITIALS = re.compile(r"(?:[^\W\d_]\.-?)*[^\W\d_]")
@@ -48,7 +48,7 @@ def sentences(text: str) -> list[str]:
     """The sentences of a text, each an exact piece of it without the white space around it.
 
     Made for scientific English: "et al.", "e.g.", "Fig. 3", decimals, initials and formulas do not
-    end a sentence; blank lines, list items and 。！？ do.
+    end a sentence; blank lines, list items, headings and 。！？ do.
     """
     return [text[start:end] for start, end in sentence_spans(text)]
 

@@ -19,7 +19,7 @@ import numpy as np
 from sqlmodel import Session
 
 from app.domain.graph import Array, Ids, distances
-from app.domain.records import LinkStatus, Page, PageKind
+from app.domain.records import KINDS, LinkStatus, Page, PageKind
 from app.errors import Invalid
 from app.store import graph as stored
 from app.store import links
@@ -85,9 +85,9 @@ def filters(
 
     Raises Invalid for a kind or a day that is none.
     """
-    wanted = {each.value: each for each in PageKind}.get(kind.strip().lower())
+    wanted = {each.value: each for each in KINDS}.get(kind.strip().lower())
     if kind.strip() and wanted is None:
-        raise Invalid(f"{kind[:40]!r} is no kind of page. Use {', '.join(PageKind)}.")
+        raise Invalid(f"{kind[:40]!r} is no kind of page. Use {', '.join(KINDS)}.")
     first, last = _day("since", since), _day("asof", asof)
     if first and last and first > last:
         raise Invalid("since is later than asof: no link can be of both.")

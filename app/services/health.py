@@ -8,7 +8,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
-from app.domain.records import Page, PageText, Raw
+from app.domain.records import Page, PageKind, PageText, Raw
 from app.store.db import broken_references, damage
 
 
@@ -45,7 +45,7 @@ def _texts(session: Session) -> Finding:
         sa.select(sa.func.count())
         .select_from(Page)
         .outerjoin(PageText, col(PageText.page_id) == col(Page.id))
-        .where(col(PageText.page_id).is_(None))
+        .where(col(PageText.page_id).is_(None), col(Page.kind) != PageKind.MERGED)
     )
     if not missing:
         return Finding("search", True, "every page can be found")

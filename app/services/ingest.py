@@ -668,7 +668,9 @@ class _Ingest:
             raise _Refused("A page cannot be linked to itself.")
         link = links.between(self.session, source_id, target_id, arrival.relation)
         if link is None:
-            links.add(self.session, self._new_link(arrival, source_id, target_id))
+            link = links.add(self.session, self._new_link(arrival, source_id, target_id))
+            if link.status == LinkStatus.REJECTED:
+                links.reject(self.session, link, at=link.decided_at or self.now)
             return Outcome.NEW
         return self._known_link(link, arrival)
 
@@ -687,7 +689,7 @@ class _Ingest:
             confidence=_confidence(arrival),
             reason=arrival.reason,
             evidence=self._evidence(arrival),
-            extra=dict(arrival.extra),
+            extra=_without_own(arrival.extra),
             created_at=at or self.now,
             decided_at=(at or self.now) if decided else None,
         )
@@ -711,7 +713,7 @@ class _Ingest:
         facts = {"note": arrival.note, "day": arrival.day, "role": arrival.role}
         if not link.evidence and arrival.evidence:
             facts["evidence"] = self._evidence(arrival)  # type: ignore[assignment]
-        return _most(outcome, self._fill(link, facts, extra=arrival.extra))
+        return _most(outcome, self._fill(link, facts, extra=_without_own(arrival.extra)))
 
     def _may_decide(self, link: Link, arrival: arrived.LinkArrival) -> bool:
         if link.origin == Origin.AUTHOR or arrival.status == LinkStatus.PROPOSED:
@@ -731,12 +733,15 @@ class _Ingest:
                 verdict=_LINK_VERDICT[arrival.status],
                 link_id=link.id,
                 reason=arrival.reason or self.document.title,
-                before={"status": link.status.value},
+                before=links.as_it_stands(link),
                 batch=uuid4().hex,
             )
         )
-        link.status, link.decided_at = arrival.status, at
-        self.session.add(link)
+        if arrival.status == LinkStatus.REJECTED:
+            links.reject(self.session, link, at=at)
+        else:
+            link.status, link.decided_at = arrival.status, at
+            self.session.add(link)
 
     def _decision(self, arrival: arrived.DecisionArrival) -> Outcome:
         paper = self._known(arrival.paper)
@@ -883,6 +888,11 @@ def _without(names: Iterable[str], known: Iterable[str]) -> tuple[str, ...]:
     """The names that are none of those, whatever their case."""
     gone = {name_key(name) for name in known}
     return tuple(name for name in names if name_key(name.lstrip("#")) not in gone)
+
+
+def _without_own(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """What an import says of a link, but for what the wiki notes there itself."""
+    return {key: value for key, value in extra.items() if key not in links.OWN}
 
 
 def _confidence(arrival: arrived.LinkArrival) -> float:

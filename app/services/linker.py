@@ -7,7 +7,7 @@ transaction or none: `read` reads, `rank_papers` thinks, `store` writes proposal
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib import resources
@@ -17,12 +17,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Session, col
 
-from app.domain import evidence
+from app.domain import evidence, memory
 from app.domain.linking import (
-    Array,
     Candidate,
     ConceptText,
-    Knowledge,
+    Pair,
     PaperText,
     Rows,
     Weights,
@@ -34,6 +33,7 @@ from app.domain.records import (
     LinkStatus,
     Origin,
     Page,
+    PageKind,
     PageText,
     Paper,
     Relation,
@@ -46,6 +46,7 @@ from app.store.vectors import VectorIndex
 
 STEP = "link"
 BATCH = 2000
+RESEMBLED = 3  # accepted papers that are shown beside a proposal
 
 
 def shipped_weights(path: Path | None = None) -> Weights:
@@ -67,30 +68,48 @@ class Work:
     """What a batch of the linker thinks about; ids are those of pages, pairs two columns of them.
 
     `papers` are to be linked and `texts` is what they say, `seen` is the state in which each was
-    read, `hashes` the text. `library` has every kept paper; it must not be refreshed meanwhile.
+    read, `hashes` the text. `facts` are those of every kept paper, `library` what was fitted of such.
+    `rejections` are those of these papers, by pair, and `joined` says of each concept among them
+    which papers were accepted since, and when.
     """
 
     papers: tuple[int, ...]
     seen: dict[int, str]
     hashes: dict[int, str]
-    concepts: tuple[ConceptText, ...]
+    facts: corpus.Facts
     library: Library
     texts: dict[int, PaperText]
-    accepted: Rows
-    rejected: Rows
     excluded: Rows
-    neighbours: Rows
-    vectors: tuple[Array, Array] | None
     abstracts: dict[int, str]
+    rejections: Mapping[Pair, memory.Rejection]
+    joined: Mapping[int, Mapping[int, datetime]]
+
+    @property
+    def concepts(self) -> tuple[ConceptText, ...]:
+        return self.facts.concepts
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A candidate with what a person needs to judge it."""
+    """A candidate with what a person needs to judge it.
+
+    `returns` is there for a pair that was rejected and has new evidence.
+    """
 
     candidate: Candidate
     reason: str
     evidence: tuple[evidence.Quotation, ...]
+    returns: memory.Returned | None = None
+
+    @property
+    def line(self) -> str:
+        """The reason, after what brought the pair back if it was rejected."""
+        return f"{self.returns.why} {self.reason}" if self.returns else self.reason
+
+    @property
+    def resembles(self) -> tuple[int, ...]:
+        """The pages of the papers it is most like, those that the reason names among them."""
+        return self.candidate.resembles[:RESEMBLED]
 
 
 # ---------------------------------------------------------------- what waits
@@ -151,25 +170,46 @@ def read(
     With the `library` of earlier batches only the texts that changed since are read.
     """
     library = library or Library()
-    library.refresh(session)
-    known = library.hashes
+    facts, known = library.facts(session, index), library.hashes
     present = [page_id for page_id in wanted if page_id in known]
     state = generation(session, "concepts")
-    concepts = corpus.concepts(session)
+    rejections = _rejections(session, present)
     return Work(
         papers=tuple(present),
         seen={page_id: f"{known[page_id]}:{state}" for page_id in present},
         hashes={page_id: known[page_id] for page_id in present},
-        concepts=concepts,
+        facts=facts,
         library=library,
         texts={paper.id: paper for paper in corpus.texts(session, present)},
-        accepted=corpus.about(session, LinkStatus.ACCEPTED),
-        rejected=corpus.about(session, LinkStatus.REJECTED),
         excluded=corpus.excluded(session, present),
-        neighbours=corpus.neighbours(session),
-        vectors=corpus.vectors_of(session, index, concepts, library.papers.ids),
         abstracts=corpus.abstracts(session, present),
+        rejections=rejections,
+        joined=_joined(session, rejections),
     )
+
+
+def _rejections(session: Session, page_ids: Sequence[int]) -> dict[Pair, memory.Rejection]:
+    """What is remembered of the rejected pairs of these papers, where anything is."""
+    rows = links.rejected_from(session, page_ids, Relation.ABOUT)
+    known = {
+        (row.source_id, row.target_id): memory.Rejection.parse(row.extra.get(links.REJECTION))
+        for row in rows
+    }
+    return {pair: found for pair, found in known.items() if found is not None}
+
+
+def _joined(
+    session: Session, rejections: Mapping[Pair, memory.Rejection]
+) -> dict[int, dict[int, datetime]]:
+    """Of each concept of these pairs the papers accepted since the first of its rejections."""
+    if not rejections:
+        return {}
+    concepts = sorted({concept for _, concept in rejections})
+    earliest = min(rejection.at for rejection in rejections.values())
+    found: dict[int, dict[int, datetime]] = {}
+    for row in links.accepted_since(session, concepts, Relation.ABOUT, earliest):
+        found.setdefault(row.target_id, {})[row.source_id] = row.decided_at
+    return found
 
 
 def page_of(session: Session, name: str) -> int:
@@ -203,45 +243,113 @@ def rank_papers(
     """
     if not work.papers or not work.concepts:
         return []
-    knowledge = Knowledge(
-        work.concepts,
-        work.library.papers,
-        accepted=work.accepted,
-        rejected=work.rejected,
-        neighbours=work.neighbours,
-        vectors=work.vectors,
-        weights=weights,
-        lexicon=work.library.lexicon,
-    )
-    concepts_by_id = {concept.id: concept for concept in work.concepts}
+    knowledge = work.library.know("about", work.facts, weights)
+    concepts = {concept.id: concept for concept in work.concepts}
+    said = _names_said(work, concepts)
+    maybe = {pair for pair in said if _may_return(work, pair, said[pair])}
     candidates = rank(
-        work.papers, knowledge, limit=limit, excluded=work.excluded, proposed_only=proposed_only
+        work.papers,
+        knowledge,
+        limit=limit,
+        excluded=work.excluded,
+        reopened=maybe,
+        proposed_only=proposed_only,
     )
-    return [
-        _argued(
-            candidate,
-            work.texts[candidate.paper],
-            concepts_by_id[candidate.concept],
-            work.abstracts.get(candidate.paper, ""),
+    returned: dict[Pair, memory.Returned] = {}
+    stays: set[Pair] = set()
+    for each in candidates:
+        pair = each.paper, each.concept
+        if pair in maybe:
+            found = _returned(work, each, concepts[each.concept].name, said[pair])
+            if found is None:
+                stays.add(pair)
+            else:
+                returned[pair] = found
+    if stays:  # they took the places of others
+        again = {paper for paper, _ in stays}
+        anew = rank(
+            sorted(again),
+            knowledge,
+            limit=limit,
+            excluded=work.excluded,
+            reopened=[*returned],
+            proposed_only=proposed_only,
         )
-        for candidate in candidates
+        order = {paper: place for place, paper in enumerate(work.papers)}
+        candidates = [each for each in candidates if each.paper not in again] + anew
+        candidates.sort(key=lambda each: order[each.paper])
+    return [
+        _argued(work, each, concepts[each.concept], returned.get((each.paper, each.concept)))
+        for each in candidates
     ]
 
 
+def _names_said(work: Work, concepts: Mapping[int, ConceptText]) -> dict[Pair, dict[str, str]]:
+    """Of each rejected pair the names of the concept that the paper says now."""
+    names: dict[int, dict[int, list[str]]] = {}
+    for paper, concept in work.rejections:
+        if concept in concepts:
+            named = concepts[concept]
+            names.setdefault(paper, {})[concept] = [named.name, *named.aliases]
+    found: dict[Pair, dict[str, str]] = {}
+    for paper, by_concept in names.items():
+        every = [name for some in by_concept.values() for name in some]
+        said = evidence.names_said(work.texts[paper], every)
+        for concept, some in by_concept.items():
+            keys = dict.fromkeys(map(evidence.name_stems, some))
+            found[paper, concept] = {key: said[key] for key in keys if key in said}
+    return found
+
+
+def _may_return(work: Work, pair: Pair, said: Mapping[str, str]) -> bool:
+    """Whether there may be new evidence for a rejected pair: a look that spares most the ranking."""
+    rejection = work.rejections[pair]
+    joined = work.joined.get(pair[1], {})
+    return bool(memory.new_names(rejection, said)) or (
+        len(memory.joined_since(rejection, [*joined], joined)) >= memory.ACCEPTED_SINCE
+    )
+
+
+def _returned(
+    work: Work, candidate: Candidate, name: str, said: Mapping[str, str]
+) -> memory.Returned | None:
+    """Why the pair may be proposed again; None when it would not be, or nothing is new."""
+    if not candidate.proposed:
+        return None
+    rejection = work.rejections[candidate.paper, candidate.concept]
+    joined = work.joined.get(candidate.concept, {})
+    return memory.returned(
+        rejection,
+        concept=name,
+        said=said,
+        text_hash=work.hashes[candidate.paper],
+        joined=_titles(work, memory.joined_since(rejection, candidate.resembles, joined)),
+        confidence=candidate.confidence,
+    )
+
+
 def _argued(
-    candidate: Candidate, paper: PaperText, concept: ConceptText, abstract: str
+    work: Work, candidate: Candidate, concept: ConceptText, returned: memory.Returned | None
 ) -> Proposal:
+    paper = work.texts[candidate.paper]
+    abstract = work.abstracts.get(candidate.paper, "")
     quotations = evidence.quotations(paper, concept, candidate.signals)
     return Proposal(
         candidate,
-        reason=evidence.reason(candidate, concept),
+        reason=evidence.reason(candidate, paper, concept, _titles(work, candidate.resembles)),
         evidence=tuple(
             replace(each, where="abstract")
             if each.where == "text" and each.text in abstract
             else each
             for each in quotations
         ),
+        returns=returned,
     )
+
+
+def _titles(work: Work, page_ids: Sequence[int]) -> list[str]:
+    titles = work.library.titles
+    return [titles[page_id] for page_id in page_ids if page_id in titles]
 
 
 # ---------------------------------------------------------------- writing
@@ -258,7 +366,7 @@ def store(
     """Put what is proposed into Review; how many new proposals that made.
 
     Waiting proposals that the linker would not make any more are withdrawn. What is linked or
-    decided is never touched. Of a worker (`owner`) only the papers count that it still holds.
+    decided is left as it is, but for a rejected pair that returns. Of a worker (`owner`) only the papers count that it still holds.
     """
     made = 0
     mine = set(work.papers)
@@ -275,6 +383,9 @@ def store(
     # A page may be gone since it was read.
     alive = _alive(session, {*kept, *(candidate.concept for _, candidate in wanted)})
     standing = links.standing(session, sorted(kept), Relation.ABOUT)
+    for link in standing.values():
+        if link.status == LinkStatus.REJECTED and links.rejection(link) is None:
+            links.remember(session, link, at=link.decided_at or now)  # rejected by an older version
     for proposal, candidate in wanted:
         pair = candidate.paper, candidate.concept
         if not {*pair} <= alive:
@@ -292,8 +403,14 @@ def store(
             text_hash=work.hashes.get(candidate.paper, ""),
             origin=Origin.LINKER,
             now=now,
+            resembles=proposal.resembles,
+            returns=proposal.returns,
             among=standing,
         )
+    for (paper, concept), link in standing.items():
+        waits = link.status in (LinkStatus.PROPOSED, LinkStatus.DEFERRED)
+        if waits and (concept, Relation.ABOUT) not in kept[paper]:
+            _forget_what_is_not_said(session, link, work.texts[paper])
     for page_id in links.with_proposals(session, sorted(kept)):
         links.withdraw_proposals(session, page_id, keep=kept[page_id])
     seen = {page_id: work.seen[page_id] for page_id in kept if page_id in alive}
@@ -301,13 +418,53 @@ def store(
     return made
 
 
+def _forget_what_is_not_said(session: Session, link: Link, paper: PaperText) -> None:
+    """Of a proposal that stays although it is not made anew: no quotation that the text lost."""
+    said = [
+        each
+        for each in link.evidence
+        if not each.get("verbatim")
+        or str(each.get("quotation", ""))
+        in (paper.title if each.get("where") == "title" else paper.text)
+    ]
+    if len(said) < len(link.evidence):
+        link.evidence = said
+        session.add(link)
+
+
 def _alive(session: Session, page_ids: set[int]) -> set[int]:
-    """Those of the pages that are there."""
+    """Those of the pages that are there, and papers or concepts still."""
     found: set[int] = set()
+    kinds = PageKind.PAPER, PageKind.CONCEPT
     for some in corpus.chunks(sorted(page_ids)):
-        statement = sa.select(col(Page.id)).where(col(Page.id).in_(some))
+        statement = sa.select(col(Page.id)).where(col(Page.id).in_(some), col(Page.kind).in_(kinds))
         found.update(page_id or 0 for page_id in session.connection().execute(statement).scalars())
     return found
+
+
+def as_json(
+    proposals: Sequence[Proposal], names: Mapping[int, str], near: Mapping[int, Mapping[str, str]]
+) -> list[dict[str, Any]]:
+    """Candidates as programs get them. names: of papers and concepts; near: of what they resemble."""
+    return [
+        {
+            "paper": names[each.candidate.paper],
+            "target": names[each.candidate.concept],
+            "relation": Relation.ABOUT.value,
+            "confidence": round(each.candidate.confidence, 6),
+            "proposed": each.candidate.proposed,
+            "reason": each.line,
+            "evidence": evidence_json(each),
+            "resembles": [near[page_id] for page_id in each.resembles if page_id in near],
+            "signals": signals_json(each.candidate),
+        }
+        for each in proposals
+    ]
+
+
+def resembled(proposals: Sequence[Proposal]) -> set[int]:
+    """The pages that any of them resembles."""
+    return {page_id for each in proposals for page_id in each.resembles}
 
 
 def evidence_json(proposal: Proposal) -> list[dict[str, Any]]:

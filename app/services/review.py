@@ -1,37 +1,45 @@
 """Review: a person decides what a machine proposed, and may take every decision back.
 
-A decision is a row that is only added to; an undo is a decision too. Links are decided from
+A decision is a row that is only added to; an undo is a decision too. Proposals are decided from
 `proposed` (or `deferred`) alone: whatever was decided elsewhere meanwhile is a Conflict.
+
+A proposed link is named by its number, a change by "c" and its number. What accepting a change
+writes stands in its `content`: of a new concept {"aliases", "body", "members" (ids of papers)}, of
+a split {"title", "aliases", "members"}; a merge needs none, its source goes into its target.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import uuid4
 
 from sqlmodel import Session, col, select
 
 from app.domain.records import (
+    AuthorKind,
+    Change,
+    ChangeKind,
     Decision,
     Link,
     LinkStatus,
     Origin,
+    Page,
+    PageKind,
     Paper,
     PaperState,
     Relation,
     Verdict,
 )
 from app.errors import Conflict, Invalid, NotFound
-from app.store import decisions, links, pages, papers
+from app.store import changes, concepts, decisions, links, pages, papers
 from app.store.db import LARGEST_ID, bump
+from app.store.pages import PERSON, Author, Content
 
-_LINK_STATUS = {
-    Verdict.ACCEPT: LinkStatus.ACCEPTED,
-    Verdict.REJECT: LinkStatus.REJECTED,
-    Verdict.DEFER: LinkStatus.DEFERRED,
-}
 _PAPER_STATE = {
     Verdict.KEEP: PaperState.KEPT,
     Verdict.DROP: PaperState.DROPPED,
@@ -49,12 +57,46 @@ class Decided:
     refused: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Reference:
+    """Which proposal is meant: "7" is a link, "c7" a change."""
+
+    number: int
+    change: bool = False
+
+    def __str__(self) -> str:
+        return f"c{self.number}" if self.change else str(self.number)
+
+
+_REFERENCE = re.compile(r"([cC]?)(\d{1,50})", re.ASCII)
+
+
+def reference(text: str | int) -> Reference:
+    """Read the name of a proposal. Raises Invalid for what is none."""
+    if isinstance(text, int):
+        return Reference(text)
+    found = _REFERENCE.fullmatch(text.strip())
+    if found is None:
+        raise Invalid(
+            f"{text[:40]!r} names no proposal. Give a link by its number, as in 7, "
+            "or a change by c and its number, as in c7."
+        )
+    return Reference(int(found[2]), change=bool(found[1]))
+
+
+def reference_of(decision: Decision) -> Reference | None:
+    """The proposal that a decision was about; None when it was about a paper."""
+    if decision.change_id is not None:
+        return Reference(decision.change_id, change=True)
+    return Reference(decision.link_id) if decision.link_id is not None else None
+
+
 def verdict(word: str, *, of: str) -> Verdict:
-    """Read a verdict on a link (accept, reject, defer) or a paper (keep, drop, defer).
+    """Read a verdict on a proposal (accept, reject, defer) or a paper (keep, drop, defer).
 
     Raises Invalid, naming the words there are.
     """
-    table: Sequence[Verdict] = list(_LINK_STATUS if of == "link" else _PAPER_STATE)
+    table: Sequence[Verdict] = list(decisions.STATUS if of == "link" else _PAPER_STATE)
     for known in table:
         if known.value == word.strip().lower():
             return known
@@ -63,42 +105,107 @@ def verdict(word: str, *, of: str) -> Verdict:
 
 def decide(
     session: Session,
-    link_id: int,
+    proposal: str | int | Reference,
     verdict: Verdict,
     *,
     now: datetime,
     reason: str = "",
     relation: Relation | None = None,
     target: str = "",
+    title: str = "",
+    members: Sequence[int] | None = None,
+    swap: bool = False,
     who: str = "person",
     batch: str = "",
 ) -> Decision:
-    """Decide one proposed link; with another `relation` or `target`, accept that one instead.
+    """Decide one proposal. A person who accepts may change what it says.
 
-    Raises NotFound for no such proposal or target, Conflict when it was decided elsewhere.
+    Of a link: another `relation` or `target`, and that one is accepted instead. Of a new concept:
+    another `title`, fewer `members` (ids of papers; None: all). Of a merge: `swap`, the other of
+    the two pages stays. Raises Invalid or NotFound for no such proposal, target or title, Conflict
+    when it was decided elsewhere or the wiki has moved on.
     """
-    link = links.get(session, link_id)
-    if link.status not in (LinkStatus.PROPOSED, LinkStatus.DEFERRED):
-        raise Conflict(
-            f"This was decided already: it is {link.status.value}. Undo that decision first."
+    which = proposal if isinstance(proposal, Reference) else reference(proposal)
+    if which.change:
+        change = changes.get(session, which.number)
+        _check_waits(change.status)
+        return _decide_change(
+            session,
+            change,
+            verdict,
+            now=now,
+            reason=reason,
+            title=title,
+            members=members,
+            swap=swap,
+            who=who,
+            batch=batch,
         )
-    status = _LINK_STATUS[verdict]
-    before: dict[str, object] = {"status": link.status.value}
-    if status == LinkStatus.ACCEPTED:
-        made = _changed(session, link, relation=relation, target=target, now=now)
-        if made is not None:
-            before["made"] = made.id
-            status = LinkStatus.REJECTED
-    link.status, link.decided_at = status, now
-    session.add(link)
+    link = links.get(session, which.number)
+    target_id = None
+    if target.strip():
+        found = pages.named(session, target)
+        if found is None and verdict == Verdict.ACCEPT:
+            raise NotFound(f"There is no page called {target.strip()!r} to link to.")
+        target_id = found.id if found else None
+    return decisions.decide_link(
+        session,
+        link,
+        verdict,
+        now=now,
+        who=who,
+        batch=batch,
+        reason=reason,
+        relation=relation,
+        target_id=target_id,
+    )
+
+
+def _check_waits(status: LinkStatus) -> None:
+    if status not in (LinkStatus.PROPOSED, LinkStatus.DEFERRED):
+        raise Conflict(f"This was decided already: it is {status.value}. Undo that decision first.")
+
+
+def _decide_change(
+    session: Session,
+    change: Change,
+    verdict: Verdict,
+    *,
+    now: datetime,
+    reason: str = "",
+    title: str = "",
+    members: Sequence[int] | None = None,
+    swap: bool = False,
+    who: str = "person",
+    batch: str = "",
+) -> Decision:
+    before: dict[str, Any] = {
+        "status": change.status.value,
+        "decided_at": change.decided_at.isoformat() if change.decided_at else None,
+    }
+    change_id = change.id
+    if verdict == Verdict.ACCEPT:
+        if swap and change.kind == ChangeKind.MERGE:
+            change.source_id, change.target_id = change.target_id, change.source_id
+            before["swapped"] = True
+        session.flush()
+        accept = _ACCEPT[change.kind]
+        before["did"] = accept(session, change, title=title, members=members, now=now)
+    change = changes.get(session, change_id or 0)
+    change.status, change.decided_at = decisions.STATUS[verdict], now
+    session.add(change)
+    counts = change.origin == Origin.LINKER and verdict in (Verdict.ACCEPT, Verdict.REJECT)
     decision = Decision(
         at=now,
         who=who,
         verdict=verdict,
-        link_id=link.id,
+        change_id=change_id,
         reason=reason.strip()[:1000],
         before=before,
         batch=batch or uuid4().hex,
+        agreed=verdict == Verdict.ACCEPT if counts else None,
+        confidence=change.confidence if counts else None,
+        kind=change.kind.value if counts else "",
     )
     session.add(decision)
     session.flush()
@@ -106,75 +213,185 @@ def decide(
     return decision
 
 
-def _changed(
-    session: Session, link: Link, *, relation: Relation | None, target: str, now: datetime
-) -> Link | None:
-    """The link a person meant instead, accepted; None when the proposal itself is meant.
+# A page that a machine put together and a person took as it was.
+_LINKER = Author(AuthorKind.AGENT, "linker")
 
-    The proposal then counts as rejected, so that it is not made again.
-    """
-    target_id = link.target_id
-    if target.strip():
-        found = pages.named(session, target)
-        if found is None:
-            raise NotFound(f"There is no page called {target.strip()!r} to link to.")
-        target_id = found.id
-    wanted = relation or link.relation
-    if (target_id, wanted) == (link.target_id, link.relation):
-        return None
-    if target_id == link.source_id:
-        raise Invalid("A page cannot be linked to itself.")
-    standing = links.between(session, link.source_id, target_id, wanted)
-    if standing is not None:
-        raise Conflict(_STANDS[standing.status])
-    return links.add(
+
+def _accept_concept(
+    session: Session, change: Change, *, title: str, members: Sequence[int] | None, now: datetime
+) -> concepts.Memory:
+    offered = [int(each) for each in change.content.get("members", [])]
+    wanted = offered if members is None else [each for each in offered if each in set(members)]
+    aliases = [str(each) for each in change.content.get("aliases", [])]
+    content = Content(
+        title=title.strip() or change.title,
+        kind=PageKind.CONCEPT,
+        body=str(change.content.get("body", "")),
+        aliases=tuple(aliases),
+    ).cleaned()
+    _, memory = concepts.write(
         session,
-        Link(
-            source_id=link.source_id,
-            target_id=target_id,
-            relation=wanted,
-            status=LinkStatus.ACCEPTED,
-            origin=Origin.LINKER,
-            confidence=1.0,
-            reason="changed in review",
-            evidence=link.evidence,
-            created_at=now,
-            decided_at=now,
-        ),
+        content,
+        wanted,
+        origin=change.origin,
+        confidence=change.confidence,
+        evidence=change.evidence,
+        author=_LINKER,
+        now=now,
+        note=f"proposed from {len(offered)} papers, accepted in review",
+    )
+    return memory
+
+
+def _accept_merge(
+    session: Session, change: Change, *, title: str, members: Sequence[int] | None, now: datetime
+) -> concepts.Memory:
+    source, target = _pages_of(session, change)
+    if source is None or target is None:
+        raise Conflict("One of the two pages is gone: reject this proposal.")
+    return concepts.merge(session, source, target, author=PERSON, now=now)
+
+
+def _accept_split(
+    session: Session, change: Change, *, title: str, members: Sequence[int] | None, now: datetime
+) -> concepts.Memory:
+    source, _ = _pages_of(session, change)
+    if source is None:
+        raise Conflict("The page to split is gone: reject this proposal.")
+    offered = [int(each) for each in change.content.get("members", [])]
+    made, memory = concepts.split(
+        session,
+        source,
+        title=title.strip() or str(change.content.get("title", "")) or change.title,
+        aliases=[str(each) for each in change.content.get("aliases", [])],
+        members=offered if members is None else [each for each in offered if each in set(members)],
+        author=PERSON,
+        now=now,
+    )
+    change = changes.get(session, change.id or 0)
+    change.target_id = made.id
+    session.add(change)
+    return memory
+
+
+_ACCEPT = {
+    ChangeKind.CONCEPT: _accept_concept,
+    ChangeKind.MERGE: _accept_merge,
+    ChangeKind.SPLIT: _accept_split,
+}
+
+
+def _pages_of(session: Session, change: Change) -> tuple[Page | None, Page | None]:
+    source = session.get(Page, change.source_id) if change.source_id else None
+    return source, session.get(Page, change.target_id) if change.target_id else None
+
+
+def merge(session: Session, slug: str, into: str, *, now: datetime) -> Decision:
+    """Let a concept go into another because a person says so; a decision like any, with its undo.
+
+    `into` is a name as links have it. Raises NotFound for no such page, Invalid when the two cannot
+    become one.
+    """
+    source = pages.get(session, slug)
+    named = pages.named(session, into) if into.strip() else None
+    if named is None:
+        wrong = f"There is no page called {into.strip()[:100]!r}: name the concept that stays."
+        raise Invalid(wrong, fields={"into": wrong})
+    target = session.get(Page, named.id)
+    assert source.id is not None and target is not None and target.id is not None
+    key = changes.merge_key(source.id, target.id)
+    change = changes.keyed(session, [key]).get(key)
+    if change is None and source.id != target.id:
+        change = _own(
+            session,
+            Change(
+                kind=ChangeKind.MERGE,
+                key=key,
+                title=f"{source.title} → {target.title}",
+                source_id=source.id,
+                target_id=target.id,
+                status=LinkStatus.REJECTED,
+                origin=Origin.AUTHOR,
+                created_at=now,
+            ),
+        )
+    if change is None:
+        raise Invalid(f"{source.title} is this very page: choose another concept.")
+    return _decide_change(
+        session, change, Verdict.ACCEPT, now=now, swap=change.source_id != source.id
     )
 
 
-_STANDS = {
-    LinkStatus.ACCEPTED: "The two pages are linked that way already.",
-    LinkStatus.REJECTED: "That link was rejected before. Undo that decision first.",
-    LinkStatus.PROPOSED: "That link has been proposed itself. Decide it where it stands.",
-    LinkStatus.DEFERRED: "That link has been proposed itself and put off. Decide it where it stands.",
-}
+def split(
+    session: Session,
+    slug: str,
+    *,
+    title: str,
+    aliases: Sequence[str],
+    members: Sequence[int],
+    now: datetime,
+) -> Decision:
+    """Make a part of a concept one of its own because a person says so; undone like any decision.
+
+    Raises NotFound for no such page, Invalid when it cannot be split so.
+    """
+    source = pages.get(session, slug)
+    if not title.strip():
+        raise Invalid("The new concept needs a title.", fields={"title": "Give it a title."})
+    taken = pages.named(session, title)
+    if taken is not None and taken.id != source.id:
+        wrong = f"There is a page of that name already: {taken.title}. Choose another title."
+        raise Invalid(wrong, fields={"title": wrong})
+    change = _own(
+        session,
+        Change(
+            kind=ChangeKind.SPLIT,
+            key=f"split:{uuid4().hex}",
+            title=f"{source.title} → {' '.join(title.split())}",
+            source_id=source.id,
+            status=LinkStatus.REJECTED,
+            origin=Origin.AUTHOR,
+            content={"title": title, "aliases": list(aliases), "members": list(members)},
+            created_at=now,
+        ),
+    )
+    return _decide_change(session, change, Verdict.ACCEPT, now=now)
+
+
+def _own(session: Session, change: Change) -> Change:
+    """A person's own change. It counts as rejected before it is accepted: undone, it waits nowhere."""
+    session.add(change)
+    session.flush()
+    return change
 
 
 def decide_many(
     session: Session,
-    link_ids: Sequence[int],
+    proposals: Sequence[str | int | Reference],
     verdict: Verdict,
     *,
     now: datetime,
     reason: str = "",
     who: str = "person",
 ) -> Decided:
-    """Decide several links as one action: one decision each, one undo for all.
+    """Decide several proposals as one action: one decision each, one undo for all.
 
-    What was decided elsewhere is left as it stands and named in `refused`.
+    What was decided elsewhere is left as it stands and named in `refused`. Raises Invalid when one
+    of the names is none, or there are too many; nothing is decided then.
     """
-    if len(link_ids) > MAX_BULK:
-        raise Invalid(f"At most {MAX_BULK} links can be decided at once.")
+    if len(proposals) > MAX_BULK:
+        raise Invalid(f"At most {MAX_BULK} proposals can be decided at once.")
     batch, made, refused = uuid4().hex, [], []
-    for link_id in dict.fromkeys(link_ids):
+    which = [each if isinstance(each, Reference) else reference(each) for each in proposals]
+    for each in dict.fromkeys(which):
         try:
-            made.append(
-                decide(session, link_id, verdict, now=now, reason=reason, who=who, batch=batch)
-            )
-        except (Conflict, NotFound) as error:
-            refused.append(f"{link_id}: {error}")
+            # What a change had begun to write when it met a conflict is taken back.
+            with session.begin_nested() if each.change else nullcontext():
+                made.append(
+                    decide(session, each, verdict, now=now, reason=reason, who=who, batch=batch)
+                )
+        except (Conflict, Invalid, NotFound) as error:
+            refused.append(f"{each}: {error}")
     return Decided(tuple(made), batch, tuple(refused))
 
 
@@ -234,47 +451,79 @@ def undo(session: Session, decision_id: int | None, *, now: datetime) -> Decided
     batch = uuid4().hex
     taken_back = decisions.of_batch(session, newest.batch) if newest.batch else [newest]
     for decision in taken_back:
-        _take_back(session, decision)
-        decision.undone = True
-        session.add(decision)
-        session.add(
-            Decision(
-                at=now,
-                verdict=decision.verdict,
-                link_id=decision.link_id,
-                paper_id=decision.paper_id,
-                before={},
-                batch=batch,
-                undoes_id=decision.id,
-            )
-        )
+        _take_back(session, decision, now=now, batch=batch)
     session.flush()
     bump(session)
     return Decided(tuple(taken_back), newest.batch)
 
 
-def _take_back(session: Session, decision: Decision) -> None:
+def _take_back(session: Session, decision: Decision, *, now: datetime, batch: str) -> None:
     if decision.link_id is not None:
-        _restore_link(session, decision)
+        decisions.take_back_link(session, decision, now=now, batch=batch)
+        return
+    if decision.change_id is not None:
+        _restore_change(session, decision, now=now)
     elif decision.paper_id is not None:
         _restore_paper(session, decision)
+    decisions.undone(session, decision, now=now, batch=batch)
 
 
-def _restore_link(session: Session, decision: Decision) -> None:
-    assert decision.link_id is not None
-    link = links.get(session, decision.link_id)
-    made_id = decision.before.get("made")
-    expected = LinkStatus.REJECTED if made_id is not None else _LINK_STATUS[decision.verdict]
-    if link.origin == Origin.AUTHOR:
-        return  # the text of the page says it now, whatever was decided
-    if link.status != expected:
-        raise Conflict("This link was decided again since. Undo the later decision first.")
-    made = session.get(Link, made_id) if made_id is not None else None
-    if made is not None and made.origin != Origin.AUTHOR:  # unless the text says it meanwhile
-        session.delete(made)
-    link.status = LinkStatus(str(decision.before["status"]))
-    link.decided_at = None
-    session.add(link)
+def _restore_change(session: Session, decision: Decision, *, now: datetime) -> None:
+    change_id = decision.change_id or 0
+    change = changes.get(session, change_id)
+    if change.status != decisions.STATUS[decision.verdict]:
+        raise Conflict("This proposal was decided again since. Undo the later decision first.")
+    did, before = decision.before.get("did"), dict(decision.before)
+    if did is not None:
+        later = _later(session, change, decision)
+        if later is not None:
+            raise Conflict(
+                f"The same concept was changed again since ({later.title}). Undo that first."
+            )
+        source, target = _pages_of(session, change)
+        match change.kind:
+            case ChangeKind.CONCEPT:
+                page = session.get(Page, did["page"])
+                if page is not None:
+                    concepts.take_page(session, page, but=did["links"], now=now)
+            case ChangeKind.MERGE:
+                if source is None or target is None:
+                    raise Conflict("One of the two pages is gone: this cannot be undone.")
+                concepts.unmerge(session, source, target, did, author=PERSON, now=now)
+            case ChangeKind.SPLIT:
+                if source is None:
+                    raise Conflict("The page that was split is gone: this cannot be undone.")
+                concepts.unsplit(session, source, did, author=PERSON, now=now)
+    change = changes.get(session, change_id)
+    if before.get("swapped"):
+        change.source_id, change.target_id = change.target_id, change.source_id
+    change.status = LinkStatus(str(before["status"]))
+    at = before.get("decided_at")
+    change.decided_at = datetime.fromisoformat(at) if at else None
+    session.add(change)
+    session.flush()
+
+
+def _later(session: Session, change: Change, decision: Decision) -> Change | None:
+    """A merge or split of the same concepts that was accepted after this decision and stands."""
+    pair = [each for each in (change.source_id, change.target_id) if each is not None]
+    if change.kind == ChangeKind.CONCEPT:
+        pair = [decision.before["did"]["page"]]
+    return session.exec(
+        select(Change)
+        .join(Decision, col(Decision.change_id) == col(Change.id))
+        .where(
+            Change.id != change.id,
+            col(Change.kind).in_([ChangeKind.MERGE, ChangeKind.SPLIT]),
+            Change.status == LinkStatus.ACCEPTED,
+            col(Change.source_id).in_(pair) | col(Change.target_id).in_(pair),
+            Decision.verdict == Verdict.ACCEPT,
+            col(Decision.undone).is_(False),
+            col(Decision.undoes_id).is_(None),
+            col(Decision.id) > decision.id,
+        )
+        .order_by(col(Decision.id).desc())
+    ).first()
 
 
 def _restore_paper(session: Session, decision: Decision) -> None:

@@ -25,7 +25,7 @@ from app.domain.queries import (
     has_letters,
     parse_query,
 )
-from app.domain.records import PageKind
+from app.domain.records import KINDS, PageKind
 from app.embeddings.base import QueryEncoder
 from app.errors import Invalid
 from app.store import search as found_by
@@ -350,8 +350,8 @@ def _narrowed(
     topic: str | None,
 ) -> Filters:
     """The filters beside the text, where the text does not say otherwise."""
-    if kind and kind not in {each.value for each in PageKind}:
-        known = ", ".join(each.value for each in PageKind)
+    if kind and kind not in {each.value for each in KINDS}:
+        known = ", ".join(each.value for each in KINDS)
         raise _invalid("kind", f"No page is of that kind. Kinds are {known}.")
     if thread and not is_slug(thread):
         raise _invalid(

@@ -31,7 +31,7 @@ from app.domain.items import (
     SourceRef,
     ThreadArrival,
 )
-from app.domain.records import LinkStatus, PageKind, Relation, Role, SourceKind
+from app.domain.records import KINDS, LinkStatus, PageKind, Relation, Role, SourceKind
 from app.errors import Unreadable
 from app.sources.base import File
 
@@ -40,7 +40,7 @@ _MAX_NODES = 10_000
 _MAX_DEPTH = 20
 _MAX_NAME = 2_000
 _SUFFIXES = (".md", ".markdown")
-_KINDS = {kind.value: kind for kind in PageKind}
+_KINDS = {kind.value: kind for kind in KINDS}
 _FENCE = re.compile(r"\s{0,3}(```|~~~)")
 _HEADING = re.compile(r"\s{0,3}#{1,6}[ \t]+(\S.*)")
 _UNPRINTABLE = re.compile("[\ud800-\udfff\x00]")

@@ -1,13 +1,14 @@
 """What the linker reads of the wiki, and keeps between batches.
 
-`Library` holds how often each kept paper says which words: only what changed is read again. The
-other functions read what stands between papers and concepts; ids are those of pages.
+`Library` holds what was read, and what was fitted of it: only what changed is read and fitted
+again. The other functions read what stands between papers and concepts; ids are those of pages.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import combinations, islice
 from typing import Any
 
@@ -15,7 +16,16 @@ import numpy as np
 import sqlalchemy as sa
 from sqlmodel import Session, col
 
-from app.domain.linking import Array, ConceptText, Pair, Papers, PaperText, Rows
+from app.domain.linking import (
+    Array,
+    ConceptText,
+    Knowledge,
+    Pair,
+    Papers,
+    PaperText,
+    Rows,
+    Weights,
+)
 from app.domain.records import (
     Alias,
     AliasKind,
@@ -28,25 +38,126 @@ from app.domain.records import (
     Paper,
     Relation,
 )
+from app.domain.texts import carried, places
 from app.domain.words import Lexicon
+from app.store import vectors
+from app.store.db import TEXTS, generation, generations, rows_of
+from app.store.links import ACCEPTED
 from app.store.vectors import VectorIndex
 
 _LARGEST_THREAD = 60
 
 
-@dataclass
-class Library:
-    """The papers the linker has read, kept between batches: only what changed is read again.
+@dataclass(frozen=True)
+class Facts:
+    """What the linker knows of the wiki at one moment; pairs are two columns of pages' ids.
 
-    For one thread. Texts are not kept, only how often each has which words.
+    Never changed. `concepts` are those that papers are to be linked to; of another relation they
+    may be other pages.
     """
 
-    lexicon: Lexicon = field(default_factory=Lexicon)
-    papers: Papers = field(default_factory=lambda: Papers.read((), Lexicon()))
-    hashes: dict[int, str] = field(default_factory=dict)  # of the text of each, by page
+    papers: Papers
+    concepts: tuple[ConceptText, ...]
+    accepted: Rows
+    rejected: Rows
+    neighbours: Rows
+    vectors: tuple[Array, Array] | None  # of papers and concepts, a row each
+
+    def is_like(self, other: Facts) -> bool:
+        """Whether all is the same, number by number; of the papers, whether nothing was read since."""
+        return (
+            self.papers is other.papers
+            and self.concepts == other.concepts
+            and np.array_equal(self.accepted, other.accepted)
+            and np.array_equal(self.rejected, other.rejected)
+            and np.array_equal(self.neighbours, other.neighbours)
+            and (self.vectors is None) == (other.vectors is None)
+            and all(
+                some is others or np.array_equal(some, others)
+                for some, others in zip(self.vectors or (), other.vectors or (), strict=True)
+            )
+        )
+
+
+class Library:
+    """What the linker has read and fitted, kept between batches: one for the life of a process.
+
+    Texts are not kept, only how often each has which words. Safe between threads: what it gives
+    away is never changed. What it holds is derived, and made anew by another process.
+    """
+
+    def __init__(self) -> None:
+        self.lexicon = Lexicon()
+        self.papers = Papers.read((), self.lexicon)
+        self.hashes: dict[int, str] = {}
+        self.titles: dict[int, str] = {}  # of papers, by page
+        self._lock = threading.RLock()
+        self._read: dict[str, tuple[object, Any]] = {}
+        self._fitted: dict[str, tuple[Facts, Knowledge]] = {}
 
     def refresh(self, session: Session) -> None:
         """Bring it up to date with every kept paper, in the order in which they came out."""
+        with self._lock:
+            counted = generations(session)
+            key = tuple(counted.get(name, 0) for name in (TEXTS, rows_of("paper")))
+            self._once("papers", key, lambda: self._refreshed(session))
+
+    def facts(self, session: Session, index: VectorIndex | None) -> Facts:
+        """Everything the linker wants to know; read is what changed since the last time."""
+        with self._lock:
+            counted = generations(session)
+
+            def since(*names: str) -> tuple[int, ...]:
+                return tuple(counted.get(name, 0) for name in names)
+
+            self.refresh(session)
+            links = since(ACCEPTED, rows_of("decision"))
+            named = since("concepts", rows_of("page"), rows_of("alias"))
+            known = self._once("concepts", named, lambda: concepts(session))
+            return Facts(
+                self.papers,
+                known,
+                self._once("accepted", links, lambda: about(session, LinkStatus.ACCEPTED)),
+                self._once(
+                    "rejected",
+                    (links, since(rows_of("link"))),
+                    lambda: about(session, LinkStatus.REJECTED),
+                ),
+                self._once(
+                    "neighbours",
+                    (links, since(rows_of("paper"))),
+                    lambda: neighbours(session),
+                ),
+                self.vectors_of(session, index, known),
+            )
+
+    def know(self, name: str, facts: Facts, weights: Weights) -> Knowledge:
+        """What follows from the facts, brought up to date from what was last known by this name."""
+        with self._lock:
+            before, kept = self._fitted.get(name, (None, None))
+            if kept and before and kept.shipped is weights and facts.is_like(before):
+                return kept
+            made = Knowledge(
+                facts.concepts,
+                facts.papers,
+                accepted=facts.accepted,
+                rejected=facts.rejected,
+                neighbours=facts.neighbours,
+                vectors=facts.vectors,
+                weights=weights,
+                lexicon=self.lexicon,
+                earlier=kept,
+            )
+            self._fitted[name] = facts, made
+            return made
+
+    def _once(self, name: str, key: object, read: Callable[[], Any]) -> Any:
+        """What was read under this name, read again when the key is another."""
+        if name not in self._read or self._read[name][0] != key:
+            self._read[name] = key, read()
+        return self._read[name][1]
+
+    def _refreshed(self, session: Session) -> None:
         rows = session.connection().execute(
             sa.select(col(PageText.page_id), col(PageText.hash))
             .join(Paper, col(Paper.page_id) == col(PageText.page_id))
@@ -56,9 +167,49 @@ class Library:
         order = list(hashes)
         changed = [page_id for page_id in order if self.hashes.get(page_id) != hashes[page_id]]
         if changed or order != self.papers.ids.tolist():
-            new = Papers.read(texts(session, changed), self.lexicon)
+            new = Papers.read(self._titled(texts(session, changed)), self.lexicon)
             self.papers = self.papers.updated(order, new)
             self.hashes = hashes
+
+    def _titled(self, papers: Iterator[PaperText]) -> Iterator[PaperText]:
+        """The papers as they come, their titles noted."""
+        for paper in papers:
+            self.titles[paper.id] = paper.title
+            yield paper
+
+    def vectors_of(
+        self, session: Session, index: VectorIndex | None, concepts: Sequence[ConceptText]
+    ) -> tuple[Array, Array] | None:
+        """The vectors of all papers and of these, a row each, zero where there is none (yet)."""
+        if index is None:
+            return None
+        with self._lock:
+            index.refresh(session)
+            if not index.dim:
+                return None
+            model, ids = index.model, self.papers.ids
+            counted = generation(session, vectors.COUNTER)
+            _, before = self._read.get("vectors", (None, None))
+            if before is None or before.model != model:
+                rows = index.matrix_for(session, ids.tolist())
+            else:
+                place, known = places(ids, before.ids)
+                late = vectors.written_since(session, model, before.counted)
+                moved = np.where(known & ~np.isin(ids, late), place, -1)
+                new = index.matrix_for(session, ids[moved < 0].tolist())
+                rows = carried(before.rows, new, moved)
+            self._read["vectors"] = None, _Vectors(model, counted, ids, rows)
+            return rows, index.matrix_for(session, [concept.id for concept in concepts])
+
+
+@dataclass(frozen=True)
+class _Vectors:
+    """Vectors of papers as they were at one count of their changes."""
+
+    model: str
+    counted: int
+    ids: Rows
+    rows: Array
 
 
 _SOME = 1_000  # ids in one statement
@@ -129,18 +280,24 @@ def about(session: Session, status: LinkStatus) -> Rows:
 
 
 def excluded(session: Session, page_ids: Sequence[int]) -> Rows:
-    """Pairs of these papers that are put off, or that a person linked by more than a mention."""
-    otherwise = sa.and_(
-        col(Link.status) == LinkStatus.ACCEPTED,
-        col(Link.relation).not_in([Relation.ABOUT, Relation.MENTIONS]),
-    )
+    """Pairs of these papers and what is not to be proposed to them, ids of any pages.
+
+    What is put off, and what is linked with them already: by any relation and from either side, a
+    [[wikilink]] too, whichever of its names it was written by.
+    """
+    accepted = col(Link.status) == LinkStatus.ACCEPTED
     put_off = sa.and_(col(Link.status) == LinkStatus.DEFERRED, col(Link.relation) == Relation.ABOUT)
     found: list[Any] = []
     for some in chunks(page_ids):
         found += session.connection().execute(
             sa.select(col(Link.source_id), col(Link.target_id)).where(
-                col(Link.source_id).in_(some), sa.or_(otherwise, put_off)
+                col(Link.source_id).in_(some), sa.or_(accepted, put_off)
             )
+        )
+        found += session.connection().execute(
+            sa.select(col(Link.target_id), col(Link.source_id))
+            .join(Page, col(Page.id) == col(Link.source_id))
+            .where(col(Link.target_id).in_(some), accepted, col(Page.kind) == PageKind.CONCEPT)
         )
     return _pairs(found)
 
@@ -189,21 +346,6 @@ def _citations(session: Session) -> set[Pair]:
         for page_id, reference in cited
         if known.get(reference, page_id) != page_id
     }
-
-
-def vectors_of(
-    session: Session, index: VectorIndex | None, concepts: Sequence[ConceptText], papers: Rows
-) -> tuple[Array, Array] | None:
-    """The vectors of the papers and of the concepts, a row each, zero where there is none yet."""
-    if index is None:
-        return None
-    index.refresh(session)
-    if not index.dim:
-        return None
-    return (
-        index.matrix_for(session, papers.tolist()),
-        index.matrix_for(session, [concept.id for concept in concepts]),
-    )
 
 
 def neighbours(session: Session) -> Rows:

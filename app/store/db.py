@@ -431,10 +431,12 @@ _WRITES = re.compile(r'\s*(INSERT INTO|UPDATE|DELETE FROM)\s+"?(\w+)', re.IGNORE
 # What no screen with an ETag shows: the machine's own, and what only searches and editors read.
 _UNSEEN = {
     *("attempt", "done", "draft", "embedding_model", "generation", "hold", "lease", "page_text"),
-    *("page_vector", "query_vector", "raw", "title_word", "unencoded", "vector"),
+    *("page_vector", "paper_term", "query_vector", "raw", "title_word", "unencoded", "vector"),
 }
 # Tables with a counter of their own, for what is counted over a few of them.
-COUNTED = frozenset({"alias", "decision", "link", "page", "paper", "question", "red_link", "run"})
+COUNTED = frozenset(
+    {"alias", "change", "decision", "link", "page", "paper", "question", "red_link", "rule", "run"}
+)
 # Writes into these change a paper, by trigger or in what is said of it; a thread is its page.
 _SAYS = {"assessment": "paper", "listing_paper": "paper", "thread": "page", "topic": "paper"}
 
@@ -458,6 +460,7 @@ def count_now(session: Session, names: Iterable[str]) -> None:
         session.connection().execute(_COUNT, {"name": name})
 
 
+TEXTS = "texts"  # the counter of what pages say (page_text): whoever writes there counts it
 SHOWN = "shown"  # the counter of every change that a screen could show, counted without being asked
 
 

@@ -1,30 +1,228 @@
-"""Decisions: what was decided, what it undid, and how a link stands by them."""
+"""Decisions: making one about a link, what was decided, what it undid, how a link stands by them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime
 from functools import cache
 from typing import Any
+from uuid import uuid4
 
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
-from app.domain.records import Decision, Link, LinkStatus, Page, Paper, Verdict
-from app.errors import NotFound
-from app.store.db import LARGEST_ID
+from app.domain.records import (
+    Change,
+    Decision,
+    Link,
+    LinkStatus,
+    Origin,
+    Page,
+    Paper,
+    Relation,
+    Verdict,
+)
+from app.errors import Conflict, Invalid, NotFound
+from app.store import links, record
+from app.store.db import LARGEST_ID, bump
 
-_STATUS = {
+STATUS = {
     Verdict.ACCEPT: LinkStatus.ACCEPTED,
     Verdict.REJECT: LinkStatus.REJECTED,
     Verdict.DEFER: LinkStatus.DEFERRED,
 }
 
 
-def standing_status(session: Session, link_id: int) -> LinkStatus | None:
-    """How the newest decision that was not undone leaves a link; None when there is none."""
-    newest = session.exec(
+def decide_link(
+    session: Session,
+    link: Link,
+    verdict: Verdict,
+    *,
+    now: datetime,
+    who: str = "person",
+    batch: str = "",
+    reason: str = "",
+    relation: Relation | None = None,
+    target_id: int | None = None,
+) -> Decision:
+    """Decide one proposed link: the one place where a proposal becomes accepted or rejected.
+
+    With another `relation` or `target_id` that link is accepted instead, and the proposal counts
+    as rejected. Decisions of one action share a `batch`. Raises Conflict when it was decided.
+    """
+    if link.status not in (LinkStatus.PROPOSED, LinkStatus.DEFERRED):
+        raise Conflict(
+            f"This was decided already: it is {link.status.value}. Undo that decision first."
+        )
+    status = STATUS[verdict]
+    before = links.as_it_stands(link)
+    if status == LinkStatus.ACCEPTED:
+        made = _changed(session, link, relation=relation, target_id=target_id, now=now)
+        if made is not None:
+            before["made"] = made.id
+            status = LinkStatus.REJECTED
+    if status == LinkStatus.REJECTED:
+        links.reject(session, link, at=now)
+    else:
+        link.status, link.decided_at = status, now
+        session.add(link)
+    counts = link.origin == Origin.LINKER and verdict in (Verdict.ACCEPT, Verdict.REJECT)
+    if counts and links.rejection(link) is not None:
+        _supersede(session, link.id or 0)
+    decision = Decision(
+        at=now,
+        who=who,
+        verdict=verdict,
+        link_id=link.id,
+        reason=reason.strip()[:1000],
+        before=before,
+        batch=batch or uuid4().hex,
+        agreed=status == LinkStatus.ACCEPTED if counts else None,
+        confidence=link.confidence if counts else None,
+        signal=_strongest(link) if counts else "",
+        kind=link.relation.value if counts else "",
+        concept_id=link.target_id if counts else None,
+    )
+    session.add(decision)
+    session.flush()
+    bump(session)
+    return decision
+
+
+def _changed(
+    session: Session,
+    link: Link,
+    *,
+    relation: Relation | None,
+    target_id: int | None,
+    now: datetime,
+) -> Link | None:
+    """The link a person meant instead, accepted; None when the proposal itself is meant.
+
+    The proposal then counts as rejected, so that it is not made again.
+    """
+    target_id = target_id or link.target_id
+    wanted = relation or link.relation
+    if (target_id, wanted) == (link.target_id, link.relation):
+        return None
+    if target_id == link.source_id:
+        raise Invalid("A page cannot be linked to itself.")
+    standing = links.between(session, link.source_id, target_id, wanted)
+    if standing is not None:
+        raise Conflict(_STANDS[standing.status])
+    member = link.relation == wanted == Relation.PART_OF
+    return links.add(
+        session,
+        Link(
+            source_id=link.source_id,
+            target_id=target_id,
+            relation=wanted,
+            # Of another thread it is a member of the same day; role and line were of the first one.
+            day=link.day if member else "",
+            status=LinkStatus.ACCEPTED,
+            origin=Origin.LINKER,
+            confidence=1.0,
+            reason="changed in review",
+            evidence=link.evidence,
+            created_at=now,
+            decided_at=now,
+        ),
+    )
+
+
+_STANDS = {
+    LinkStatus.ACCEPTED: "The two pages are linked that way already.",
+    LinkStatus.REJECTED: "That link was rejected before. Undo that decision first.",
+    LinkStatus.PROPOSED: "That link has been proposed itself. Decide it where it stands.",
+    LinkStatus.DEFERRED: "That link has been proposed itself and put off. Decide it where it stands.",
+}
+
+
+def _strongest(link: Link) -> str:
+    """The name of the signal that spoke strongest for a proposal, "" where none is stored."""
+    return str(link.signals[0].get("name", "")) if link.signals else ""
+
+
+def _supersede(session: Session, link_id: int) -> None:
+    """A pair that returned is decided anew: what was decided before counts no more."""
+    for earlier in session.exec(_counted(link_id)):
+        earlier.superseded = True
+        session.add(earlier)
+
+
+def _counted(link_id: int) -> Any:
+    """Selects the decisions about a link that stand and are of the linker's record, newest first."""
+    return (
+        select(Decision)
+        .where(
+            Decision.link_id == link_id,
+            col(Decision.agreed).is_not(None),
+            col(Decision.undone).is_(False),
+        )
+        .order_by(col(Decision.id).desc())
+    )
+
+
+def take_back_link(
+    session: Session, decision: Decision, *, now: datetime, batch: str, who: str = "person"
+) -> None:
+    """Undo one decision about a link: as it stood before, and a decision that says so.
+
+    Raises Conflict when the link was decided again since.
+    """
+    _restore_link(session, decision)
+    undone(session, decision, now=now, batch=batch, who=who)
+    if decision.agreed is not None:
+        session.flush()
+        earlier = session.exec(_counted(decision.link_id or 0)).first()
+        if earlier is not None and earlier.superseded:
+            earlier.superseded = False
+            session.add(earlier)
+
+
+def _restore_link(session: Session, decision: Decision) -> None:
+    link = links.get(session, decision.link_id or 0)
+    made_id = decision.before.get("made")
+    expected = LinkStatus.REJECTED if made_id is not None else STATUS[decision.verdict]
+    if link.origin == Origin.AUTHOR:
+        return  # the text of the page says it now, whatever was decided
+    came_back = links.has_returned(link) and expected == LinkStatus.REJECTED
+    newest = newest_of(session, link.id or 0)
+    overtaken = newest is not None and newest.id != decision.id
+    if overtaken or (link.status != expected and not came_back):
+        raise Conflict("This link was decided again since. Undo the later decision first.")
+    made = session.get(Link, made_id) if made_id is not None else None
+    if made is not None and made.origin != Origin.AUTHOR:  # unless the text says it meanwhile
+        session.delete(made)
+    links.put_back(session, link, decision.before)
+
+
+def undone(
+    session: Session, decision: Decision, *, now: datetime, batch: str, who: str = "person"
+) -> None:
+    """Mark a decision as undone, by one more decision; what it decided is put back elsewhere."""
+    decision.undone = True
+    session.add(decision)
+    session.add(
+        Decision(
+            at=now,
+            who=who,
+            verdict=decision.verdict,
+            link_id=decision.link_id,
+            paper_id=decision.paper_id,
+            change_id=decision.change_id,
+            before={},
+            batch=batch,
+            undoes_id=decision.id,
+        )
+    )
+
+
+def newest_of(session: Session, link_id: int) -> Decision | None:
+    """The newest decision about a link that was not undone."""
+    return session.exec(
         select(Decision)
         .where(
             Decision.link_id == link_id,
@@ -33,7 +231,12 @@ def standing_status(session: Session, link_id: int) -> LinkStatus | None:
         )
         .order_by(col(Decision.id).desc())
     ).first()
-    return _STATUS.get(newest.verdict) if newest else None
+
+
+def standing_status(session: Session, link_id: int) -> LinkStatus | None:
+    """How the newest decision that was not undone leaves a link; None when there is none."""
+    newest = newest_of(session, link_id)
+    return STATUS.get(newest.verdict) if newest else None
 
 
 def last(
@@ -76,15 +279,69 @@ def of_batch(session: Session, batch: str) -> list[Decision]:
     )
 
 
-def recent(session: Session, *, limit: int = 100, before: int = 0) -> list[Any]:
+@dataclass(frozen=True)
+class Only:
+    """Which decisions to list; what is left empty narrows nothing.
+
+    `who` decided. The others keep decisions of the linker's record: with a confidence from `start`
+    up to `end` (1 included), of a strongest `signal`, a `kind`, a concept, a week that begins on
+    `monday`; that `agreed` or did not.
+    """
+
+    who: str = ""
+    start: float | None = None
+    end: float | None = None
+    signal: str | None = None
+    kind: str = ""
+    concept_id: int | None = None
+    monday: date | None = None
+    agreed: bool | None = None
+
+    def conditions(self) -> list[Any]:
+        """As conditions of a statement."""
+        sure = col(Decision.confidence)
+        # Few are of one concept or week: an index finds them. Of what many are, the newest are found
+        # sooner by walking down from the newest; the added "" keeps the planner from an index.
+        few = self.concept_id is not None or self.monday is not None
+        decider = col(Decision.who) if few else col(Decision.who) + ""
+        found: list[Any] = [decider == self.who] if self.who else []
+        counted: list[Any] = []
+        counted += [sure >= self.start] if self.start is not None else []
+        if self.end is not None:
+            counted.append(sure <= self.end if self.end >= 1 else sure < self.end)
+        counted += [col(Decision.signal) == self.signal] if self.signal is not None else []
+        counted += [col(Decision.kind) == self.kind] if self.kind else []
+        counted += [col(Decision.concept_id) == self.concept_id] if self.concept_id else []
+        counted += record.during(self.monday) if self.monday else []
+        counted += [col(Decision.agreed).is_(self.agreed)] if self.agreed is not None else []
+        return [*found, record.COUNTS, *counted] if counted else found
+
+
+def recent(
+    session: Session, *, limit: int = 100, before: int = 0, only: Only | None = None
+) -> list[Any]:
     """The newest decisions with what they were about, one row each, newest first.
 
-    Rows: id, at, who, verdict, reason, undone, batch, relation, source_slug, source_title,
-    source_kind, target_slug, target_title, target_kind, paper_title, paper_slug. `before` is the id
-    of the last one shown.
+    Rows: id, at, who, verdict, reason, undone, batch, relation, change_kind, change_title,
+    source_slug, source_title, source_kind, target_slug, target_title, target_kind, paper_title,
+    paper_slug. `before` is the id of the last one shown.
     """
     values = {"before": before or LARGEST_ID, "limit": limit}
-    return list(session.connection().execute(_recent(), values))
+    statement = _recent()
+    if only is not None:
+        # Their ids first: thousands may match, and only those shown are joined with pages.
+        chosen = (
+            sa.select(col(Decision.id))
+            .where(
+                col(Decision.undoes_id).is_(None),
+                col(Decision.id) < sa.bindparam("before"),
+                *only.conditions(),
+            )
+            .order_by(col(Decision.id).desc())
+            .limit(sa.bindparam("limit"))
+        )
+        statement = statement.where(col(Decision.id).in_(sa.select(chosen.subquery())))
+    return list(session.connection().execute(statement, values))
 
 
 @cache
@@ -100,6 +357,8 @@ def _recent() -> Any:
             col(Decision.undone),
             col(Decision.batch),
             col(Link.relation),
+            col(Change.kind).label("change_kind"),
+            col(Change.title).label("change_title"),
             col(source.slug).label("source_slug"),
             col(source.title).label("source_title"),
             col(source.kind).label("source_kind"),
@@ -111,8 +370,13 @@ def _recent() -> Any:
         )
         .select_from(Decision)
         .outerjoin(Link, col(Link.id) == col(Decision.link_id))
-        .outerjoin(source, col(source.id) == col(Link.source_id))
-        .outerjoin(target, col(target.id) == col(Link.target_id))
+        .outerjoin(Change, col(Change.id) == col(Decision.change_id))
+        .outerjoin(
+            source, col(source.id) == sa.func.coalesce(col(Link.source_id), col(Change.source_id))
+        )
+        .outerjoin(
+            target, col(target.id) == sa.func.coalesce(col(Link.target_id), col(Change.target_id))
+        )
         .outerjoin(Paper, col(Paper.id) == col(Decision.paper_id))
         .outerjoin(kept, col(kept.id) == col(Paper.page_id))
         .where(col(Decision.undoes_id).is_(None), col(Decision.id) < sa.bindparam("before"))
@@ -137,12 +401,12 @@ def standing_in(session: Session, batches: Collection[str]) -> dict[str, int]:
 
 
 def verdicts_since(session: Session, moment: datetime) -> dict[Verdict, int]:
-    """How many links were decided each way from then on, what was undone left out."""
+    """How many proposals were decided each way from then on, what was undone left out."""
     rows = session.connection().execute(
         sa.select(col(Decision.verdict), sa.func.count())
         .where(
             col(Decision.at) >= moment,
-            col(Decision.link_id).is_not(None),
+            col(Decision.paper_id).is_(None),
             col(Decision.undone).is_(False),
             col(Decision.undoes_id).is_(None),
         )

@@ -183,9 +183,9 @@ def all_pages(session: Session) -> Iterator[Sequence[Any]]:
     """Every page, some thousands at a time: id, slug, title, kind."""
     return _parts(
         session,
-        sa.select(col(Page.id), col(Page.slug), col(Page.title), col(Page.kind)).order_by(
-            col(Page.id)
-        ),
+        sa.select(col(Page.id), col(Page.slug), col(Page.title), col(Page.kind))
+        .where(col(Page.kind) != PageKind.MERGED)
+        .order_by(col(Page.id)),
     )
 
 

@@ -11,15 +11,22 @@ import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
+from app.domain.evidence import names_said
 from app.domain.graph import STRENGTH, USUAL_STRENGTH
+from app.domain.linking import PaperText
+from app.domain.memory import Rejection, Returned
 from app.domain.records import (
+    Alias,
+    AliasKind,
     Decision,
     Link,
     LinkStatus,
     Origin,
     Page,
     PageKind,
+    PageText,
     Relation,
+    Role,
 )
 from app.errors import NotFound
 from app.store.db import LARGEST_ID, bump
@@ -87,7 +94,7 @@ _ORDERS: dict[str, tuple[tuple[Any, ...], bool]] = {
 
 _OF_A_PROPOSAL = (
     *("id", "relation", "role", "confidence", "reason"),
-    *("evidence", "signals", "origin", "status", "created_at"),
+    *("evidence", "signals", "origin", "status", "created_at", "extra"),
 )
 
 
@@ -449,44 +456,188 @@ def propose(
     text_hash: str,
     origin: Origin,
     now: datetime,
+    role: Role | None = None,
+    note: str = "",
+    day: str = "",
+    resembles: Sequence[int] = (),
+    returns: Returned | None = None,
     among: Mapping[tuple[int, int], Link] | None = None,
 ) -> bool:
-    """Put a proposal in the queue; False when the pair is linked, decided or a page with itself.
+    """Put a proposal in the queue; True when it was not there before.
 
-    A proposal that still waits is brought up to date instead of being made twice. Who proposes
-    many names what the pages have, `among` the links of `standing`: no statement for each.
+    A proposal that still waits is brought up to date instead of being made twice. What is linked,
+    decided or a page with itself is left as it is; only a rejected pair `returns`, on new evidence,
+    when it still stands as it was looked at. `resembles` are the pages it is most like; role, note
+    and day are those of a member of a thread. Who
+    proposes many names what the pages have, `among` the links of `standing`: no statement for each.
     """
     if source_id == target_id:
         return False
     if among is None:
-        standing = between(session, source_id, target_id, relation)
+        link = between(session, source_id, target_id, relation)
     else:
-        standing = among.get((source_id, target_id))
-    if standing is None:
-        bump(session)
-        session.add(
-            Link(
-                source_id=source_id,
-                target_id=target_id,
-                relation=relation,
-                status=LinkStatus.PROPOSED,
-                origin=origin,
-                confidence=confidence,
-                reason=reason,
-                evidence=evidence,
-                signals=signals,
-                text_hash=text_hash,
-                created_at=now,
-            ),
+        link = among.get((source_id, target_id))
+    new = link is None
+    if link is None:
+        link = Link(
+            source_id=source_id,
+            target_id=target_id,
+            relation=relation,
+            status=LinkStatus.PROPOSED,
+            origin=origin,
+            created_at=now,
         )
-        return True
-    if standing.status != LinkStatus.PROPOSED:
+        bump(session)
+    elif link.status == LinkStatus.REJECTED:
+        if returns is None or rejection(link) != returns.since:
+            return False
+        new, link.status, link.decided_at, link.origin = True, LinkStatus.PROPOSED, None, origin
+        memory = returns.memory(now, text_hash).as_json()
+        link.extra = {**link.extra, REJECTION: memory, RETURNED: returns.why}
+        bump(session)
+    elif link.status != LinkStatus.PROPOSED:
         return False
-    standing.confidence, standing.reason = confidence, reason
-    standing.evidence, standing.signals = evidence, signals
-    standing.text_hash = text_hash
-    session.add(standing)
-    return True
+    why = link.extra.get(RETURNED)
+    link.confidence, link.reason = confidence, f"{why} {reason}" if why else reason
+    link.evidence, link.signals, link.text_hash = evidence, signals, text_hash
+    link.role, link.note, link.day = role, note, day
+    if [*resembles] != link.extra.get(RESEMBLES, []):
+        link.extra = {**link.extra, RESEMBLES: [*resembles]}
+    session.add(link)
+    return new
+
+
+# ---------------------------------------------------------------- rejected pairs
+
+# In a link's `extra`.
+RESEMBLES = "resembles"  # ids of pages the source is most like, the nearest first
+REJECTION = "rejection"  # a Rejection: what is remembered of a pair that was rejected
+RETURNED = "returned"  # the sentence that says why a rejected pair waits again
+OWN = frozenset((RESEMBLES, REJECTION, RETURNED))  # what no import may say
+
+
+def rejection(link: Link) -> Rejection | None:
+    """What is remembered of a pair that was ever rejected."""
+    return Rejection.parse(link.extra.get(REJECTION))
+
+
+def has_returned(link: Link) -> bool:
+    """Whether a link waits although it was rejected: there is new evidence."""
+    return link.status == LinkStatus.PROPOSED and RETURNED in link.extra
+
+
+def reject(session: Session, link: Link, *, at: datetime) -> None:
+    """Make a link a rejected one: the one place where that happens, whoever decides.
+
+    What the pair is like now is remembered with it, so that it returns on new evidence alone.
+    """
+    link.status, link.decided_at = LinkStatus.REJECTED, at
+    remember(session, link, at=at)
+
+
+def remember(session: Session, link: Link, *, at: datetime) -> None:
+    """Note of a rejected link what its paper says of the concept, added to what is known."""
+    text = session.get(PageText, link.source_id)
+    target = session.get(Page, link.target_id)
+    names = session.exec(
+        select(Alias.name).where(Alias.page_id == link.target_id, Alias.kind == AliasKind.NAME)
+    )
+    said: Mapping[str, str] = {}
+    if text is not None and target is not None:
+        said = names_said(PaperText(text.page_id, text.title, text.text), [target.title, *names])
+    known = rejection(link) or Rejection(at, "", frozenset())
+    sure = link.confidence if link.origin == Origin.LINKER else None
+    memory = known.after(text.hash if text else "", said, sure, at=at, weighed=at)
+    kept = {key: value for key, value in link.extra.items() if key != RETURNED}
+    link.extra = {**kept, REJECTION: memory.as_json()}
+    session.add(link)
+
+
+def as_it_stands(link: Link) -> dict[str, Any]:
+    """How a link stands before it is decided, for `put_back`."""
+    return {
+        "status": link.status.value,
+        "decided_at": link.decided_at.isoformat() if link.decided_at else None,
+        "memory": {key: link.extra[key] for key in (REJECTION, RETURNED) if key in link.extra},
+    }
+
+
+def put_back(session: Session, link: Link, before: Mapping[str, Any]) -> None:
+    """Let a link stand again as `as_it_stands` found it."""
+    came_back = str(link.extra.get(RETURNED) or "")
+    kept = {key: value for key, value in link.extra.items() if key not in (REJECTION, RETURNED)}
+    link.extra = {**kept, **before.get("memory", {})}
+    if came_back and came_back != link.extra.get(RETURNED):
+        link.reason = link.reason.removeprefix(came_back).lstrip()
+    at = before.get("decided_at")
+    link.decided_at = datetime.fromisoformat(at) if at else None
+    link.status = LinkStatus(str(before["status"]))
+    session.add(link)
+
+
+def rejected_from(session: Session, source_ids: Sequence[int], relation: Relation) -> list[Any]:
+    """Rejected links from these pages: source_id, target_id, extra."""
+    found: list[Any] = []
+    for start in range(0, len(source_ids), _SOME):
+        statement = sa.select(col(Link.source_id), col(Link.target_id), col(Link.extra)).where(
+            col(Link.source_id).in_(source_ids[start : start + _SOME]),
+            col(Link.relation) == relation,
+            col(Link.status) == LinkStatus.REJECTED,
+        )
+        found += session.connection().execute(statement)
+    return found
+
+
+def accepted_since(
+    session: Session, target_ids: Sequence[int], relation: Relation, since: datetime
+) -> list[Any]:
+    """Accepted links to these pages decided after a moment: source_id, target_id, decided_at."""
+    found: list[Any] = []
+    for start in range(0, len(target_ids), _SOME):
+        statement = sa.select(col(Link.source_id), col(Link.target_id), col(Link.decided_at)).where(
+            col(Link.target_id).in_(target_ids[start : start + _SOME]),
+            col(Link.relation) == relation,
+            col(Link.status) == LinkStatus.ACCEPTED,
+            col(Link.decided_at) > since,
+        )
+        found += session.connection().execute(statement)
+    return found
+
+
+def resembled(session: Session, rows: Iterable[Any]) -> dict[int, list[dict[str, str]]]:
+    """For links with `id` and `extra` the pages they resemble, as {slug, title}, by link.
+
+    One statement for all of them, none where there is nothing to ask; pages that went, and those
+    merged into another, are left out.
+    """
+    wanted = {row.id: _ids(row.extra.get(RESEMBLES)) for row in rows}
+    known = named(session, {page_id for some in wanted.values() for page_id in some})
+    return {
+        link_id: [known[page_id] for page_id in some if page_id in known]
+        for link_id, some in wanted.items()
+    }
+
+
+def named(session: Session, page_ids: Collection[int]) -> dict[int, dict[str, str]]:
+    """Slug and title of those of the pages that are there."""
+    ids = sorted(page_ids)
+    known: dict[int, dict[str, str]] = {}
+    for start in range(0, len(ids), _SOME):
+        values = {"ids": ids[start : start + _SOME]}
+        for row in session.connection().execute(_NAMED, values):
+            known[row.id] = {"slug": row.slug, "title": row.title}
+    return known
+
+
+def _ids(stored: object) -> list[int]:
+    """Page ids out of a link's `extra`, which an import may have filled with anything."""
+    every = stored if isinstance(stored, list) else []
+    return [each for each in every if type(each) is int and 0 < each <= LARGEST_ID][:10]
+
+
+_NAMED = sa.select(col(Page.id), col(Page.slug), col(Page.title)).where(
+    col(Page.id).in_(sa.bindparam("ids", expanding=True)), col(Page.kind) != PageKind.MERGED
+)
 
 
 def standing(
@@ -501,8 +652,10 @@ def standing(
     return found
 
 
-def with_proposals(session: Session, source_ids: Sequence[int]) -> list[int]:
-    """Those of the pages from which a proposal of the linker waits."""
+def with_proposals(
+    session: Session, source_ids: Sequence[int], *, of: Collection[Relation] = (Relation.ABOUT,)
+) -> list[int]:
+    """Those of the pages from which a proposal of the linker waits, of one of these relations."""
     found: list[int] = []
     for start in range(0, len(source_ids), _SOME):
         some = source_ids[start : start + _SOME]
@@ -510,6 +663,7 @@ def with_proposals(session: Session, source_ids: Sequence[int]) -> list[int]:
             col(Link.source_id).in_(some),
             _is(LinkStatus.PROPOSED),
             col(Link.origin) == Origin.LINKER,
+            col(Link.relation).in_(of),
         )
         found += session.connection().execute(statement.distinct()).scalars()
     return found
@@ -519,21 +673,35 @@ _SOME = 1_000  # pages in one statement
 
 
 def withdraw_proposals(
-    session: Session, source_id: int, *, keep: set[tuple[int, Relation]]
+    session: Session,
+    source_id: int,
+    *,
+    keep: set[tuple[int, Relation]],
+    of: Collection[Relation] = (Relation.ABOUT,),
 ) -> None:
     """Take back the linker's waiting proposals of a page that it would not make any more.
 
-    One that a person has decided and put back stays: their decisions would go with it.
+    Only of the relations `of`: each proposer answers for its own. One that a person has decided and
+    put back stays: their decisions would go with it. One that had come back after a rejection is
+    rejected as before.
     """
-    decided = sa.select(col(Decision.link_id)).where(col(Decision.link_id).is_not(None))
-    for link in session.exec(
-        select(Link).where(
+    decided = sa.exists().where(col(Decision.link_id) == col(Link.id)).correlate(Link)
+    for link, has_decisions in session.exec(
+        select(Link, decided).where(
             Link.source_id == source_id,
             Link.status == LinkStatus.PROPOSED,
             Link.origin == Origin.LINKER,
-            col(Link.id).not_in(decided),
+            col(Link.relation).in_(of),
         )
     ):
-        if (link.target_id, link.relation) not in keep:
+        if (link.target_id, link.relation) in keep:
+            continue
+        memory = rejection(link) if RETURNED in link.extra else None
+        if memory is not None:
+            link.status, link.decided_at = LinkStatus.REJECTED, memory.at
+            link.extra = {key: value for key, value in link.extra.items() if key != RETURNED}
+            session.add(link)
+            bump(session)
+        elif not has_decisions:
             session.delete(link)
             bump(session)

@@ -42,8 +42,8 @@ from app.domain.records import (
     Thread,
 )
 from app.errors import Conflict, Invalid, NotFound
-from app.store import decisions, search
-from app.store.db import LARGEST_ID, bump, generation
+from app.store import decisions, links, search
+from app.store.db import LARGEST_ID, TEXTS, bump, generation
 
 MAX_BODY = 1_000_000
 MAX_TITLE = 500
@@ -86,6 +86,8 @@ class Content:
         body = _storable(self.body).replace("\r\n", "\n").replace("\r", "\n")
         if len(body) > MAX_BODY:
             wrong["body"] = "The text is longer than a million characters: split the page."
+        if self.kind == PageKind.MERGED:
+            wrong["kind"] = "A page becomes a merged one by a merge alone. Choose another kind."
         if wrong:
             raise Invalid(" ".join(wrong.values()), fields=wrong)
         own = name_key(title)
@@ -196,12 +198,19 @@ def _lookups() -> tuple[Any, ...]:
     page = (col(Page.id), col(Page.slug), col(Page.title), col(Page.kind))
     rank = sa.case((col(Alias.kind) == AliasKind.NAME, 2), else_=3)
     return (
-        sa.select(col(Page.slug), sa.literal(0), *page).where(col(Page.slug).in_(keys)),
+        sa.select(col(Page.slug), sa.literal(0), *page).where(
+            col(Page.slug).in_(keys), _standing()
+        ),
         sa.select(col(Page.title_key), sa.literal(1), *page).where(col(Page.title_key).in_(keys)),
         sa.select(col(Alias.key), rank, *page)
         .join(Page, col(Page.id) == col(Alias.page_id))
         .where(col(Alias.key).in_(keys)),
     )
+
+
+def _standing() -> sa.ColumnElement[bool]:
+    """Pages that went into another are left out; their names have gone there as well."""
+    return col(Page.kind) != PageKind.MERGED
 
 
 def _value(kind: Any) -> str:
@@ -433,9 +442,7 @@ _LISTED = sa.select(
 
 
 def _among(kind: PageKind | None, letter: str) -> list[Any]:
-    conditions: list[Any] = []
-    if kind is not None:
-        conditions.append(col(Page.kind) == kind)
+    conditions: list[Any] = [_standing() if kind is None else col(Page.kind) == kind]
     if letter:
         conditions.append(col(Page.title_key) >= letter)
         conditions.append(col(Page.title_key) < letter + _LAST_LETTER)
@@ -451,7 +458,8 @@ def letters(session: Session) -> list[str]:
 
 
 def _first_letters() -> sa.Select[Any]:
-    first = sa.select(sa.func.min(col(Page.title_key)).label("key")).cte("letters", recursive=True)
+    lowest = sa.select(sa.func.min(col(Page.title_key)).label("key"))
+    first = lowest.where(col(Page.title_key) > "").cte("letters", recursive=True)
     following = (
         sa.select(sa.func.min(col(Page.title_key)))
         .where(col(Page.title_key) > sa.func.substr(first.c.key, 1, 1) + _LAST_LETTER)
@@ -469,7 +477,10 @@ _LETTERS = _first_letters()
 def kinds(session: Session) -> list[tuple[PageKind, int]]:
     """How many pages there are of each kind that has any."""
     rows = session.connection().execute(
-        sa.select(col(Page.kind), sa.func.count()).group_by(col(Page.kind)).order_by(col(Page.kind))
+        sa.select(col(Page.kind), sa.func.count())
+        .where(_standing())
+        .group_by(col(Page.kind))
+        .order_by(col(Page.kind))
     )
     return [(kind, number) for kind, number in rows]
 
@@ -480,7 +491,7 @@ def orphans(session: Session) -> list[int]:
         ~sa.exists().where(col(side) == col(Page.id), col(Link.status) == LinkStatus.ACCEPTED)
         for side in (Link.target_id, Link.source_id)
     )
-    statement = sa.select(col(Page.id)).where(*touched)
+    statement = sa.select(col(Page.id)).where(_standing(), *touched)
     ordered = statement.order_by(col(Page.title_key), col(Page.id))
     return [page_id for (page_id,) in session.connection().execute(ordered) if page_id is not None]
 
@@ -567,6 +578,7 @@ def revise(
     The title that a page gives up stays an alias, so that links by the old name still arrive.
     """
     content = content.cleaned()
+    _keep_standing(page)
     before = content_of(session, page)
     if name_key(before.title) != name_key(content.title):
         content = replace(content, aliases=(*content.aliases, before.title)).cleaned()
@@ -582,8 +594,13 @@ def revise(
     _write(session, page, content, author=author, now=now, note=note)
     _adopt_links(session, page, content, now=now)
     if not _names(before) <= _names(content):
-        _relink_sources(session, _linked_to(session, [page.id]), now=now)
+        relink_all(session, linked_to(session, [page.id]), now=now)
     return True
+
+
+def _keep_standing(page: Page) -> None:
+    if page.kind == PageKind.MERGED:
+        raise Conflict(f"{page.title} went into another page: its text is kept as it was.")
 
 
 def _keep_kind(session: Session, page: Page, kind: PageKind) -> None:
@@ -610,6 +627,7 @@ def rename(session: Session, page: Page, slug: str, *, now: datetime) -> None:
             "An address may hold small letters, digits and hyphens.",
             fields={"slug": "Use small letters, digits and hyphens."},
         )
+    _keep_standing(page)
     if slug == page.slug:
         return
     if by_slug(session, slug) is not None:
@@ -745,7 +763,8 @@ class _Wanted:
 def relink(session: Session, page: Page, *, now: datetime) -> None:
     """Make the author links and red links of a page agree with the wikilinks in its body."""
     assert page.id is not None
-    wanted = _wanted(session, page) if _may_link(page.body) else _Wanted()
+    links_out = page.kind != PageKind.MERGED and _may_link(page.body)
+    wanted = _wanted(session, page) if links_out else _Wanted()
     standing = {
         (link.target_id, link.relation): link
         for link in session.exec(select(Link).where(Link.source_id == page.id))
@@ -833,8 +852,9 @@ def _author_link(
             "origin": standing.origin.value,
             "status": standing.status.value,
             "evidence": standing.evidence,
+            "decided_at": standing.decided_at.isoformat() if standing.decided_at else None,
         }
-        standing.extra = {**standing.extra, _BEFORE: before}
+        standing.extra = {**standing.extra, SAID_OVER: before}
         standing.origin = Origin.AUTHOR
         standing.status = LinkStatus.ACCEPTED
         standing.decided_at = now
@@ -842,20 +862,24 @@ def _author_link(
         session.add(standing)
 
 
-_BEFORE = "before_author"  # in a link's `extra`: how it stood until the text said it
+SAID_OVER = "before_author"  # in a link's `extra`: how it stood until the text said it
 
 
 def _withdraw(session: Session, link: Link) -> None:
     """The wikilink is gone from the text: so is the link, unless it stood before on its own."""
     assert link.id is not None
-    before = link.extra.get(_BEFORE)
+    before = link.extra.get(SAID_OVER)
     if not isinstance(before, dict):
         session.delete(link)
         return
-    decided = decisions.standing_status(session, link.id)
-    link.extra = {key: value for key, value in link.extra.items() if key != _BEFORE}
+    # One that had come back after its rejection waits again: the rejection is not the last word.
+    decided = None if links.RETURNED in link.extra else decisions.standing_status(session, link.id)
+    link.extra = {key: value for key, value in link.extra.items() if key != SAID_OVER}
     link.origin = Origin(before["origin"])
     link.status = decided or LinkStatus(before["status"])
+    if "decided_at" in before:
+        at = before["decided_at"]
+        link.decided_at = datetime.fromisoformat(at) if at else None
     link.evidence = before["evidence"]
     session.add(link)
 
@@ -880,8 +904,8 @@ def _adopt_links(
     values = {"bare": list(bare), "keys": list(keys), "page": page.id}
     found = session.connection().execute(_TOUCHED, values).all()
     sources = {page_id for what, page_id in found if what == "red"}
-    sources |= _linked_to(session, [page_id for what, page_id in found if what == "rival"])
-    _relink_sources(session, sources - {page.id}, now=now)
+    sources |= linked_to(session, [page_id for what, page_id in found if what == "rival"])
+    relink_all(session, sources - {page.id}, now=now)
 
 
 # Made once: it is asked at every save, and putting it together costs more than asking.
@@ -899,7 +923,7 @@ _TOUCHED: sa.CompoundSelect[Any] = sa.union(
 )
 
 
-def _linked_to(session: Session, page_ids: Collection[int | None]) -> set[int]:
+def linked_to(session: Session, page_ids: Collection[int | None]) -> set[int]:
     """Pages whose text links to one of these."""
     if not page_ids:
         return set()
@@ -909,7 +933,7 @@ def _linked_to(session: Session, page_ids: Collection[int | None]) -> set[int]:
     return set(session.connection().execute(statement).scalars())
 
 
-def _relink_sources(session: Session, sources: Iterable[int], *, now: datetime) -> None:
+def relink_all(session: Session, sources: Iterable[int], *, now: datetime) -> None:
     for source_id in sorted(sources):
         source = session.get(Page, source_id)
         if source is not None:
@@ -945,6 +969,7 @@ def _index(
         session.add(standing)
     session.flush()
     search.index(session, page.id, title=page.title, names=names, text=text, aliases=aliases)
+    bump(session, TEXTS)
     if page.kind == PageKind.CONCEPT:
         bump(session, "concepts")
 

@@ -252,6 +252,17 @@ def count_held(session: Session, step: str, *, clock: float) -> int:
     )
 
 
+def still_held(session: Session, step: str, subjects: Collection[int], *, owner: str) -> set[int]:
+    """Those of the rows that are one's own still, for who stores a part of the results first."""
+    mine: set[int] = set()
+    for chunk in _chunks(sorted(subjects), 500):
+        own = (col(Hold.step) == step, col(Hold.owner) == owner, col(Hold.subject_id).in_(chunk))
+        mine.update(
+            session.connection().execute(sa.select(col(Hold.subject_id)).where(*own)).scalars()
+        )
+    return mine
+
+
 def let_go(session: Session, step: str, subjects: Collection[int], *, owner: str) -> set[int]:
     """End one's holds of these rows; those that were one's own to the end.
 

@@ -316,16 +316,17 @@ def recent(
     left = _left(index, query, filters)
     first = _date(index) if by_date else _page.c.updated_at
     order = (first.desc(), _page.c.id.desc())
+    there = _page.c.kind != PageKind.MERGED
     rows = session.connection().execute(
-        sa.select(_page.c.id).where(*left).order_by(*order).limit(limit)
+        sa.select(_page.c.id).where(there, *left).order_by(*order).limit(limit)
     )
     ranked = [(row[0], 0.0) for row in rows]
     if len(ranked) < limit:
         return Matched(ranked, len(ranked))
     if not left:
-        return Matched(ranked, _count(session, sa.select(_page.c.id)))
+        return Matched(ranked, _count(session, sa.select(_page.c.id).where(there)))
     most = limit + BROAD
-    total = _count(session, sa.select(_page.c.id).where(*left).limit(most))
+    total = _count(session, sa.select(_page.c.id).where(there, *left).limit(most))
     return Matched(ranked, total, more=total == most)
 
 
@@ -643,7 +644,7 @@ def containing(session: Session, query: Query, filters: Filters) -> list[int]:
 # ---------------------------------------------------------------- by name
 
 _NAMED = sa.text(
-    """SELECT page.id, 0 AS place FROM page WHERE page.slug = :slug
+    """SELECT page.id, 0 AS place FROM page WHERE page.slug = :slug AND page.kind <> 'merged'
     UNION ALL SELECT page.id, 1 FROM page WHERE page.title_key = :key
     UNION ALL SELECT alias.page_id, 2 FROM alias WHERE alias.key = :key
     ORDER BY place, 1 LIMIT 20"""
@@ -807,7 +808,8 @@ def complete(session: Session, text: str, *, limit: int = 8) -> tuple[Completion
     connection = session.connection()
     plain = clean(text)
     if not plain:
-        newest = sa.select(*_OFFERED).order_by(_page.c.updated_at.desc(), _page.c.id.desc())
+        newest = sa.select(*_OFFERED).where(_page.c.kind != PageKind.MERGED)
+        newest = newest.order_by(_page.c.updated_at.desc(), _page.c.id.desc())
         return _completions((*row, "") for row in connection.execute(newest.limit(limit)))
     key = name_key(plain)
     found: tuple[Completion, ...] = ()
@@ -928,6 +930,28 @@ def _beginning(text: str) -> tuple[tuple[str, bool], ...]:
     if len(plain) > 240:
         plain = plain[:240].rsplit(" ", 1)[0] + " …"
     return ((plain, False),) if plain else ()
+
+
+def saying(session: Session, phrase: str, *, limit: int) -> list[int]:
+    """Pages whose title, names or text have the words of a phrase one after the other, the newest first.
+
+    As the word index has words: without case and endings.
+    """
+    return saying_any(session, [phrase], limit=limit)
+
+
+def saying_any(
+    session: Session, phrases: Sequence[str], *, limit: int, unlinked_to: int | None = None
+) -> list[int]:
+    """The same for any of several phrases; those alone that have no link to the page `unlinked_to`."""
+    index = _index_of(session)
+    terms = [index.term(words) for each in phrases if (words := " ".join(index_words(each)))]
+    if not terms:
+        return []
+    linked = sa.exists().where(_link.c.source_id == index.ROW, _link.c.target_id == unlinked_to)
+    found = index.found(index.some(terms), [] if unlinked_to is None else [~linked])
+    statement = found.order_by(sa.text("id DESC")).limit(limit)
+    return list(session.connection().execute(statement).scalars())
 
 
 # ---------------------------------------------------------------- writing

@@ -9,15 +9,20 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
+from numpy.typing import NDArray
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from app.domain.records import (
+    Alias,
+    AliasKind,
     Link,
     LinkStatus,
     Page,
     PageKind,
+    PageText,
     Paper,
     Question,
     QuestionState,
@@ -120,6 +125,13 @@ _SUMS = _joined(
     sa.func.min(_DATED).label("since"),
     sa.func.max(_DATED).label("latest"),
 ).group_by(col(Page.id))
+_FIRST = (
+    sa.select(col(Link.target_id), sa.func.min(_DATED))
+    .select_from(Link)
+    .outerjoin(Paper, col(Paper.page_id) == col(Link.source_id))
+    .where(_IS_MEMBER)
+    .group_by(col(Link.target_id))
+)
 # A month or a year counts from its first day, and is less than that as text: hence the day before.
 _RECENT = (
     _joined(_membership().label("moved"), sa.func.count())
@@ -143,6 +155,66 @@ _THREADS = (
     .outerjoin(Thread, col(Thread.page_id) == col(Page.id))
     .where(col(Page.kind) == PageKind.THREAD)
 )
+
+
+def texts(session: Session) -> list[Any]:
+    """Every thread as it is compared with papers: rows of id, title, text, hash, claim."""
+    return list(session.connection().execute(_TEXTS))
+
+
+_TEXTS = (
+    sa.select(
+        col(Page.id),
+        col(PageText.title),
+        col(PageText.text),
+        col(PageText.hash),
+        sa.func.coalesce(col(Thread.claim), "").label("claim"),
+    )
+    .join(PageText, col(PageText.page_id) == col(Page.id))
+    .outerjoin(Thread, col(Thread.page_id) == col(Page.id))
+    .where(col(Page.kind) == PageKind.THREAD)
+    .order_by(col(Page.id))
+)
+
+
+def aliases(session: Session) -> dict[int, list[str]]:
+    """The other names of each thread that has any."""
+    found: dict[int, list[str]] = defaultdict(list)
+    for page_id, name in session.connection().execute(_ALIASES):
+        found[page_id].append(name)
+    return found
+
+
+_ALIASES = (
+    sa.select(col(Alias.page_id), col(Alias.name))
+    .join(Page, col(Page.id) == col(Alias.page_id))
+    .where(col(Page.kind) == PageKind.THREAD, col(Alias.kind) == AliasKind.NAME)
+    .order_by(col(Alias.id))
+)
+
+
+def first_days(session: Session) -> dict[int, str]:
+    """The day of the first dated member of each thread that has one."""
+    return {page: day for page, day in session.connection().execute(_FIRST) if day}
+
+
+def memberships(session: Session, *, accepted: bool) -> NDArray[np.int64]:
+    """Pairs (member, thread), an array of two columns: those that stand, or those that were rejected."""
+    return _pairs(session, LinkStatus.ACCEPTED if accepted else LinkStatus.REJECTED)
+
+
+def excluded(session: Session) -> NDArray[np.int64]:
+    """Pairs (page, thread) that were put off: not to be proposed."""
+    return _pairs(session, LinkStatus.DEFERRED)
+
+
+def _pairs(session: Session, status: LinkStatus) -> NDArray[np.int64]:
+    rows = session.connection().execute(
+        sa.select(col(Link.source_id), col(Link.target_id)).where(
+            col(Link.relation) == Relation.PART_OF, col(Link.status) == status
+        )
+    )
+    return np.array([tuple(row) for row in rows], np.int64).reshape(-1, 2)
 
 
 def names(session: Session) -> list[tuple[str, str]]:

@@ -101,14 +101,14 @@ def save(session: Session, rows: Iterable[NewVector]) -> int:
 
 _SAVE = sa.text(
     """INSERT INTO page_vector (page_id, model, dim, text_hash, data, seq)
-    SELECT page.id, :model, :dim, :text_hash, :data, :seq FROM page WHERE page.id = :page_id
+    SELECT page.id, :model, :dim, :text_hash, :data, :seq FROM page WHERE page.id = :page_id AND page.kind <> 'merged'
     ON CONFLICT (page_id, model) DO UPDATE SET dim = excluded.dim,
         text_hash = excluded.text_hash, data = excluded.data, seq = excluded.seq"""
 )
 _SAVE_BOTH = sa.text(
     """INSERT INTO page_vector (page_id, model, dim, text_hash, data, seq, half)
     SELECT page.id, :model, :dim, :text_hash, :data, :seq, CAST(:half AS halfvec)
-    FROM page WHERE page.id = :page_id FOR KEY SHARE
+    FROM page WHERE page.id = :page_id AND page.kind <> 'merged' FOR KEY SHARE
     ON CONFLICT (page_id, model) DO UPDATE SET dim = excluded.dim, half = excluded.half,
         text_hash = excluded.text_hash, data = excluded.data, seq = excluded.seq"""
 )
@@ -566,6 +566,14 @@ _SEARCH = sa.text(
     "SELECT set_config('hnsw.ef_search', :breadth, true), "
     "set_config('hnsw.iterative_scan', 'relaxed_order', true)"
 )
+
+
+def written_since(session: Session, model: str, counted: int) -> NDArray[np.int64]:
+    """The pages whose vectors of a model were written after a count of `COUNTER`."""
+    statement = sa.select(col(Vector.page_id)).where(
+        col(Vector.model) == model, col(Vector.seq) > counted
+    )
+    return np.array(session.connection().execute(statement).scalars().all(), np.int64)
 
 
 # ---------------------------------------------------------------- recent queries

@@ -11,7 +11,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from app import __version__
 from app.bootstrap import App
 from app.domain.records import PageKind
-from app.store import links, pages, papers, runs
+from app.store import changes, links, pages, papers, runs
 from app.store.db import reading
 from app.web import templating
 from app.web.assets import Assets, Static
@@ -19,11 +19,15 @@ from app.web.deps import facts
 from app.web.memory import Bodies, Facts, Fragments
 from app.web.routes import (
     api,
+    concepts,
     importing,
     inbox,
     jobs,
+    mentions,
     page,
+    record,
     review,
+    rules,
     search,
     settings,
     threads,
@@ -31,7 +35,22 @@ from app.web.routes import (
 )
 from app.web.security import Security
 
-ROUTERS = (today, inbox, review, page, threads, search, jobs, settings, importing, api)
+ROUTERS = (
+    today,
+    inbox,
+    record,
+    review,
+    rules,
+    concepts,
+    page,
+    mentions,
+    threads,
+    search,
+    jobs,
+    settings,
+    importing,
+    api,
+)
 
 
 def create(app: App) -> FastAPI:
@@ -85,10 +104,14 @@ def _nav(app: App, request: Request) -> templating.Nav:
         return _counted(facts(request), own)
 
 
+def _to_review(session: Session) -> int:
+    return links.count(session) + links.count(session, tension=True) + changes.count(session)
+
+
 def _counted(known: Facts, session: Session) -> templating.Nav:
     return templating.Nav(
         inbox=known.get(session, "inbox", lambda: papers.count(session), of=("paper",)),
-        review=known.get(session, "review", lambda: links.count(session), of=("link",)),
+        review=known.get(session, "review", lambda: _to_review(session), of=("change", "link")),
         threads=known.get(
             session, "threads", lambda: pages.count(session, PageKind.THREAD), of=("page",)
         ),

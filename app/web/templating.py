@@ -118,9 +118,18 @@ def mark(kind: str) -> Markup:
 
 
 def marked(parts: Iterable[tuple[str, bool]]) -> Markup:
-    """Text with its matched words marked, from pieces (text, matched)."""
-    written = (f"<mark>{escape(text)}</mark>" if hit else escape(text) for text, hit in parts)
+    """Text with its matched words marked, from pieces (text, matched); formulas are laid out."""
+    written = (f"<mark>{escape(text)}</mark>" if hit else _laid_out(text) for text, hit in parts)
     return Markup("".join(written))
+
+
+def _laid_out(text: str) -> Markup:
+    """A piece of a sentence, with the blanks around it."""
+    inner = text.strip()
+    if not inner or ("$" not in inner and "\\" not in inner):
+        return escape(text)
+    before, _, after = text.partition(inner)
+    return escape(before) + render_title(inner) + escape(after)
 
 
 def relation_words(relation: str) -> str:

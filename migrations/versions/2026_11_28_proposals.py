@@ -48,8 +48,10 @@ def upgrade() -> None:
     sa.Column('key', sa.String(), nullable=False),
     sa.Column('page_id', sa.Integer(), nullable=False),
     sa.Column('term', sa.String(), nullable=False),
+    sa.Column('weight', sa.Integer(), server_default='1', nullable=False),
     sa.ForeignKeyConstraint(['page_id'], ['page.id'], name=op.f('fk_paper_term_page_id'), ondelete='CASCADE'),
-    sa.PrimaryKeyConstraint('key', 'page_id', name=op.f('pk_paper_term'))
+    sa.PrimaryKeyConstraint('key', 'page_id', name=op.f('pk_paper_term')),
+    sqlite_with_rowid=False,
     )
     with op.batch_alter_table('paper_term', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_paper_term_page_id'), ['page_id'], unique=False)
@@ -71,14 +73,56 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column('change_id', sa.Integer(), nullable=True))
         batch_op.create_index(batch_op.f('ix_decision_change_id'), ['change_id'], unique=False)
         batch_op.create_foreign_key(batch_op.f('fk_decision_change_id'), 'change', ['change_id'], ['id'], ondelete='CASCADE')
+        batch_op.add_column(sa.Column('agreed', sa.Boolean(), nullable=True))
+        batch_op.add_column(sa.Column('superseded', sa.Boolean(), nullable=False, server_default=sa.false()))
+        batch_op.add_column(sa.Column('confidence', sa.Float(), nullable=True))
+        batch_op.add_column(sa.Column('signal', sa.String(), nullable=False, server_default=''))
+        batch_op.add_column(sa.Column('kind', sa.String(), nullable=False, server_default=''))
+        batch_op.add_column(sa.Column('concept_id', sa.Integer(), nullable=True))
+        batch_op.create_foreign_key(batch_op.f('fk_decision_concept_id'), 'page', ['concept_id'], ['id'], ondelete='SET NULL')
+    counts = sa.text('agreed IS NOT NULL AND NOT undone AND NOT superseded')
+    for name, columns in RECORD.items():
+        op.create_index(
+            name, 'decision', ['who', *columns, 'agreed'],
+            sqlite_where=counts, postgresql_where=counts,
+        )
+    op.execute(AGREED_POSTGRESQL if op.get_bind().dialect.name == 'postgresql' else AGREED_SQLITE)
 
+
+
+RECORD = {
+    'ix_decision_by_confidence': ['confidence'],
+    'ix_decision_by_kind': ['kind', 'signal'],
+    'ix_decision_by_concept': ['concept_id', 'confidence'],
+    'ix_decision_by_time': ['at'],
+}
+
+# What was decided before about proposals of the linker counts in its record too.
+AGREED_SQLITE = """
+    UPDATE decision SET
+        agreed = decision.verdict = 'accept' AND json_extract(decision.before, '$.made') IS NULL,
+        confidence = link.confidence,
+        signal = coalesce(json_extract(link.signals, '$[0].name'), ''),
+        kind = link.relation,
+        concept_id = link.target_id
+    FROM link WHERE link.id = decision.link_id AND link.origin = 'linker'
+        AND decision.verdict IN ('accept', 'reject') AND decision.undoes_id IS NULL
+        AND decision.who <> 'import'"""
+AGREED_POSTGRESQL = AGREED_SQLITE.replace(
+    "json_extract(decision.before, '$.made')", "(decision.before ->> 'made')"
+).replace("json_extract(link.signals, '$[0].name')", "link.signals -> 0 ->> 'name'")
 
 
 def downgrade() -> None:
+    for name in RECORD:
+        op.drop_index(name, table_name='decision')
     with op.batch_alter_table('decision', schema=None) as batch_op:
         batch_op.drop_constraint(batch_op.f('fk_decision_change_id'), type_='foreignkey')
         batch_op.drop_index(batch_op.f('ix_decision_change_id'))
         batch_op.drop_column('change_id')
+        batch_op.drop_constraint(batch_op.f('fk_decision_concept_id'), type_='foreignkey')
+        for column in ('concept_id', 'kind', 'signal', 'confidence', 'superseded', 'agreed'):
+            batch_op.drop_column(column)
 
     with op.batch_alter_table('rule', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_rule_concept_id'))

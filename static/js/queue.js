@@ -20,13 +20,13 @@ if (queue) {
     li.setAttribute("aria-current", "true");
     li.tabIndex = 0;
     if (!focus) return;
-    const details = li.querySelector("details:not([open])");
+    const details = li.querySelector("details:not([open], details details)");
     if (details) { details.open = true; details.dataset.auto = ""; }
     li.focus({ preventScroll: true });
     li.scrollIntoView({ block: "nearest" });
   };
   const step = (by) => (li) => {
-    const all = rows(), closed = li.querySelector("details:not([open])");
+    const all = rows(), closed = li.querySelector("details:not([open], details details)");
     move(by > 0 && closed && !queue.contains(document.activeElement) ? li : all[all.indexOf(li) + by]);
   };
 
@@ -88,7 +88,7 @@ if (queue) {
     a: decide("a"), r: decide("r"), s: decide("s"), e: relation, x: select(false), X: select(true), u: undo,
     A: () => press(bulk, "A"),
     R: () => press(bulk, "R"),
-    v: (li) => { for (const details of li.querySelectorAll("details")) details.open = !details.open; },
+    v: (li) => { for (const details of li.querySelectorAll("details:not(details details)")) details.open = !details.open; },
     o: (li) => li.querySelector("[data-open]")?.click(),
   };
   cerebro.queue = (key, target) => {

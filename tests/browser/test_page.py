@@ -5,7 +5,10 @@ from __future__ import annotations
 from playwright.sync_api import Page, expect
 
 from app.bootstrap import App
-from app.domain.records import LinkStatus
+from app.domain.records import LinkStatus, PageKind
+from app.store import pages
+from app.store.db import reading, writing
+from app.store.pages import Content
 from tests.browser import wiki
 from tests.browser.conftest import OpenPage
 from tests.browser.wiki import statuses
@@ -121,3 +124,19 @@ def test_hostile_text_stays_text_wherever_it_is_shown(page: Page, app: App) -> N
     page.locator(".prose a[href='/w/tide-clock']").first.hover()
     expect(page.locator("#hover-card")).to_be_visible()
     assert page.evaluate("document.querySelectorAll('.prose :is(img, script, iframe, form, style, meta, base, div[hx-get])').length") == 0  # fmt: skip
+
+
+def test_a_mention_is_linked_from_the_rail_where_it_stands(page: Page, app: App) -> None:
+    with writing(app.engine) as session:
+        body = Content(title="Pilot log", kind=PageKind.NOTE, body="The moon drift was late.")
+        pages.create(session, body, author=pages.PERSON, now=wiki.NOW)
+    page.goto("/w/moon-drift")
+    row = page.locator(".rail #mentions li", has_text="Pilot log")
+    page.locator(".rail #mentions").scroll_into_view_if_needed()
+    expect(row.locator("mark")).to_have_text("moon drift")
+    row.get_by_role("button", name="Link").click()
+    expect(row).to_have_count(0)
+    expect(page.locator(".toast")).to_contain_text("Linked in the text: Pilot log")
+    with reading(app.engine) as session:
+        linked = "The [[Moon drift|moon drift]] was late."
+        assert pages.get(session, "pilot-log").body == linked

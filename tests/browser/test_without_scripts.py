@@ -7,9 +7,11 @@ from playwright.sync_api import Page, expect
 
 from app.bootstrap import App
 from app.domain.identifiers import PaperId
-from app.domain.records import LinkStatus, PaperState
+from app.domain.records import LinkStatus, PageKind, PaperState
 from app.store import pages, papers
-from app.store.db import reading
+from app.store.db import reading, writing
+from app.store.pages import Content
+from tests.browser import wiki
 from tests.browser.conftest import OpenPage
 from tests.browser.wiki import statuses
 
@@ -137,3 +139,17 @@ def test_theme_and_keys_are_chosen_without_scripts(plain: Page) -> None:
     expect(plain.locator("html")).to_have_attribute("data-keys", "off")
     plain.goto("/review")
     expect(plain.locator(".legend")).to_be_hidden()
+
+
+def test_a_mention_is_linked_from_a_page_of_its_own(plain: Page, app: App) -> None:
+    with writing(app.engine) as session:
+        body = Content(title="Pilot log", kind=PageKind.NOTE, body="The moon drift was late.")
+        pages.create(session, body, author=pages.PERSON, now=wiki.NOW)
+    plain.goto("/w/moon-drift")
+    plain.locator(".rail #mentions a").click()
+    row = plain.locator("#main li", has_text="Pilot log")
+    row.get_by_role("button", name="Link").click()
+    expect(plain.locator("#main li", has_text="Pilot log")).to_have_count(0)
+    with reading(app.engine) as session:
+        linked = "The [[Moon drift|moon drift]] was late."
+        assert pages.get(session, "pilot-log").body == linked

@@ -14,8 +14,8 @@ from typing import Any
 from sqlmodel import Session
 
 from app.bootstrap import READERS, App
-from app.domain.records import LinkStatus, PageKind, RunState, Verdict
-from app.services import pages, review
+from app.domain.records import LinkStatus, Origin, PageKind, RunState, Verdict
+from app.services import pages, review, rules
 from app.services.ingest import Report, import_files
 from app.sources.base import File
 from app.store import links, runs
@@ -267,6 +267,8 @@ def _decide(app: App) -> None:
     with writing(app.engine) as session:
         surest = links.proposals(session, limit=DECIDED)
         for n, row in enumerate(surest):
+            link = links.get(session, row.id)  # as the linker would have proposed it
+            link.origin, link.signals = Origin.LINKER, [{"name": ("name", "papers")[n % 2]}]
             verdict = Verdict.REJECT if n % 3 == 2 else Verdict.ACCEPT
             review.decide(
                 session,
@@ -275,6 +277,7 @@ def _decide(app: App) -> None:
                 now=NOW - timedelta(days=1),
                 reason="seen before" if n == 2 else "",
             )
+        rules.make(session, rules.wanted(session, concept="tide-clock", least="0.9"), now=NOW)
 
 
 def _edit(session: Session, slug: str) -> None:

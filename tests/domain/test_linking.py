@@ -355,7 +355,7 @@ def test_the_nearest_papers_are_those_of_a_full_comparison(
     joined = {(papers[0].id, papers[80].id)}
     judge = know(accepted, papers=papers, neighbours=joined).judge
     rows = np.arange(12)
-    near = judge.texts.space[rows] @ judge.known.T + judge.near[rows].toarray()
+    near = judge.texts.space(rows) @ judge.texts.space(judge.decided).T + judge.near[rows][:, judge.decided].toarray()
     near[rows, rows] = 0
     wanted = np.sort(np.maximum(near, 0), axis=1)[:, : -features.NEIGHBOURS - 1 : -1]
     at, _, found, rank_of = judge._nearest(rows)

@@ -672,7 +672,7 @@ def test_a_wikilink_outranks_an_import_and_what_was_decided_returns_with_its_end
         link = session.exec(select(Link)).one()
         assert link.status is LinkStatus.REJECTED
         assert [e["quotation"] for e in link.evidence] == ["Not so."]
-        assert link.extra == {}
+        assert {*link.extra} == {"rejection"}
 
 
 # ---------------------------------------------------------------- pages and their names

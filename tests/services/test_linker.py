@@ -12,9 +12,8 @@ from sqlalchemy.engine import Engine
 from sqlmodel import Session, col, select
 
 from app.domain.records import Link, LinkStatus, Page, PageKind, PageText, Relation
-from app.services import linker
 from app.services.linker import Proposal, rank_papers, read, shipped_weights, store
-from app.store import corpus
+from app.store import corpus, db
 from app.store.corpus import Library
 from app.store.db import reading, writing
 from tests.factories import THEN, make_engine, make_link, make_page
@@ -62,6 +61,7 @@ def edit(session: Session, page_id: int, text: str) -> None:
         .where(col(PageText.page_id) == page_id)
         .values(text=text, hash=f"{hash(text) & 0xFFFFFF:x}")
     )
+    db.bump(session, db.TEXTS)
 
 
 def change(session: Session, ids: dict[str, int], what: str) -> None:

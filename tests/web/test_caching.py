@@ -52,6 +52,7 @@ WIKI: list[dict[str, Any]] = [
 ]  # fmt: skip
 SCREENS = [
     "/", "/today/2026-05-14", "/inbox", "/review", "/review?tab=decided", "/review?tab=tension",
+    "/review/record", "/rules",
     "/w/tides", "/w/on-tides", "/w/pull", "/w/tides/links", "/w/tides/history", "/w/tides/diff",
     "/pages", "/pages?by=kind", "/pages?by=recent", "/pages?by=orphans", "/pages?by=wanted",
     "/threads", "/more",

@@ -245,7 +245,7 @@ def test_a_bulk_decision_leaves_alone_what_was_decided_meanwhile(
     client.post(f"/review/{ids[1]}", data={"decision": "reject"})
     given = {"id": [*ids, "999", "x", "-4", "9" * 30], "decision": "accept"}
     answer = client.post("/review/bulk", data=given, headers=PARTIAL)
-    assert "Accepted: 2 links; 2 were decided elsewhere" in answer.text
+    assert "Accepted: 2 links; 3 were decided elsewhere" in answer.text
     assert status(app, ids[1]) is LinkStatus.REJECTED
 
 

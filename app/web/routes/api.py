@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator
 from sqlmodel import Session
 
 from app.domain.identifiers import is_slug
-from app.domain.records import Page, PageKind, Relation
+from app.domain.records import KINDS, ChangeKind, Page, PageKind, Relation
 from app.errors import EditConflict, Invalid, NotFound
 from app.services import graph as graphs
-from app.services import health, linker, review
+from app.services import health, linker, review, rules
 from app.services import pages as editing
 from app.services.search import search as find
-from app.store import links, pages, papers
+from app.store import changes, links, pages, papers, record
+from app.store import rules as stored_rules
 from app.store.db import LARGEST_ID
 from app.store.pages import Content
 from app.web.deps import Reads, TheApp, Writes, facts
@@ -38,17 +39,35 @@ _REFUSED: dict[int | str, dict[str, Any]] = {
 }
 
 
+_KIND = {"type": "string", "enum": [kind.value for kind in KINDS]}
+
+
 class PageIn(BaseModel):
     """A page as a program writes it. What is left out stays as it is."""
 
     model_config = ConfigDict(extra="ignore")
 
     title: str | None = Field(None, max_length=500)
-    kind: PageKind | None = None
+    kind: Annotated[str, WithJsonSchema(_KIND)] | None = None
     body: str | None = Field(None, max_length=pages.MAX_BODY)
     aliases: list[str] | None = Field(None, max_length=200)
     tags: list[str] | None = Field(None, max_length=200)
     note: str = Field("", max_length=500)
+
+    @field_validator("kind")
+    @classmethod
+    def _is_a_kind(cls, kind: str | None) -> str | None:
+        if kind is not None and kind not in _KIND["enum"]:
+            raise ValueError(f"{kind[:40]!r} is no kind of page. Use {', '.join(KINDS)}")
+        return kind
+
+
+class RuleIn(BaseModel):
+    """A rule that accepts `about` links: of one concept, or of all where none is named."""
+
+    concept: str = Field("", max_length=300, description="A title, alias or address; empty: all")
+    least: float = Field(description="Accept from this confidence on, 0.5 to 1")
+    preview: bool = Field(False, description="Only say what it would do")
 
 
 class DecisionIn(BaseModel):
@@ -58,6 +77,11 @@ class DecisionIn(BaseModel):
     reason: str = Field("", max_length=1000)
     relation: Relation | None = None
     target: str = Field("", max_length=500)
+    title: str = Field("", max_length=500, description="Of a new concept: another title.")
+    members: list[int] | None = Field(
+        None, max_length=5000, description="Of a new concept: the papers to link, of those offered."
+    )
+    swap: bool = Field(False, description="Of a merge: the other of the two concepts stays.")
 
 
 # ---------------------------------------------------------------- finding
@@ -192,7 +216,7 @@ def write_page(
     before = pages.content_of(session, page) if page else None
     content = Content(
         title=new.title if new.title is not None else (before.title if before else slug),
-        kind=new.kind or (before.kind if before else PageKind.NOTE),
+        kind=PageKind(new.kind) if new.kind else (before.kind if before else PageKind.NOTE),
         body=new.body if new.body is not None else (before.body if before else ""),
         aliases=tuple(new.aliases)
         if new.aliases is not None
@@ -254,10 +278,15 @@ def proposals(
     offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
     after: Annotated[int, Query(ge=0, le=LARGEST_ID)] = 0,
     tension_after: Annotated[int, Query(ge=0, le=LARGEST_ID)] = 0,
+    changes_after: Annotated[int, Query(ge=0, le=LARGEST_ID)] = 0,
+    kind: Annotated[Literal["", "link", "concept", "merge", "split"], Query()] = "",
 ) -> dict[str, object]:
-    """What waits for a decision, the surest first; claims in tension apart.
+    """What waits for a decision, the surest first; claims in tension and changes of concepts apart.
 
-    `next` is the `after` of the next part, null at the end; `tension_next` likewise. What is decided
+    `kind` keeps proposals of one kind: link, concept, merge or split.
+
+    `next` is the `after` of the next part, null at the end; `tension_next` and `changes_next`
+    likewise. What is decided
     meanwhile makes the next part neither skip nor repeat, as `offset` would.
     """
     parts = [
@@ -270,19 +299,27 @@ def proposals(
             offset=0 if last else offset,
         )
         for tension, last in ((False, after), (True, tension_after))
-    ]
+        if kind in ("", "link")
+    ] or [[], []]
+    changed = []
+    if kind != "link":
+        wanted = ChangeKind(kind) if kind else None
+        changed = changes.waiting(session, kind=wanted, after=changes_after, limit=limit + 1)
     rows, tensions = (part[:limit] for part in parts)
     further, tensions_further = (part[limit - 1].id if part[limit:] else None for part in parts)
+    near = links.resembled(session, [*rows, *tensions])
     return {
         "waiting": facts(request).get(session, "links", lambda: links.count(session), of=("link",)),
-        "proposals": [_proposal(row) for row in rows],
+        "proposals": [_proposal(row, near[row.id]) for row in rows],
         "next": further,
-        "tension": [_proposal(row) for row in tensions],
+        "tension": [_proposal(row, near[row.id]) for row in tensions],
         "tension_next": tensions_further,
+        "changes": [changes.as_json(row) for row in changed[:limit]],
+        "changes_next": changed[limit - 1].id if changed[limit:] else None,
     }
 
 
-def _proposal(row: Any) -> dict[str, object]:
+def _proposal(row: Any, resembles: list[dict[str, str]]) -> dict[str, object]:
     return {
         "id": row.id,
         "kind": "link",
@@ -292,6 +329,7 @@ def _proposal(row: Any) -> dict[str, object]:
         "confidence": round(row.confidence, 6),
         "reason": row.reason,
         "evidence": row.evidence,
+        "resembles": resembles,
         "signals": row.signals,
     }
 
@@ -304,32 +342,47 @@ async def _decision(request: Request) -> DecisionIn:
         except (ValueError, RecursionError) as error:
             raise Invalid("The body is no JSON.") from error
     else:
-        given = {k: v for k, v in (await request.form()).items() if isinstance(v, str)}
+        form = await request.form()
+        given = {k: v for k, v in form.items() if isinstance(v, str)}
         given = {k: v for k, v in given.items() if v or k == "decision"}
+        if "members" in form:
+            given["members"] = [each for each in form.getlist("members") if each]
     try:
         return DecisionIn.model_validate(given)
     except ValueError as error:
         raise Invalid(
-            "A decision needs `decision`: accept, reject or defer; and may have reason, relation "
-            "and target."
+            "A decision needs `decision`: accept, reject or defer; and may have reason, of a link "
+            "relation and target, of a new concept title and members, of a merge swap."
         ) from error
 
 
 @router.post("/review/{id}", responses=_REFUSED)
 def decide(
-    id: int, given: Annotated[DecisionIn, Depends(_decision)], session: Writes, app: TheApp
+    id: str, given: Annotated[DecisionIn, Depends(_decision)], session: Writes, app: TheApp
 ) -> dict[str, object]:
-    """Accept, reject or defer a proposal; form fields or JSON: decision, reason, relation, target."""
+    """Accept, reject or defer a proposal: a link by its number, a change by "c" and its number.
+
+    Form fields or JSON: decision, reason; of a link relation, target; of a new concept title,
+    members; of a merge swap.
+    """
+    which = review.reference(id)
     made = review.decide(
         session,
-        id,
+        which,
         review.verdict(given.decision, of="link"),
         now=app.clock(),
         reason=given.reason,
         relation=given.relation,
         target=given.target,
+        title=given.title,
+        members=given.members,
+        swap=given.swap,
     )
-    return {"id": id, "decision": made.id, "verdict": made.verdict.value}
+    return {
+        "id": str(which) if which.change else which.number,
+        "decision": made.id,
+        "verdict": made.verdict.value,
+    }
 
 
 @router.post("/decisions/{id}/undo", responses=_REFUSED)
@@ -337,6 +390,62 @@ def undo(id: int, session: Writes, app: TheApp) -> dict[str, object]:
     """Take back a decision, with all others of the same action."""
     taken = review.undo(session, id, now=app.clock()).decisions
     return {"undone": [each.id for each in taken]}
+
+
+@router.get("/record", responses=_REFUSED)
+def the_record(request: Request, session: Reads, app: TheApp) -> dict[str, object]:
+    """How the linker's proposals were decided, by confidence, signal, kind, concept and week."""
+    today = app.clock().date()
+    return facts(request).get(
+        session,
+        ("record", "told", today),
+        lambda: record.told(session, today=today),
+        of=("decision",),
+    )
+
+
+@router.get("/rules", responses=_REFUSED)
+def all_rules(session: Reads) -> list[dict[str, object]]:
+    """Every rule with what it did, those in force first."""
+    return [rules.told(row) for row in stored_rules.listed(session)]
+
+
+@router.post("/rules", responses={**_REFUSED, 201: {"description": "A new rule"}})
+def make_rule(given: RuleIn, session: Writes, app: TheApp) -> Response:
+    """Switch a rule on, which accepts what waits at once; with `preview` only say what it would do."""
+    wanted = rules.wanted(session, concept=given.concept, least=given.least)
+    if given.preview:
+        found = rules.preview(session, wanted)
+        return JSONResponse(
+            {
+                "concept": wanted.concept[1] if wanted.concept else None,
+                "least": wanted.least,
+                "waiting": found.waiting,
+                "first": [row.id for row in found.first],
+                "decided_by_person": {
+                    "count": found.decided.count,
+                    "accepted": found.decided.accepted,
+                },
+            }
+        )
+    rule, _ = rules.make(session, wanted, now=app.clock())
+    [row] = stored_rules.listed(session, rule_id=rule.id)
+    return JSONResponse(rules.told(row), 201)
+
+
+@router.post("/rules/{id}/end", responses=_REFUSED)
+def end_rule(id: int, session: Writes, app: TheApp) -> dict[str, object]:
+    """Switch a rule off; what it accepted stands."""
+    rules.end(session, id, now=app.clock())
+    [row] = stored_rules.listed(session, rule_id=id)
+    return rules.told(row)
+
+
+@router.post("/rules/{id}/undo", responses=_REFUSED)
+def undo_rule(id: int, session: Writes, app: TheApp) -> dict[str, object]:
+    """Take back all that a rule accepted, and end it."""
+    taken = rules.undo(session, id, now=app.clock())
+    return {"rule": id, "undone": taken.undone, "stay": list(taken.stay)}
 
 
 @router.get("/papers/{id:path}/candidates", responses=_REFUSED)
@@ -349,22 +458,14 @@ def candidates(
     """What the linker thinks a kept paper is about, below the floor too; nothing is stored."""
     if not id.strip():
         raise NotFound("Name a paper: arxiv:…, doi:… or its page.")
-    work = linker.read(session, app.index, [linker.page_of(session, id)])
+    work = linker.read(session, app.index, [linker.page_of(session, id)], app.library)
     names = papers.references(session, [*work.papers, *(each.id for each in work.concepts)])
+    ranked = linker.rank_papers(work, app.weights_in_force(session), limit=limit)
+    near = links.named(session, linker.resembled(ranked))
+    found = linker.as_json(ranked, names, near)
     return {
         "paper": id,
-        "candidates": [
-            {
-                "target": names[proposal.candidate.concept],
-                "relation": "about",
-                "confidence": round(proposal.candidate.confidence, 6),
-                "proposed": proposal.candidate.proposed,
-                "reason": proposal.reason,
-                "evidence": linker.evidence_json(proposal),
-                "signals": linker.signals_json(proposal.candidate),
-            }
-            for proposal in linker.rank_papers(work, app.weights, limit=limit)
-        ],
+        "candidates": [{k: v for k, v in each.items() if k != "paper"} for each in found],
     }
 
 

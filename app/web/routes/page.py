@@ -20,9 +20,11 @@ from app.domain.identifiers import is_slug, parse_arxiv, parse_doi, slugify
 from app.domain.markdown import first_words
 from app.domain.merge import diff_lines
 from app.domain.records import (
+    KINDS,
     Alias,
     AliasKind,
     AuthorKind,
+    ChangeKind,
     Digest,
     Draft,
     Episode,
@@ -39,7 +41,7 @@ from app.domain.records import (
 )
 from app.errors import EditConflict, Invalid, NotFound
 from app.services import pages as editing
-from app.store import items, links, pages, papers, threads
+from app.store import changes, concepts, items, links, pages, papers, threads
 from app.store.db import LARGEST_ID
 from app.store.pages import Content, Place
 from app.web.deps import (
@@ -64,7 +66,7 @@ router = APIRouter(include_in_schema=False)
 
 PER_PAGE = 100
 REVISIONS = 50  # each with its whole text, to count what changed
-_KINDS = [kind.value for kind in PageKind]
+_KINDS = [kind.value for kind in KINDS]
 
 
 # ---------------------------------------------------------------- reading
@@ -127,6 +129,11 @@ def read(request: Request, slug: str, session: Reads, app: TheApp) -> Response:
     page = pages.head(session, slug)
     if page is None:
         return _elsewhere(session, slug)
+    if page.kind == PageKind.MERGED:
+        heir = concepts.heir(session, page.id)
+        if heir is None:
+            raise NotFound(f"There is no page at {slug[:100]!r}.")
+        return RedirectResponse(f"/w/{heir.slug}", 307)  # an undo brings the page back
     if page.kind == PageKind.DIGEST:
         digest = session.get(Digest, page.id)
         if digest is not None:
@@ -150,6 +157,8 @@ _NOTICES = {
     "merged": "Saved. Your edit and one made meanwhile were put together.",
     "restored": "The earlier text is back, as a new revision.",
     "renamed": "Moved. The old address leads here.",
+    "joined": "Merged. It can be undone in Review, under Decided.",
+    "split": "Split. It can be undone in Review, under Decided.",
 }
 
 
@@ -213,6 +222,7 @@ def page_context(request: Request, session: Session, page: Any) -> dict[str, Any
         "backlinks": [] if stub else backlinks[:5],
         "backlink_total": counts["incoming"],
         "provenance": _provenance(page),
+        "duplicates": _duplicates(session, page) if page.kind == PageKind.CONCEPT else [],
         "questions": [
             {"number": q.number, "text": q.text, "state": q.state.value}
             for q in pages.question_rows(session, page.id)
@@ -245,6 +255,17 @@ def _head(page: Any) -> _Head:
         author_kind=page.author_kind.value,
         unreviewed=page.author_kind == AuthorKind.MODEL,
     )
+
+
+def _duplicates(session: Session, page: Any) -> list[dict[str, str]]:
+    """Concepts that are proposed to be one with this one, surest first."""
+    rows = changes.waiting(session, kind=ChangeKind.MERGE, page_id=page.id, limit=3)
+    return [
+        {"slug": row.target_slug, "title": row.target_title, "reason": row.reason}
+        if row.source_id == page.id
+        else {"slug": row.source_slug, "title": row.source_title, "reason": row.reason}
+        for row in rows
+    ]
 
 
 def resolver(session: Session) -> Any:

@@ -15,7 +15,8 @@ from sqlalchemy.engine import make_url
 from app.bootstrap import App
 from app.errors import Invalid
 from app.settings import Settings
-from app.web.deps import Form, TheApp, text
+from app.store import preferences
+from app.web.deps import Form, Reads, TheApp, text
 from app.web.templating import page
 
 router = APIRouter(include_in_schema=False)
@@ -34,9 +35,10 @@ class Fact:
 
 
 @router.get("/settings")
-def settings(request: Request, app: TheApp, saved: str = "") -> Response:
+def settings(request: Request, session: Reads, app: TheApp, saved: str = "") -> Response:
     """The choices of this browser, and how the wiki runs."""
-    return page(request, "settings/page.html", saved=saved == "1", facts=facts(app))
+    floor = preferences.floor(session)
+    return page(request, "settings/page.html", saved=saved == "1", facts=facts(app, floor))
 
 
 @router.post("/settings")
@@ -56,14 +58,18 @@ def save(form: Form) -> Response:
     return response
 
 
-def facts(app: App) -> list[Fact]:
-    """The settings in force, in the order a reader asks for them; secrets only as set or not."""
+def facts(app: App, floor: float | None = None) -> list[Fact]:
+    """The settings in force, in the order a reader asks for them; secrets only as set or not.
+
+    `floor` is the confidence from which on links are proposed, where the reader chose one.
+    """
     chosen = app.settings
     values = {
         "data": ("Data", str(chosen.data.absolute())),
         "vault": ("Your Markdown", str(chosen.vault_path.absolute())),
         "database_url": ("Database", _database(chosen.url)),
         "embedding_model": ("Vectors", _vectors(app)),
+        "linker_floor": ("Links are proposed", _floor(app, floor)),
         "llm_model": ("Language model", chosen.llm_model or "none: no model is ever called"),
         "llm_daily_budget_usd": ("Budget a day", _dollars(chosen.llm_daily_budget_usd)),
         "timezone": ("Time zone", chosen.timezone or "the system's"),
@@ -73,9 +79,16 @@ def facts(app: App) -> list[Fact]:
     if chosen.now:
         values["now"] = ("Fixed time", chosen.now.isoformat())
     fixed = chosen.fixed_by_environment()
-    return [
-        Fact(words, value, _source(chosen, name, fixed)) for name, (words, value) in values.items()
-    ]
+    sources = {name: _source(chosen, name, fixed) for name in values}
+    if floor is not None and chosen.linker_floor is None:
+        sources["linker_floor"] = "chosen under Review, Record"
+    return [Fact(words, value, sources[name]) for name, (words, value) in values.items()]
+
+
+def _floor(app: App, chosen: float | None) -> str:
+    given = app.settings.linker_floor
+    value = given if given is not None else chosen if chosen is not None else app.weights.floor
+    return f"from a confidence of {value:g} on"
 
 
 def _source(chosen: Settings, name: str, fixed: frozenset[str]) -> str:
