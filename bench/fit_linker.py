@@ -220,12 +220,13 @@ def name_examples(each: CuratedList) -> Examples:
 def with_guests(each: CuratedList, others: Sequence[CuratedList]) -> CuratedList:
     """The list as it would be in a wider wiki: its later half mixed with papers about none of it.
 
-    The guests, one for every third paper, come from the lists least like this one.
+    The guests, one for every paper where there are as many, come from the lists least like this one.
     """
     near = sorted(others, key=lambda one: float(_middle(one.papers) @ _middle(each.papers)))
     half, count = len(each.papers) // 2, len(each.papers)
-    wanted = (count - half) // 3
-    drawn = [(one, row) for one in near[:4] for row in range(0, len(one.papers), 7)][::3][:wanted]
+    wanted = count - half
+    drawn = [(one, row) for one in near[:4] for row in range(0, len(one.papers), 5)]
+    drawn = drawn[:: max(1, len(drawn) // wanted)][:wanted]
     order: list[tuple[CuratedList, int]] = [(each, row) for row in range(half)]
     later = [(each, row) for row in range(half, count)]
     for at in range(max(len(later), len(drawn))):

@@ -138,6 +138,10 @@ class Weights:
     floor: float
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
 
+    def ranks_as(self, other: "Weights") -> bool:
+        """Whether these are the other's but for the floor: what was fitted by one serves both."""
+        return self.scales is other.scales and self.calibrations is other.calibrations
+
     def calibration(self, name: str) -> Calibration:
         """That of a scale."""
         return self.calibrations.get(name, Calibration())

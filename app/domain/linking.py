@@ -154,7 +154,7 @@ class Knowledge:
         near = _matrix(neighbours, self.papers.ids, self.papers.ids)
         self.near = (near + near.T).tocsr()
         self.warm = np.asarray(self.accepted.sum(axis=0)).ravel() > 0
-        before = earlier if earlier is not None and earlier.shipped is weights else None
+        before = earlier if earlier is not None and earlier.shipped.ranks_as(weights) else None
         self.texts: Texts = Texts(
             self.concepts,
             self.papers,
@@ -182,6 +182,15 @@ class Knowledge:
         found.__dict__.pop("learned", None)
         found.texts = self.texts.of_words()
         found.judge = found._fitted(self.judge, Moved.nothing(*self.texts.shape))
+        return found
+
+    def with_floor(self, floor: float) -> "Knowledge":
+        """The same, proposing what is at least so sure."""
+        if floor == self.shipped.floor:
+            return self
+        found = copy(self)
+        found.shipped = replace(self.shipped, floor=floor)
+        found.__dict__.pop("by_words", None)
         return found
 
     @property
@@ -217,8 +226,8 @@ class Knowledge:
 
     @property
     def weights(self) -> Weights:
-        """Those that shipped, as the reader's decisions left them."""
-        return self.learned.weights
+        """Those that shipped, as the reader's decisions left them, with the floor in force."""
+        return replace(self.learned.weights, floor=self.shipped.floor)
 
     @cached_property
     def learned(self) -> Learned:

@@ -135,8 +135,8 @@ class Library:
         """What follows from the facts, brought up to date from what was last known by this name."""
         with self._lock:
             before, kept = self._fitted.get(name, (None, None))
-            if kept and before and kept.shipped is weights and facts.is_like(before):
-                return kept
+            if kept and before and kept.shipped.ranks_as(weights) and facts.is_like(before):
+                return kept.with_floor(weights.floor)
             made = Knowledge(
                 facts.concepts,
                 facts.papers,

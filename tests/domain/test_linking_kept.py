@@ -155,7 +155,7 @@ def test_what_is_kept_is_as_sure_as_what_is_fitted_anew(seed: int, meaning: bool
         assert np.abs(sure(known) - sure(fresh)).max() < SAME
         assert np.abs(sure(known.by_words) - sure(fresh.by_words)).max() < SAME
         frames.append(known.texts.frame)
-        lessons.append(known.weights)
+        lessons.append(known.learned)
         asked = known.papers.ids[-3:].tolist()
         together = rank(asked, known, limit=3)
         alone = [one for paper in asked for one in rank([paper], known, limit=3)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 from sqlmodel import Session, col
 
+from app.domain.linking import rank
 from app.domain.records import Alias, Link, LinkStatus, Page, PageKind, PageText, Paper, Relation
 from app.services.linker import shipped_weights
 from app.store import corpus, vectors
@@ -184,6 +186,24 @@ def test_nothing_is_read_or_fitted_again_while_nothing_changed(
         assert again.accepted is facts.accepted
         assert library.know("about", again, WEIGHTS) is known
     assert library.know("about", again, shipped_weights()) is not known
+
+
+def test_another_floor_is_no_reason_to_fit_anew(
+    engine: Engine, ids: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = Library()
+    with reading(engine) as session:
+        facts = library.facts(session, None)
+    known = library.know("about", facts, WEIGHTS)
+    asked = [ids["Paper 5"]]
+    every = rank(asked, known)
+    monkeypatch.setattr(corpus, "Knowledge", None)
+    for floor in (0.0, every[0].confidence, 1.0):
+        other = library.know("about", facts, replace(WEIGHTS, floor=floor))
+        proposed = [each.confidence >= floor for each in every]
+        assert [each.proposed for each in rank(asked, other)] == proposed
+        assert len(rank(asked, other, proposed_only=True)) == sum(proposed)
+    assert library.know("about", facts, WEIGHTS) is known
 
 
 def test_knowledge_of_two_names_is_kept_apart(engine: Engine, ids: dict[str, int]) -> None:
