@@ -2,9 +2,10 @@
 
 Things arrive (**items**, from **sources**). The wiki knows things (**pages**, joined by **links**).
 Everything else is a verb between the two: *ingest* brings items in, the *linker* proposes links, a
-person *accepts or rejects*, *threads* count what recurs. The graph is not a layer: it is pages and
-links, loaded when a question needs it. Whatever a machine does to the wiki is a proposal with
-evidence; a person's decision makes it true; every decision can be undone.
+person *accepts or rejects*, which teaches the linker, *threads* count what recurs. The graph is not
+a layer: it is pages and links, loaded when a question needs it. Whatever a machine does to the wiki
+is a proposal with evidence; a person's decision, or a rule the person switched on, makes it true;
+every decision can be undone.
 
     errors | settings  <-  domain  <-  store | sources | embeddings | vault
                        <-  services  <-  pipeline  <-  bootstrap  <-  web | worker  <-  cli
@@ -17,7 +18,8 @@ An arrow is "is imported by"; `|` marks siblings that may not import each other.
     sources     readers: bytes from outside become frozen values
     embeddings  the sentence encoder, in the worker alone; everyone else asks the worker
     vault       Markdown files on disk
-    services    the verbs, the only writers: ingest, linker, review, pages, threads
+    services    the verbs, the only writers: ingest, what proposes (linker, relations, membership,
+                terms, concepts), review and rules, which decide, pages
     pipeline    the order of the day: each step with the query that finds its pending work
     bootstrap   settings become a running App; tests pass fakes here
     web         screens, fragments and the JSON API
