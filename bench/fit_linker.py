@@ -49,6 +49,9 @@ PULL = 10.0  # of every coefficient towards zero
 NAMES_ONLY = (
     "papers", "papers lead", "mention", "mention lead", "title mention", "title mention lead",
 )  # fmt: skip
+# Log-odds for a paper all of whose neighbours in the graph are in the concept: the lists have
+# neither threads nor references.
+BY_HAND = {"graph": 1.5}
 USED = {Stage.NAMES: NAMES_ONLY, Stage.COLD: FEATURES, Stage.WARM: FEATURES}
 SMALL = (
     "KV-Cache",
@@ -364,7 +367,19 @@ def fitted(groups: Sequence[Sequence[Examples]], used: tuple[str, ...]) -> Scale
     pull = np.full(len(start), PULL)
     counts = _counts(groups)
     found = fit((features - mean) / spread, linked, counts, prior=start, strength=pull)
-    return Scale(used, mean, spread, found[:-1].astype(np.float32), float(found[-1]))
+    scale = Scale(used, mean, spread, found[:-1].astype(np.float32), float(found[-1]))
+    return _with_priors(scale)
+
+
+def _with_priors(scale: Scale) -> Scale:
+    """The scale with what no list can teach set by hand; a reader's decisions bend it like the rest."""
+    at = [scale.names.index(name) for name in BY_HAND if name in scale.names]
+    mean, spread, coefficient = (
+        each.copy() for each in (scale.mean, scale.spread, scale.coefficient)
+    )
+    mean[at], spread[at] = 0, 1
+    coefficient[at] = [BY_HAND[scale.names[each]] for each in at]
+    return replace(scale, mean=mean, spread=spread, coefficient=coefficient)
 
 
 def calibrated(groups: Sequence[Sequence[Examples]]) -> Calibration:

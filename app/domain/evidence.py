@@ -380,6 +380,8 @@ def reason(
         line = f"It is {like}" + (f": they share the words {shared}" if shared else "")
     elif shared:
         line = f"It shares the words {shared} with {concept.name}"
+    elif _weight(candidate.signals, SignalKind.GRAPH) > 0.1:
+        line = f"Papers that it shares a thread or references with are in {concept.name}"
     elif _weight(candidate.signals, SignalKind.NAME) > 0.1:
         line = f"It is near to what {concept.name} means"
     else:

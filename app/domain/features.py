@@ -32,7 +32,7 @@ from app.domain.texts import (
 FEATURES = (
     "papers", "papers lead", "classifier", "classifier lead", "neighbours", "neighbours lead",
     "size", "name", "name lead", "mention", "mention lead", "title mention", "title mention lead",
-    "familiar",
+    "familiar", "graph",
 )  # fmt: skip
 NEIGHBOURS = 30  # decided papers that vote
 FEW = 5  # of them, that tell whether a paper is familiar
@@ -104,6 +104,7 @@ class Judge:
             votes, familiar = self._votes(rows)
             put("neighbours", lambda rows: votes)
             put("familiar", lambda rows: familiar[:, None])
+        put("graph", self._graph)
         return np.moveaxis(found, 0, -1)
 
     def only(self, columns: Rows) -> "Judge":
@@ -192,6 +193,13 @@ class Judge:
         familiar = np.bincount(at, loudest, len(rows)) / min(FEW, total)
         return dense(votes @ self.verdicts), familiar.astype(np.float32)
 
+    def _graph(self, rows: Rows) -> Array:
+        """What the papers belong to that it shares a thread, references or a citation with: the
+        share of them in each concept, those that are in none counted too."""
+        joined = self.near[rows]
+        counts = np.maximum(np.asarray(joined.sum(axis=1), np.float32).ravel(), 1)[:, None]
+        return np.asarray(dense(joined @ self.verdicts) / counts, np.float32)
+
     def _nearest(self, rows: Rows) -> tuple[Rows, Rows, Array, Rows]:
         """Of each paper the NEIGHBOURS decided ones nearest to it, nearest first, itself left out.
 
@@ -206,9 +214,6 @@ class Judge:
         if last > 0:
             least = np.partition(np.hstack(asked) @ self._some.T, last, axis=1)[:, [last]]
             least -= ROUNDING
-        joined = self.near[rows].tocoo()
-        known = self.is_decided[joined.col]
-        pulled = joined.row[known].astype(np.int64) * total + joined.col[known]
         found = [np.zeros(0, np.int64)]
         values = [np.zeros(0, np.float32)]
         # All papers, decided or not: a slice is not copied, and most are.
@@ -221,13 +226,11 @@ class Judge:
             found.append(at * total + (place + start))
             values.append(near[at, place])
         keys = _first(np.concatenate(found), np.concatenate(values), total)
-        keys = np.union1d(keys, pulled)
         # Once more, now each by itself: a product of blocks depends on what else is in the block.
         at, row = keys // total, keys % total
         near = added(
             np.vecdot(some[at], part[row]) for some, part in zip(asked, parts, strict=True)
         )
-        near[np.searchsorted(keys, pulled)] += joined.data[known]
         order = np.lexsort((-near, at))
         order = order[(near[order] > 0) & (rows[at[order]] != row[order])]
         at, row, near = at[order], row[order], near[order]

@@ -7,7 +7,8 @@
     papers              how like a paper is to the profile, in words and in meaning, less how like
                         it an ordinary paper is (broad concepts are near everything)
     classifier          one linear classifier over all concepts (ridge, closed form)
-    neighbours          the nearest decided papers vote; shared threads and references bring nearer
+    neighbours          the nearest decided papers vote
+    graph               so do the papers that share a thread, references or a citation with it
     name, mention       the concept's own text against the paper; the words of its name in the
                         paper, and in its title
     familiar            how near the nearest decided papers are: far from all, likely about none
@@ -82,6 +83,7 @@ class SignalKind(StrEnum):
     MENTION = "mention"
     FAMILIAR = "familiar"
     HABIT = "habit"
+    GRAPH = "graph"
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,8 @@ def read(
             definitions,
             accepted=threads.memberships(session, accepted=True),
             rejected=threads.memberships(session, accepted=False),
-            neighbours=corpus.neighbours(session),
+            # Not those of one thread: that is what is asked.
+            neighbours=corpus.citations(session),
             vectors=library.vectors_of(session, index, definitions),
         ),
         excluded=threads.excluded(session),

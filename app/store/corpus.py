@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
+from scipy import sparse
 from sqlmodel import Session, col
 
 from app.domain.linking import (
@@ -46,6 +47,8 @@ from app.store.links import ACCEPTED
 from app.store.vectors import VectorIndex
 
 _LARGEST_THREAD = 60
+_SHARED_REFERENCES = 3  # so many make two papers neighbours
+_OFTEN_CITED = 30  # papers; what more of them cite is common ground
 
 
 @dataclass(frozen=True)
@@ -319,8 +322,8 @@ def _comembers(session: Session) -> set[Pair]:
     }
 
 
-def _citations(session: Session) -> set[Pair]:
-    """Papers of which one names the other among its references, where a source gave them."""
+def citations(session: Session) -> Rows:
+    """Pairs of papers of which one cites the other, or that cite much the same, where a source gave that."""
     citing = session.connection().execute(
         sa.select(col(Paper.page_id), col(Paper.references)).where(
             col(Paper.page_id).is_not(None), sa.cast(col(Paper.references), sa.String) != "[]"
@@ -329,10 +332,10 @@ def _citations(session: Session) -> set[Pair]:
     cited: list[tuple[int, str]] = [
         (page_id or 0, reference)
         for page_id, references in citing.all()
-        for reference in references
+        for reference in dict.fromkeys(references)
     ]
     if not cited:
-        return set()
+        return _pairs([])
     names = session.connection().execute(
         sa.select(
             col(Identifier.scheme) + sa.literal(":") + col(Identifier.value), col(Paper.page_id)
@@ -341,13 +344,28 @@ def _citations(session: Session) -> set[Pair]:
         .where(col(Paper.page_id).is_not(None))
     )
     known: dict[str, int] = {name: page_id or 0 for name, page_id in names.all()}
-    return {
+    direct = {
         (page_id, known[reference])
         for page_id, reference in cited
         if known.get(reference, page_id) != page_id
     }
+    return _pairs(sorted(direct | _coupled(cited)))
+
+
+def _coupled(cited: Sequence[tuple[int, str]]) -> set[Pair]:
+    """Papers that share references (bibliographic coupling). What many cite says little: left out."""
+    papers, rows = np.unique([page_id for page_id, _ in cited], return_inverse=True)
+    _, columns = np.unique([reference for _, reference in cited], return_inverse=True)
+    ones = np.ones(len(cited), np.float32)
+    cites = sparse.csr_matrix((ones, (rows, columns)))
+    times = np.bincount(columns)
+    cites = cites[:, (times > 1) & (times <= _OFTEN_CITED)]
+    shared = sparse.triu(cites @ cites.T, k=1).tocoo()
+    close = shared.data >= _SHARED_REFERENCES
+    pairs = zip(shared.row[close], shared.col[close], strict=True)
+    return {(int(papers[one]), int(papers[other])) for one, other in pairs}
 
 
 def neighbours(session: Session) -> Rows:
-    """Pairs of papers that share a thread, or of which one cites the other."""
-    return _pairs([*_comembers(session), *_citations(session)])
+    """Pairs of papers that share a thread or references, or of which one cites the other."""
+    return np.concatenate([_pairs(sorted(_comembers(session))), citations(session)])

@@ -327,6 +327,10 @@ NOTHING = PaperText(3, "Ferries", "They cross the river.")
             "It is near to what Tea brewing means.",
         ),
         (
+            NOTHING, CONCEPT, (Signal(SignalKind.GRAPH, 1.0),), LIKE,
+            "Papers that it shares a thread or references with are in Tea brewing.",
+        ),
+        (
             NOTHING, CONCEPT, (Signal(SignalKind.NAME, -1.0), Signal(SignalKind.PAPERS, 0.05)), LIKE,
             "Nothing speaks strongly for Tea brewing; of what the wiki holds it is nearest.",
         ),

@@ -189,6 +189,16 @@ def test_neighbours_in_the_graph_speak_for_their_concepts() -> None:
     near = {c.concept: c.confidence for c in rank([24], joined)}
     assert near[3] > 1.5 * apart[3]
     assert near[1] <= apart[1]
+    (found,) = [c for c in rank([24], joined) if c.concept == 3]
+    assert max(found.signals, key=lambda signal: signal.weight).kind is SignalKind.GRAPH
+
+
+def test_half_of_the_neighbours_speak_half_as_loud() -> None:
+    vague = PaperText(24, "A note", "Some remarks.")
+    judge = know(papers=(*PAPERS, vague), neighbours={(24, 14), (24, 10)}).judge
+    graph = judge.features(np.array([len(PAPERS)]))[0, :, features.FEATURES.index("graph")]
+    assert graph.max() == pytest.approx(0.5)
+    assert graph.sum() <= 1
 
 
 def test_a_paper_without_a_vector_is_judged_by_words() -> None:
@@ -352,10 +362,9 @@ def test_the_nearest_papers_are_those_of_a_full_comparison(
         PaperText(100 + at, " ".join(f"w{w}" for w in rng.integers(0, 30, 6))) for at in range(90)
     )
     accepted = {(paper.id, 1 + paper.id % 4) for paper in papers}
-    joined = {(papers[0].id, papers[80].id)}
-    judge = know(accepted, papers=papers, neighbours=joined).judge
+    judge = know(accepted, papers=papers).judge
     rows = np.arange(12)
-    near = judge.texts.space(rows) @ judge.texts.space(judge.decided).T + judge.near[rows][:, judge.decided].toarray()
+    near = judge.texts.space(rows) @ judge.texts.space(judge.decided).T
     near[rows, rows] = 0
     wanted = np.sort(np.maximum(near, 0), axis=1)[:, : -features.NEIGHBOURS - 1 : -1]
     at, _, found, rank_of = judge._nearest(rows)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
-from sqlmodel import Session, col
+from sqlmodel import Session, col, select
 
 from app.domain.linking import rank
 from app.domain.records import Alias, Link, LinkStatus, Page, PageKind, PageText, Paper, Relation
@@ -215,3 +215,22 @@ def test_knowledge_of_two_names_is_kept_apart(engine: Engine, ids: dict[str, int
     other = Facts(facts.papers, facts.concepts, none, none, none, None)
     assert not library.know("part-of", other, WEIGHTS).warm.any()
     assert library.know("about", facts, WEIGHTS) is about
+
+
+def test_papers_that_cite_much_the_same_are_neighbours(engine: Engine, ids: dict[str, int]) -> None:
+    """Three shared references make two papers neighbours; two do not, nor what everybody cites."""
+    references = {
+        "Paper 0": ["doi:a", "doi:b", "doi:c", "doi:all"],
+        "Paper 1": ["doi:c", "doi:b", "doi:a", "doi:a"],
+        "Paper 2": ["doi:a", "doi:b", "doi:all"],
+    }
+    with writing(engine) as session:
+        for number in range(40):
+            make_page(session, f"More {number}", PageKind.PAPER)
+        for page in session.exec(select(Page).where(Page.kind == PageKind.PAPER)).all():
+            paper = session.exec(select(Paper).where(Paper.page_id == page.id)).one()
+            paper.references = references.get(page.title, ["doi:all", "doi:also", "doi:besides"])
+            session.add(paper)
+    with reading(engine) as session:
+        pairs = {frozenset(pair) for pair in corpus.citations(session).tolist()}
+    assert pairs == {frozenset({ids["Paper 0"], ids["Paper 1"]})}
