@@ -1,4 +1,4 @@
-/* The editor offers what was not saved, and asks before an unsaved text is left. */
+/* The editor offers what was not saved, and asks before it is left. */
 const editor = document.getElementById("editor");
 if (editor) {
   let leaving;

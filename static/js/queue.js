@@ -1,4 +1,4 @@
-/* The queues: the next row has the focus before the request leaves, so keys never wait. */
+/* Queues: the next row has the focus before the request leaves: keys never wait. */
 const queue = document.getElementById("queue");
 if (queue) {
   const bulk = document.getElementById("bulk"), order = [];
@@ -100,7 +100,7 @@ if (queue) {
   };
 
   const learn = () => {
-    // The last first: what each goes before is then in its place.
+    // The last first: each then has its place.
     for (const li of rows().filter((row) => !row.hasAttribute("tabindex")).sort((a, b) => order.indexOf(b.id) - order.indexOf(a.id))) {
       li.tabIndex = -1;
       const at = order.indexOf(li.id);
