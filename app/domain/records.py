@@ -522,7 +522,9 @@ class PaperTerm(SQLModel, table=True):
     """
 
     __tablename__ = "paper_term"
-    __table_args__ = {"sqlite_with_rowid": False}  # the rows of a term side by side: they are counted
+    __table_args__ = {
+        "sqlite_with_rowid": False
+    }  # the rows of a term side by side: they are counted
 
     key: str = Field(primary_key=True)
     page_id: int = Field(primary_key=True, foreign_key="page.id", index=True, ondelete="CASCADE")
@@ -535,9 +537,7 @@ _COUNTS = sa.text("agreed IS NOT NULL AND NOT undone AND NOT superseded")
 
 def _record(name: str, *columns: str) -> sa.Index:
     """An index over the decisions that are the linker's record, by who decided."""
-    return sa.Index(
-        name, "who", *columns, "agreed", sqlite_where=_COUNTS, postgresql_where=_COUNTS
-    )
+    return sa.Index(name, "who", *columns, "agreed", sqlite_where=_COUNTS, postgresql_where=_COUNTS)
 
 
 class Decision(SQLModel, table=True):

@@ -25,7 +25,6 @@ from app.domain.records import (
     Change,
     ChangeKind,
     Decision,
-    Link,
     LinkStatus,
     Origin,
     Page,
@@ -537,20 +536,3 @@ def _restore_paper(session: Session, decision: Decision) -> None:
         )
     paper.state = PaperState(str(decision.before["state"]))
     session.add(paper)
-
-
-def accepted_share(session: Session, confidence: float, *, last: int = 200) -> tuple[int, int]:
-    """Of the last decided links proposed at about this confidence: (accepted, decided)."""
-    rows = session.exec(
-        select(Link.status)
-        .join(Decision, col(Decision.link_id) == col(Link.id))
-        .where(
-            col(Decision.undone).is_(False),
-            col(Decision.undoes_id).is_(None),
-            col(Decision.verdict).in_([Verdict.ACCEPT, Verdict.REJECT]),
-            col(Link.confidence).between(confidence - 0.1, confidence + 0.1),
-        )
-        .order_by(col(Decision.id).desc())
-        .limit(last)
-    ).all()
-    return sum(status == LinkStatus.ACCEPTED for status in rows), len(rows)

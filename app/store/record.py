@@ -57,6 +57,27 @@ def _of(who: str = PERSON) -> Any:
     return sa.and_(COUNTS, col(Decision.who) == who)
 
 
+def accepted_near(session: Session, confidence: float, *, last: int = 200) -> tuple[int, int]:
+    """Of the last links that the person decided, proposed at about this confidence: (accepted,
+    decided)."""
+    rows = (
+        session.connection()
+        .execute(
+            sa.select(col(Decision.agreed))
+            .where(
+                _of(),
+                col(Decision.link_id).is_not(None),
+                _sure.between(confidence - 0.1, confidence + 0.1),
+            )
+            .order_by(col(Decision.id).desc())
+            .limit(last)
+        )
+        .scalars()
+        .all()
+    )
+    return sum(map(bool, rows)), len(rows)
+
+
 def by_confidence(session: Session) -> tuple[Bin, ...]:
     """All ten bins of the record."""
     counted = {

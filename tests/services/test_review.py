@@ -470,14 +470,3 @@ def test_a_proposal_that_nobody_decided_is_withdrawn_when_it_is_not_made_any_mor
     with reading(engine) as session:
         assert session.get(Link, kept) is not None
         assert session.get(Link, gone) is None
-
-
-def test_the_share_accepted_at_a_confidence_is_counted(engine: Engine) -> None:
-    ids = queue(engine, 4)  # all made with confidence 1.0
-    for link_id, verdict in zip(
-        ids, [Verdict.ACCEPT, Verdict.REJECT, Verdict.ACCEPT, Verdict.DEFER], strict=True
-    ):
-        decide(engine, link_id, verdict)
-    with reading(engine) as session:
-        assert review.accepted_share(session, 0.95) == (2, 3)
-        assert review.accepted_share(session, 0.5) == (0, 0)

@@ -290,3 +290,14 @@ def test_a_page_that_goes_takes_no_decision_along(wiki: Wiki) -> None:
         sa.select(col(Decision.kind), col(Decision.signal)).where(col(Decision.id) == made.id)
     )
     assert tuple(stored.one()) == ("about", "papers")
+
+
+def test_the_share_accepted_near_a_confidence(wiki: Wiki) -> None:
+    """Of the person's own decisions on links; what a rule or an undo said does not count."""
+    for verdict in (YES, NO, YES, LATER):
+        wiki.decide(0.95, verdict)
+    wiki.decide(0.95, who="rule 1")
+    taken_back = wiki.decide(0.95, NO)
+    review.undo(wiki.session, taken_back.id, now=NOW)
+    assert record.accepted_near(wiki.session, 0.9) == (2, 3)
+    assert record.accepted_near(wiki.session, 0.5) == (0, 0)

@@ -6,12 +6,13 @@ import json
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from app.bootstrap import App
-from app.domain.records import LinkStatus
+from app.domain.records import Link, LinkStatus, Origin
 from app.store import links
-from app.store.db import reading
+from app.store.db import reading, writing
 from tests.web.conftest import PARTIAL, Statements, listed, load, member, parsed, proposals, words
 
 Row = dict[str, Any]
@@ -111,7 +112,7 @@ def test_the_queue_needs_as_many_statements_for_many_as_for_few(
     queue(app, 5)
     few = asked()
     queue(app, 40, start=6)
-    assert asked() == few
+    assert all(many <= fewer for many, fewer in zip(asked(), few, strict=True))
     assert few[1] <= 4, "counts over the whole wiki are kept until it changes"
 
 
@@ -302,6 +303,8 @@ def test_an_undo_of_a_kept_paper_puts_it_back_into_the_inbox_at_once(
 
 def test_how_often_such_links_were_accepted_is_told(app: App, client: TestClient) -> None:
     queue(app, 8)
+    with writing(app.engine) as session:  # as if the linker had proposed them
+        session.connection().execute(sa.update(Link).values(origin=Origin.LINKER))
     for number in numbers(client)[1:7]:
         client.post(f"/review/{number}", data={"decision": "accept"})
     assert "accepted 100% of the last 6 at this confidence" in words(

@@ -17,7 +17,7 @@ from app.domain.markdown import name_key, plain_text
 from app.domain.records import ChangeKind, LinkStatus, PageKind, Relation, Verdict
 from app.errors import Invalid
 from app.services import review
-from app.store import changes, concepts, decisions, links, pages, papers, rules, threads
+from app.store import changes, concepts, decisions, links, pages, papers, record, rules, threads
 from app.store.db import LARGEST_ID
 from app.web.deps import Form, Reads, TheApp, UnlessKnown, Writes, facts, fragments, text, whole
 from app.web.memory import Facts
@@ -335,8 +335,8 @@ def _calibration(known: Facts, session: Session, confidence: float) -> str:
     accepted, decided = known.get(
         session,
         ("accepted share", confidence),
-        lambda: review.accepted_share(session, confidence),
-        of=("decision", "link"),
+        lambda: record.accepted_near(session, confidence),
+        of=("decision",),
     )
     if decided < 5:
         return ""
