@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy.engine import Engine
 from sqlmodel import Session
@@ -112,14 +112,8 @@ def _terms(tools: Tools, owner: str) -> Batch:
         chosen, left_out = terms.choose(session, subjects, field)
     told = terms.argue(chosen, field, now=now)
     with writing(tools.engine) as session:
-        terms.propose(
-            session, told, taken, state=field.state, left_out=left_out, owner=owner, now=now
-        )
+        terms.propose(session, told, taken, field=field, left_out=left_out, owner=owner, now=now)
     return Batch(done=len(taken.hashes) or 1)
-
-
-def _link_pending(session: Session, tools: Tools) -> int:
-    return linker.pending(session, now=tools.clock())
 
 
 def _may_link(session: Session, tools: Tools) -> bool:
@@ -130,65 +124,55 @@ def _may_link(session: Session, tools: Tools) -> bool:
     return not _encode_pending(session, tools) or vectors.changing(session)
 
 
-def _link(tools: Tools, owner: str) -> Batch:
-    now = tools.clock()
-    with writing(tools.engine) as session:
-        if not _may_link(session, tools):
+def _proposing(
+    service: Any, waits: str, think: Callable[[Tools, Sequence[int]], tuple[Any, Sequence[Any]]]
+) -> Step:
+    """The step of a service that proposes links of papers: the linker, relations or membership.
+
+    `think(tools, papers)` reads in one transaction and answers with the service's work and proposals.
+    """
+
+    def pending(session: Session, tools: Tools) -> int:
+        waiting: int = service.pending(session, now=tools.clock())
+        return waiting
+
+    def run(tools: Tools, owner: str) -> Batch:
+        now = tools.clock()
+        with writing(tools.engine) as session:
+            if not _may_link(session, tools):
+                return Batch()
+            taken = service.take_up(session, owner=owner, now=now)
+        if not taken:
             return Batch()
-        taken = linker.take_up(session, owner=owner, now=now)
-    if not taken:
-        return Batch()
+        work, proposals = think(tools, taken)
+        with writing(tools.engine) as session:
+            service.store(session, work, proposals, owner=owner, now=now)
+            # And of what went since it was taken up: it would be held for as long as this worker lives.
+            runs.let_go(session, service.STEP, taken, owner=owner)
+        return Batch(done=len(taken))
+
+    return Step(service.STEP, waits, pending, run, _may_link)
+
+
+def _link(tools: Tools, taken: Sequence[int]) -> tuple[linker.Work, list[linker.Proposal]]:
     with reading(tools.engine) as session:
         work = linker.read(session, tools.index, taken, tools.library)
         weights = tools.weights_in_force(session)
-    proposals = linker.rank_papers(work, weights, proposed_only=True)
-    with writing(tools.engine) as session:
-        linker.store(session, work, proposals, owner=owner, now=now)
-        # And of what went since it was taken up: it would be held for as long as this worker lives.
-        runs.let_go(session, linker.STEP, taken, owner=owner)
-    return Batch(done=len(taken))
+    return work, linker.rank_papers(work, weights, proposed_only=True)
 
 
-def _relate_pending(session: Session, tools: Tools) -> int:
-    return relations.pending(session, now=tools.clock())
-
-
-def _relate(tools: Tools, owner: str) -> Batch:
-    now = tools.clock()
-    with writing(tools.engine) as session:
-        if not _may_link(session, tools):
-            return Batch()
-        taken = relations.take_up(session, owner=owner, now=now)
-    if not taken:
-        return Batch()
+def _relate(tools: Tools, taken: Sequence[int]) -> tuple[relations.Work, list[relations.Proposal]]:
     with reading(tools.engine) as session:
         work = relations.read(session, tools.index, taken, tools.names)
-    proposals = relations.think(work, proposed_only=True)
-    with writing(tools.engine) as session:
-        relations.store(session, work, proposals, owner=owner, now=now)
-        runs.let_go(session, relations.STEP, taken, owner=owner)
-    return Batch(done=len(taken))
+    return work, relations.think(work, proposed_only=True)
 
 
-def _thread_pending(session: Session, tools: Tools) -> int:
-    return membership.pending(session, now=tools.clock())
-
-
-def _thread(tools: Tools, owner: str) -> Batch:
-    now = tools.clock()
-    with writing(tools.engine) as session:
-        if not _may_link(session, tools):
-            return Batch()
-        taken = membership.take_up(session, owner=owner, now=now)
-    if not taken:
-        return Batch()
+def _thread(
+    tools: Tools, taken: Sequence[int]
+) -> tuple[membership.Work, list[membership.Proposal]]:
     with reading(tools.engine) as session:
         work = membership.read(session, tools.index, taken, tools.library)
-    proposals = membership.think(work, tools.weights, proposed_only=True)
-    with writing(tools.engine) as session:
-        membership.store(session, work, proposals, owner=owner, now=now)
-        runs.let_go(session, membership.STEP, taken, owner=owner)
-    return Batch(done=len(taken))
+    return work, membership.think(work, tools.weights, proposed_only=True)
 
 
 def _duplicates_pending(session: Session, tools: Tools) -> int:
@@ -220,13 +204,11 @@ STEPS = (
     Step("encode", "texts to encode", _encode_pending, _encode),
     Step("upkeep", "models of vectors to put in order", _upkeep_pending, _upkeep),
     Step("terms", "papers to read for terms", _terms_pending, _terms),
-    Step("link", "papers to link", _link_pending, _link, _may_link),
+    _proposing(linker, "papers to link", _link),
     Step("duplicates", "looks for concepts that are one", _duplicates_pending, _duplicates),
     Step("rules", "links that a rule accepts", _rules_pending, _rules),
-    Step(
-        "relate", "papers to read for what they say of others", _relate_pending, _relate, _may_link
-    ),
-    Step("thread", "papers to compare with threads", _thread_pending, _thread, _may_link),
+    _proposing(relations, "papers to read for what they say of others", _relate),
+    _proposing(membership, "papers to compare with threads", _thread),
 )
 
 

@@ -68,7 +68,7 @@ def test_only_one_place_opens_a_database() -> None:
 
 
 ENGINES = re.compile(
-    r"sqlite(?!:///|_where|_with_rowid)|postgres(?!ql_where|ql://|\])|pragma|(?<!with_)rowid"
+    r"sqlite(?!:///|_where|_with_rowid|_autoincrement)|postgres(?!ql_where|ql://|\])|pragma|(?<!with_)rowid"
     r"|json_each|or replace",
     re.I,
 )

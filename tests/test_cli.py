@@ -385,6 +385,7 @@ def test_a_dry_run_changes_nothing(run: Run, tmp_path: Path) -> None:
         (b"\x89PNG\r\n\x1a\n" + bytes(200), "no format"),
         (b"\x00" * 50, "no format"),
         (b"just words", "no format"),
+        (b'{"title": "Tides"}', 'A line of jsonl says what it is: {"type": "paper"'),
     ],
 )
 def test_a_file_that_nobody_can_read_is_code_1(

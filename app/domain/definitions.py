@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from app.domain import words
 from app.domain.latex import formulas
-from app.domain.sentences import sentence_spans
+from app.domain.sentences import after_mark, sentence_spans
 from app.domain.terms import key_words
 
 Span = tuple[int, int]
@@ -88,7 +88,8 @@ def _sentences(keys: Collection[str], text: Text) -> Iterator[tuple[Said, int]]:
     if not at:
         return
     place = 0
-    for start, end in sentence_spans(read):
+    for begin, end in sentence_spans(read):
+        start = after_mark(read, begin, end)
         inside = []
         while place < len(at) and at[place][0] < end:
             if at[place][0] >= start and at[place][1] <= end:

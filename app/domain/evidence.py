@@ -18,15 +18,11 @@ from operator import itemgetter
 from app.domain import words
 from app.domain.latex import formulas, plain_latex
 from app.domain.linking import Candidate, ConceptText, PaperText, Signal, SignalKind
-from app.domain.sentences import sentence_spans
+from app.domain.sentences import after_mark, sentence_spans
 
 LONGEST = 320  # characters of a quotation; a longer sentence is cut around its matches
 _READ = 60_000  # characters of a text that are looked at
 _HEAD = 2_000  # characters of a sentence that say what kind of sentence it is
-_MARK = re.compile(
-    r"[\s#>|*+\-\u2022]{0,40}(?:\d{1,3}[.)] )?"
-    r"(?:arXiv:\S{4,20} Announce Type: [\w-]{1,20} {0,3}Abstract: )?"  # of the arXiv's feeds
-)
 
 # What a sentence is worth: by the names it says, by single words, by what it does.
 _WHOLE, _EVERY, _PART, _NAME, _COMMON = 6.0, 4.0, 3.0, 2.0, 0.9
@@ -301,8 +297,7 @@ def _sentences(paper: PaperText) -> Iterator[_Sentence]:
         yield _Sentence("title", paper.title, 0, len(paper.title.rstrip()))
     text = paper.text[:_READ]
     for start, end in sentence_spans(text):
-        mark = _MARK.match(text, start, end)
-        start = mark.end() if mark else start
+        start = after_mark(text, start, end)
         if start < end:
             yield _Sentence("text", text, start, end)
 

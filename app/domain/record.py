@@ -125,14 +125,13 @@ def calibration_words(error: float | None, decided: int) -> str:
     """What the calibration error means, in a sentence."""
     if error is None:
         return "Nothing has been decided yet."
+    if decided < FEW:
+        noun = "decision is" if decided == 1 else "decisions are"
+        return f"{decided} {noun} too few to judge whether its confidence is right."
     points = round(100 * error)
     how = "right" if error <= 0.03 else "nearly right" if error <= 0.08 else "off"
     apart = "less than a point" if points < 1 else "a point" if points == 1 else f"{points} points"
-    sentence = f"Its confidence is {how}: on average {apart} from the share you accepted."
-    if decided < FEW:
-        noun = "decision is" if decided == 1 else "decisions are"
-        sentence += f" {decided} {noun} too few to judge."
-    return sentence
+    return f"Its confidence is {how}: on average {apart} from the share you accepted."
 
 
 def monday_of(day: date) -> date:
@@ -155,9 +154,11 @@ def week_named(name: str) -> date | None:
     if not found or not (year + week).isascii() or not (year + week).isdigit() or len(name) != 8:
         return None
     try:
-        return date.fromisocalendar(int(year), int(week), 1)
-    except ValueError:
+        monday = date.fromisocalendar(int(year), int(week), 1)
+        monday + timedelta(weeks=1)  # the last week there is has no end that can be named
+    except (ValueError, OverflowError):
         return None
+    return monday
 
 
 def threshold_of(text: str, *, least: float = 0.0) -> float | None:

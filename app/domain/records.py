@@ -477,6 +477,9 @@ class Change(SQLModel, table=True):
     too, accepted from the start, so that it can be undone.
     """
 
+    # The id of one taken back is never given again: somebody may still have it on their screen.
+    __table_args__ = {"sqlite_autoincrement": True}
+
     id: int | None = Field(default=None, primary_key=True)
     kind: ChangeKind = Field(sa_type=choice(ChangeKind))
     key: str = Field(unique=True)

@@ -30,6 +30,9 @@ RELATIONS = (
 )
 LONGEST = 400  # characters of a quotation
 _READ = 60_000  # characters of a text that are looked at
+_AROUND = 1_500  # characters on each side of a name that are looked at, however long the sentence
+_LISTING = 600  # characters before a name in which others are listed
+_MOST_SAID = 500  # names in one text
 _MOST_WORDS = 8  # of a short name
 _WORD = re.compile(r"[^\W_]+")
 _ARXIV = re.compile(r"(?<![\w./])(?:arxiv:\s?)?(\d{4}\.\d{4,5})(?!\d)", re.I)
@@ -449,8 +452,9 @@ def findings(
         spans = [(0, len(part))] if where == "title" else sentence_spans(part)
         starts = [start for start, _ in spans]
         own = [name.text for name in names.of(paper)]
-        for each in said:
+        for each in said[:_MOST_SAID]:
             start, end = spans[max(0, bisect_right(starts, each.start) - 1)]
+            start, end = max(start, each.start - _AROUND), min(end, each.end + _AROUND)
             decided = _decided(part, start, end, each)
             if decided is not None:
                 found.append(_finding(paper, where, part, start, end, each, decided, own))
@@ -600,11 +604,11 @@ def _is_coined(before: str) -> bool:
 def _cue_before(text: str, start: int, name: int, end: int) -> _Decided | None:
     """The deciding words nearest before the name. Of "methods such as A, B and C" those before it."""
     at = name
-    others = _OTHERS.search(text, start, at)
+    others = _OTHERS.search(text, max(start, at - _LISTING), at)
     if others and (not others[0].endswith((", ", ", the ")) or _GOES_ON.match(text, end)):
         at = others.start()
     weak = None
-    if listed := _LISTED.search(text, start, at):
+    if listed := _LISTED.search(text, max(start, at - _LISTING), at):
         at = listed.start(1)
         weak = _Decided(
             _kind_of_list(listed[1]),
@@ -629,9 +633,10 @@ def _cue_before(text: str, start: int, name: int, end: int) -> _Decided | None:
     return best or weak
 
 
-# "A, B, and " before the name, each a name too.
+# "A, B, and " before the name, each a name too. A word is taken whole or not at all: tried letter by
+# letter, a long one in capitals would take for ever.
 _OTHERS = re.compile(
-    r"(?:(?:both )?[^\s,;.()]*[A-Z\d][^\s,;()]*(?: [A-Z\d][^\s,;()]*)*(?: \([^()]*\))?(?:, (?:and |or )?| and | or | & ))+(?:the )?$"
+    r"(?:(?:both )?(?=[^\s,;.()]*[A-Z\d])[^\s,;()]++(?: [A-Z\d][^\s,;()]*+)*(?: \([^()]*\))?(?:, (?:and |or )?| and | or | & ))+(?:the )?$"
 )
 _GOES_ON = re.compile(r"\s*(?:[,.)]|and\b|or\b|&|\(|$)")
 _LISTED = re.compile(

@@ -17,6 +17,10 @@ _STOP = re.compile(
     r"|\n\s*\n"
     r"|\n(?=[ \t]*(?:[-+*•‣>|]|#{1,6}|\d{1,3}[.)])[ \t])"
 )
+_MARK = re.compile(
+    r"[\s#>|*+\-\u2022]{0,40}(?:\d{1,3}[.)] )?"
+    r"(?:arXiv:\S{4,20} Announce Type: [\w-]{1,20} {0,3}Abstract: )?"  # of the arXiv's feeds
+)
 _LAST_WORD = re.compile(r"[^\s(\[{“\"'‘«/]+$")
 _INITIALS = re.compile(r"(?:[^\W\d_]\.-?)*[^\W\d_]")
 _NUMBERING = re.compile(r"[\s(*•‣-]*(?:\d{1,3}|[ivxIVX]{1,5}|[a-zA-Z])[)\s]*")
@@ -64,6 +68,12 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
         begin = stop.end()
     spans.append((begin, len(text)))
     return [span for start, end in spans if (span := _trimmed(text, start, end))]
+
+
+def after_mark(text: str, start: int, end: int) -> int:
+    """Where the words of a sentence begin, after the mark of a list or the label of a feed."""
+    mark = _MARK.match(text, start, end)
+    return mark.end() if mark else start
 
 
 def _within(spans: list[tuple[int, int]], at: int) -> bool:

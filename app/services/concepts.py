@@ -145,8 +145,10 @@ def store(
 
 def _since(known: Change, found: Duplicate) -> str:
     """What speaks for a rejected merge that did not when it was rejected, in words; '' for nothing."""
-    before, now = int(known.content.get("held", 0)), len(found.shared)
-    if known.status != LinkStatus.REJECTED or now < max(2 * before, before + _MORE):
+    if known.status != LinkStatus.REJECTED or "held" not in known.content:
+        return ""  # or a person's own merge, taken back: nobody counted then
+    before, now = int(known.content["held"]), len(found.shared)
+    if now < max(2 * before, before + _MORE):
         return ""
     return f"since it was rejected they hold {now} papers together, {before} then"
 

@@ -32,7 +32,6 @@ from app.domain.records import (
     Link,
     LinkStatus,
     Origin,
-    Page,
     PageKind,
     PageText,
     Paper,
@@ -116,7 +115,7 @@ class Proposal:
 
 
 def pending(session: Session, *, now: datetime) -> int:
-    """How many kept papers without an accepted `about` link the linker has not seen as they stand."""
+    """How many kept papers wait to be linked: see `_waiting`."""
     waiting = _waiting(session, now=now).subquery()
     return (
         session.connection().execute(sa.select(sa.func.count()).select_from(waiting)).scalar_one()
@@ -124,27 +123,40 @@ def pending(session: Session, *, now: datetime) -> int:
 
 
 def _waiting(session: Session, *, now: datetime) -> sa.Select[Any]:
-    """Selects page ids of such papers: those noted in another state of text or concepts."""
-    concepts = generation(session, "concepts")
-    state = col(PageText.hash) + f":{concepts}"
+    """Selects page ids of papers that the linker has not seen as they stand.
+
+    Without an accepted `about` link: in this state of text and concepts. With one, only where
+    proposals wait that quote another text.
+    """
+    state = col(PageText.hash) + f":{generation(session, 'concepts')}"
+    seen = sa.func.coalesce(col(Done.seen), "")
+    is_of_another_text = ~seen.startswith(col(PageText.hash) + ":")
     return (
         sa.select(col(PageText.page_id))
         .join(Paper, col(Paper.page_id) == col(PageText.page_id))
         .outerjoin(Done, (col(Done.step) == STEP) & (col(Done.subject_id) == col(PageText.page_id)))
         .where(
-            sa.func.coalesce(col(Done.seen), "") != state,
-            ~_is_about_something(),
+            seen != state,
+            sa.or_(
+                ~_has(LinkStatus.ACCEPTED),
+                sa.and_(
+                    is_of_another_text,
+                    _has(LinkStatus.PROPOSED, LinkStatus.DEFERRED, origin=Origin.LINKER),
+                ),
+            ),
             col(PageText.page_id).not_in(runs.blocked(session, STEP, now=now)),
         )
     )
 
 
-def _is_about_something() -> sa.Exists:
-    return sa.exists().where(
+def _has(*statuses: LinkStatus, origin: Origin | None = None) -> sa.Exists:
+    """Whether a paper has an `about` link that stands so."""
+    found = sa.exists().where(
         col(Link.source_id) == col(PageText.page_id),
         col(Link.relation) == Relation.ABOUT,
-        col(Link.status) == LinkStatus.ACCEPTED,
+        col(Link.status).in_(statuses),
     )
+    return found if origin is None else found.where(col(Link.origin) == origin)
 
 
 def take_up(session: Session, *, owner: str, now: datetime) -> list[int]:
@@ -225,7 +237,7 @@ def unlinked(session: Session) -> list[int]:
     rows = session.connection().execute(
         sa.select(col(PageText.page_id))
         .join(Paper, col(Paper.page_id) == col(PageText.page_id))
-        .where(~_is_about_something())
+        .where(~_has(LinkStatus.ACCEPTED))
         .order_by(col(PageText.page_id))
     )
     return [page_id for (page_id,) in rows]
@@ -366,7 +378,8 @@ def store(
     """Put what is proposed into Review; how many new proposals that made.
 
     Waiting proposals that the linker would not make any more are withdrawn. What is linked or
-    decided is left as it is, but for a rejected pair that returns. Of a worker (`owner`) only the papers count that it still holds.
+    decided is left as it is, but for a rejected pair that returns. Of a worker (`owner`) only the
+    papers count that it still holds.
     """
     made = 0
     mine = set(work.papers)
@@ -381,10 +394,15 @@ def store(
         if each.candidate.proposed and each.candidate.paper in kept
     ]
     # A page may be gone since it was read.
-    alive = _alive(session, {*kept, *(candidate.concept for _, candidate in wanted)})
+    needed = {*kept, *(candidate.concept for _, candidate in wanted)}
+    alive = corpus.alive(session, needed, PageKind.PAPER, PageKind.CONCEPT)
     standing = links.standing(session, sorted(kept), Relation.ABOUT)
+    known = {
+        concept.id for concept in work.concepts
+    }  # a merged one keeps links that nobody rejected
     for link in standing.values():
-        if link.status == LinkStatus.REJECTED and links.rejection(link) is None:
+        rejected = link.status == LinkStatus.REJECTED and link.target_id in known
+        if rejected and links.rejection(link) is None:
             links.remember(session, link, at=link.decided_at or now)  # rejected by an older version
     for proposal, candidate in wanted:
         pair = candidate.paper, candidate.concept
@@ -430,16 +448,6 @@ def _forget_what_is_not_said(session: Session, link: Link, paper: PaperText) -> 
     if len(said) < len(link.evidence):
         link.evidence = said
         session.add(link)
-
-
-def _alive(session: Session, page_ids: set[int]) -> set[int]:
-    """Those of the pages that are there, and papers or concepts still."""
-    found: set[int] = set()
-    kinds = PageKind.PAPER, PageKind.CONCEPT
-    for some in corpus.chunks(sorted(page_ids)):
-        statement = sa.select(col(Page.id)).where(col(Page.id).in_(some), col(Page.kind).in_(kinds))
-        found.update(page_id or 0 for page_id in session.connection().execute(statement).scalars())
-    return found
 
 
 def as_json(

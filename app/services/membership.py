@@ -20,9 +20,9 @@ from sqlmodel import Session, col
 from app.domain.evidence import short_title
 from app.domain.linking import ConceptText, Rows, Weights, rank
 from app.domain.membership import Membership, ThreadText, best, membership, reason
-from app.domain.records import Done, Origin, Page, PageKind, PageText, Paper, Relation
+from app.domain.records import Done, Origin, PageKind, PageText, Paper, Relation
 from app.store import corpus, links, relations, runs, threads
-from app.store.corpus import Facts, Library, chunks
+from app.store.corpus import Facts, Library
 from app.store.relations import Text
 from app.store.vectors import VectorIndex
 
@@ -139,7 +139,7 @@ def read(
             accepted=threads.memberships(session, accepted=True),
             rejected=threads.memberships(session, accepted=False),
             # Not those of one thread: that is what is asked.
-            neighbours=corpus.citations(session),
+            neighbours=library.citations(session),
             vectors=library.vectors_of(session, index, definitions),
         ),
         excluded=threads.excluded(session),
@@ -222,7 +222,8 @@ def store(
     if owner:
         mine = runs.let_go(session, STEP, work.papers, owner=owner)
     wanted = [each for each in proposals if each.proposed and each.membership.paper in mine]
-    alive = _alive(session, mine | {each.membership.thread for each in wanted})
+    needed = mine | {each.membership.thread for each in wanted}
+    alive = corpus.alive(session, needed, PageKind.PAPER, PageKind.THREAD)
     kept: dict[int, set[tuple[int, Relation]]] = {page: set() for page in sorted(mine & alive)}
     standing = links.standing(session, list(kept), Relation.PART_OF)
     made = 0
@@ -255,17 +256,6 @@ def store(
     seen = {page: f"{work.texts[page].hash}:{work.state}" for page in kept if page in work.texts}
     runs.done(session, STEP, seen)
     return made
-
-
-def _alive(session: Session, page_ids: set[int]) -> set[int]:
-    """Those of the pages that are there, and papers or threads still."""
-    found: set[int] = set()
-    for some in chunks(sorted(page_ids)):
-        statement = sa.select(col(Page.id)).where(
-            col(Page.id).in_(some), col(Page.kind).in_([PageKind.PAPER, PageKind.THREAD])
-        )
-        found.update(page or 0 for page in session.connection().execute(statement).scalars())
-    return found
 
 
 def signals_json(found: Membership) -> list[dict[str, Any]]:

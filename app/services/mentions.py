@@ -80,6 +80,8 @@ def link(session: Session, slug: str, source: str, *, now: datetime) -> Linked:
     """
     page = pages.get(session, slug)
     assert page.id is not None
+    if page.kind == PageKind.MERGED:
+        raise NotFound(f"{page.title} went into another page: link to that one.")
     if not source.strip():
         raise Invalid("Say which page mentions this one.", fields={"source": "No page was named."})
     other = pages.by_slug(session, source.strip())
@@ -123,5 +125,7 @@ def link(session: Session, slug: str, source: str, *, now: datetime) -> Linked:
     decision = decisions.decide_link(session, made, Verdict.ACCEPT, now=now)
     # No machine was sure of it: it does not count where confidence is held against decisions.
     decision.agreed = decision.confidence = None
+    # Nobody proposed it: taken back it waits nowhere, and is not found here again.
+    decision.before = {**decision.before, "status": LinkStatus.REJECTED.value}
     session.add(decision)
     return Linked(other.title, decision)

@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Session, col
 
-from app.domain.records import Done, Origin, Page, PageKind, PageText, Paper, Relation
+from app.domain.records import Done, Origin, PageKind, PageText, Paper, Relation
 from app.domain.relations import (
     RELATIONS,
     Finding,
@@ -28,7 +28,7 @@ from app.domain.relations import (
     judged,
     reason,
 )
-from app.store import links, relations, runs
+from app.store import corpus, links, relations, runs
 from app.store.corpus import chunks
 from app.store.relations import NameIndex, Text
 from app.store.vectors import VectorIndex
@@ -251,7 +251,8 @@ def store(
     if owner:
         mine = runs.let_go(session, STEP, work.papers, owner=owner)
     wanted = [each for each in proposals if each.proposed and each.finding.source in mine]
-    alive = _papers(session, mine | {each.finding.target for each in wanted})
+    needed = mine | {each.finding.target for each in wanted}
+    alive = corpus.alive(session, needed, PageKind.PAPER)
     kept: dict[int, set[tuple[int, Relation]]] = {page: set() for page in sorted(mine & alive)}
     made = 0
     for each in wanted:
@@ -275,25 +276,12 @@ def store(
     for page in links.with_proposals(session, list(kept), of=RELATIONS):
         links.withdraw_proposals(session, page, keep=kept[page], of=RELATIONS)
     runs.done(session, STEP, {page: work.texts[page].hash for page in kept})
+    others = corpus.alive(session, work.again, PageKind.PAPER)
     again = {
-        page: f"{_AGAIN}{text.hash}"
-        for page, text in relations.texts(
-            session, work.again & _papers(session, work.again)
-        ).items()
+        page: f"{_AGAIN}{text.hash}" for page, text in relations.texts(session, others).items()
     }
     runs.done(session, STEP, again)
     return made
-
-
-def _papers(session: Session, page_ids: set[int] | frozenset[int]) -> set[int]:
-    """Those of the pages that are there, and papers still."""
-    found: set[int] = set()
-    for some in chunks(sorted(page_ids)):
-        statement = sa.select(col(Page.id)).where(
-            col(Page.id).in_(some), col(Page.kind) == PageKind.PAPER
-        )
-        found.update(page or 0 for page in session.connection().execute(statement).scalars())
-    return found
 
 
 def signals_json(finding: Finding) -> list[dict[str, Any]]:

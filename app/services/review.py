@@ -127,7 +127,7 @@ def decide(
     which = proposal if isinstance(proposal, Reference) else reference(proposal)
     if which.change:
         change = changes.get(session, which.number)
-        _check_waits(change.status)
+        _check_waits(session, change)
         return _decide_change(
             session,
             change,
@@ -160,9 +160,19 @@ def decide(
     )
 
 
-def _check_waits(status: LinkStatus) -> None:
-    if status not in (LinkStatus.PROPOSED, LinkStatus.DEFERRED):
-        raise Conflict(f"This was decided already: it is {status.value}. Undo that decision first.")
+def _check_waits(session: Session, change: Change) -> None:
+    if change.status in (LinkStatus.PROPOSED, LinkStatus.DEFERRED):
+        return
+    decided = select(Decision.id).where(
+        Decision.change_id == change.id,
+        col(Decision.undone).is_(False),
+        col(Decision.undoes_id).is_(None),
+    )
+    if session.exec(decided).first() is None:
+        raise Conflict("This waits no more: one of its pages was merged. Undo that merge first.")
+    raise Conflict(
+        f"This was decided already: it is {change.status.value}. Undo that decision first."
+    )
 
 
 def _decide_change(
@@ -220,8 +230,9 @@ def _accept_concept(
     session: Session, change: Change, *, title: str, members: Sequence[int] | None, now: datetime
 ) -> concepts.Memory:
     offered = [int(each) for each in change.content.get("members", [])]
-    wanted = offered if members is None else [each for each in offered if each in set(members)]
-    aliases = [str(each) for each in change.content.get("aliases", [])]
+    wanted = _chosen(offered, members)
+    # Under another title the term stays a name of the page: it is what the papers say.
+    aliases = [change.title, *(str(each) for each in change.content.get("aliases", []))]
     content = Content(
         title=title.strip() or change.title,
         kind=PageKind.CONCEPT,
@@ -240,6 +251,18 @@ def _accept_concept(
         note=f"proposed from {len(offered)} papers, accepted in review",
     )
     return memory
+
+
+def _chosen(offered: Sequence[int], members: Sequence[int] | None) -> list[int]:
+    """Those of the offered papers that were chosen; all where nobody chose. Raises Invalid."""
+    if members is None:
+        return list(offered)
+    unknown = sorted(set(members) - set(offered))
+    if unknown:
+        named = ", ".join(map(str, unknown[:5]))
+        wrong = f"This proposal holds no paper {named}. Choose among its own, or leave them out."
+        raise Invalid(wrong, fields={"members": wrong})
+    return [each for each in offered if each in set(members)]
 
 
 def _accept_merge(
@@ -263,7 +286,7 @@ def _accept_split(
         source,
         title=title.strip() or str(change.content.get("title", "")) or change.title,
         aliases=[str(each) for each in change.content.get("aliases", [])],
-        members=offered if members is None else [each for each in offered if each in set(members)],
+        members=_chosen(offered, members),
         author=PERSON,
         now=now,
     )

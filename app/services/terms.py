@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from itertools import islice
 from typing import Any
 
@@ -54,7 +55,10 @@ class Taken:
 
 @dataclass(frozen=True)
 class Field:
-    """What is known of the terms to judge, by the ids of papers' and concepts' pages."""
+    """What is known of the terms to judge, by the ids of papers' and concepts' pages.
+
+    `waiting` are the keys of the new concepts that waited then: these alone are judged anew.
+    """
 
     uses: tuple[Use, ...]
     papers: int
@@ -62,6 +66,7 @@ class Field:
     full: dict[str, str]
     names: tuple[tuple[int, str], ...]
     placed: tuple[tuple[int, int, bool], ...]
+    waiting: frozenset[str]
     state: str  # of the pages, when they were read
     left_out: bool  # some terms that might have deserved a look
 
@@ -107,14 +112,15 @@ def _standing(session: Session, keys: Iterable[str]) -> dict[str, Standing]:
 class Chosen:
     """A subject to propose, and what stands of it before; None for a new one.
 
-    `papers` are rows of store/terms.papers, the earliest first; `texts` of the first ones, to quote
-    from: none where what waits quotes them already.
+    `papers` are rows of store/terms.papers, the earliest first; `read` names the first ones and what
+    they say, and `texts` are these, to quote from: none where what waits was quoted from them.
     """
 
     subject: Subject
     key: str
     standing: Standing | None
     papers: tuple[Any, ...]
+    read: str
     texts: tuple[Text, ...]
 
 
@@ -194,7 +200,8 @@ def survey(session: Session, touched: Collection[str]) -> Field:
 
     With room for terms that were left out ("refill") every term counts as touched.
     """
-    waiting = {key for change in _waiting(session) for key in _terms(change)}
+    standing = _waiting(session)
+    waiting = {key for change in standing for key in _terms(change)}
     every = _due(session) == "refill"
     state, papers = _now(session), stored.count(session)
     most = termhood.too_common(papers)
@@ -223,6 +230,7 @@ def survey(session: Session, touched: Collection[str]) -> Field:
         full=full,
         names=tuple(names),
         placed=tuple(stored.placed(session, {use.paper for use in uses})),
+        waiting=frozenset(change.key for change in standing),
         state=state,
         left_out=not every and (len(likely) > _GLANCED or len(open_keys) > _JUDGED),
     )
@@ -314,11 +322,12 @@ def choose(session: Session, found: Sequence[Subject], field: Field) -> tuple[li
         before = next((each for each in known if each.waits), known[0] if known else None)
         key = before.key if before else f"concept:{subject.key}"
         papers = tuple(stored.papers(session, subject.papers))
-        if before is not None and _is_told(before, subject, papers):
+        read = _read(papers[:_READ])
+        if before is not None and _is_told(before, subject, read):
             texts: tuple[Text, ...] = ()
         else:
             texts = stored.texts(session, [row.id for row in papers[:_READ]])
-        chosen.append(Chosen(subject, key, before, papers, texts))
+        chosen.append(Chosen(subject, key, before, papers, read, texts))
     return chosen, left_out
 
 
@@ -340,14 +349,15 @@ def _is_open(standing: Standing, papers: int) -> bool:
     )
 
 
-def _is_told(standing: Standing, subject: Subject, papers: Sequence[Any]) -> bool:
-    """Whether a change waits under this title, with quotations of papers that still have the term."""
-    quoted = {each.get("page") for each in standing.evidence}
+def _read(papers: Sequence[Any]) -> str:
+    """Names these papers and what each says now."""
+    return sha256(" ".join(f"{row.id}:{row.hash}" for row in papers).encode()).hexdigest()[:12]
+
+
+def _is_told(standing: Standing, subject: Subject, read: str) -> bool:
+    """Whether a change waits under this title that was quoted from just these papers and texts."""
     return (
-        standing.waits
-        and standing.title == subject.title
-        and bool(quoted)
-        and quoted <= {row.slug for row in papers}
+        standing.waits and standing.title == subject.title and standing.content.get("read") == read
     )
 
 
@@ -379,6 +389,7 @@ def _argued(chosen: Chosen, concepts: int, now: datetime) -> dict[str, Any]:
             "body": body,
             "members": list(subject.papers),
             "terms": [*subject.keys, *subject.longer],
+            "read": chosen.read,
         },
         "evidence": evidence,
         "signals": _signals(subject),
@@ -470,19 +481,19 @@ def propose(
     told: Sequence[dict[str, Any]],
     taken: Taken,
     *,
-    state: str,
+    field: Field,
     left_out: bool,
     owner: str,
     now: datetime,
 ) -> int:
     """Put the new concepts into Review and end the batch; how many new ones that made.
 
-    Those that wait and would not be proposed any more are withdrawn. A page made meanwhile counts.
+    Those that waited and would not be proposed any more are withdrawn; what another worker proposed
+    meanwhile stays. A page made meanwhile counts.
     """
     there = pages.resolve(session, (name for each in told for name in _told_names(each)))
     kept = [each for each in told if not any(name_key(n) in there for n in _told_names(each))]
-    keys = {each["key"] for each in kept}
-    changes.withdraw(session, [each.key for each in _waiting(session) if each.key not in keys])
+    changes.withdraw(session, field.waiting - {each["key"] for each in kept})
     made = sum(
         changes.propose(session, kind=ChangeKind.CONCEPT, origin=Origin.LINKER, now=now, **each)
         for each in kept
@@ -491,7 +502,7 @@ def propose(
     alive = {text.paper for text in taken.texts}
     seen = {page: stored.state(taken.hashes[page]) for page in mine & alive}
     runs.done(session, STEP, seen)
-    runs.done(session, _STATE, {0: state + (" left" if left_out else "")})
+    runs.done(session, _STATE, {0: field.state + (" left" if left_out else "")})
     return made
 
 

@@ -50,6 +50,12 @@ class Reader(Protocol):
         ...
 
 
+# Of jsonl, for whoever has other JSON.
+A_LINE = (
+    'A line of jsonl says what it is: {"type": "paper", "id": "arxiv:2605.00001", "title": "…"}.'
+)
+
+
 def reader_for(file: File, readers: Sequence[Reader], *, format: str | None = None) -> Reader:
     """The reader named `format`, or the first that recognises the content.
 
@@ -68,5 +74,5 @@ def reader_for(file: File, readers: Sequence[Reader], *, format: str | None = No
             return reader
     raise Unreadable(
         f"{file.name} is in no format that can be read. Formats: {names}. "
-        "Name one with --format if you know it."
+        f"Name one with --format if you know it. {A_LINE}"
     )

@@ -1,4 +1,4 @@
-"""Reads cere-bro's own interchange format: JSON lines, as docs/contract.md states it.
+"""Reads cere-bro's own interchange format: JSON lines, as docs/guide.md begins to tell it.
 
 One line is one thing and is judged by itself: a bad line is `Rejected` with its number and a
 sentence, and the next one is read. Lines are gone through one by one, so a large file costs no more
@@ -318,7 +318,9 @@ def _short(text: str) -> str:
 
 
 def _arrival(row: _Row) -> Arrival:
-    kind = row.name("type")
+    kind = row.text("type")
+    if not kind.strip():
+        raise _BadLine(f'"type" is missing or empty. Types: {", ".join(_TYPES)}.')
     if read := _TYPES.get(kind):
         return read(row)
     if kind in _LATER:

@@ -7,7 +7,7 @@ kept with the decision (`Decision.before`), and is all that taking it back needs
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
@@ -23,6 +23,7 @@ from app.domain.records import (
     AliasKind,
     Change,
     ChangeKind,
+    Decision,
     Identifier,
     Item,
     Link,
@@ -45,6 +46,7 @@ from app.store.pages import Author, Content
 Memory = dict[str, Any]
 _SOME = 400  # ids in one statement
 _MOST_EVIDENCE = 8
+_BEGINNING = 3_000  # characters of a paper's text, for its words
 _RANK = {
     LinkStatus.PROPOSED: 0,
     LinkStatus.DEFERRED: 1,
@@ -95,9 +97,9 @@ def merge(session: Session, source: Page, target: Page, *, author: Author, now: 
     """Let the concept `source` go into `target`; what `unmerge` needs to undo it.
 
     The target takes its names, addresses, tags and links, what was decided about them included; of
-    two links that become the same the more decided one speaks. It takes the text where it has none
-    itself; otherwise the source's text stays readable in its own history. Raises Invalid for a page
-    with itself or one that is no concept.
+    two links that become the same the more decided one speaks. It takes the text too, after its own
+    and under a heading of the source's title. Raises Invalid for a page with itself or one that is
+    no concept.
     """
     _check(source, target)
     assert source.id is not None and target.id is not None
@@ -116,9 +118,10 @@ def merge(session: Session, source: Page, target: Page, *, author: Author, now: 
     }
     memory["rest"] = _move_the_rest(session, source.id, target.id)
     _move(session, _author_links(session, source.id, target.id), "target_id", target.id)
+    added = _under_heading(was_target.body, source.title, was_source.body)
     wanted = replace(
         was_target,
-        body=was_target.body or was_source.body,
+        body=was_target.body + added,
         aliases=(*was_target.aliases, source.title, *was_source.aliases),
         tags=(*was_target.tags, *was_source.tags),
     )
@@ -133,10 +136,27 @@ def merge(session: Session, source: Page, target: Page, *, author: Author, now: 
         "aliases": _added(was_target.aliases, now_target.aliases),
         "tags": _added(was_target.tags, now_target.tags),
         "body": now_target.body if now_target.body != was_target.body else None,
+        "was": was_target.body,
+        "added": added,
     }
     memory["links"] = _difference(before, _watched(session, source.id, target.id, writers, before))
     _say_so(session)
     return memory
+
+
+def _under_heading(body: str, title: str, more: str) -> str:
+    """What is added to a text so that it holds another one as well; nothing when it does already."""
+    if not more.strip() or more.strip() in body:
+        return ""
+    return f"\n\n## {title}\n\n{more}" if body.strip() else more
+
+
+def _without(given: Mapping[str, Any], body: str) -> str:
+    """The text as it stands less what the merge added to it; what was written since stays."""
+    if body == given["body"]:
+        return str(given["was"])
+    added = str(given["added"]) if given["was"] else ""
+    return body.replace(added, "", 1) if added else body
 
 
 def unmerge(
@@ -170,7 +190,7 @@ def unmerge(
     given, standing = memory["target"], pages.content_of(session, target)
     content = replace(
         standing,
-        body="" if standing.body == given["body"] else standing.body,
+        body=_without(given, standing.body),
         aliases=_less(standing.aliases, given["aliases"]),
         tags=_less(standing.tags, given["tags"]),
     )
@@ -210,12 +230,17 @@ def paper_counts(session: Session, page_ids: Collection[int]) -> dict[int, int]:
 
 
 def members(session: Session, page_id: int, *, limit: int) -> list[Any]:
-    """The papers a concept holds, the newest link first: id, slug, title, text.
+    """The papers a concept holds, the newest link first: id, slug, title, text (its beginning).
 
     Links that a text makes are left out: they stay as the text says.
     """
     statement = (
-        sa.select(col(Page.id), col(Page.slug), col(Page.title), col(PageText.text))
+        sa.select(
+            col(Page.id),
+            col(Page.slug),
+            col(Page.title),
+            sa.func.substr(col(PageText.text), 1, _BEGINNING).label("text"),
+        )
         .join(Link, col(Link.source_id) == col(Page.id))
         .outerjoin(PageText, col(PageText.page_id) == col(Page.id))
         .where(
@@ -636,7 +661,12 @@ def split(
         )
     )
     wanted -= set(standing.scalars())
-    moved = [link_id or 0 for link_id, paper in rows if paper in wanted]
+    held = {paper: link_id or 0 for link_id, paper in rows}
+    if unknown := sorted(set(members) - held.keys()):
+        named = ", ".join(map(str, unknown[:5]))
+        wrong = f"{source.title} holds no paper {named}. Load the page again and choose anew."
+        raise Invalid(wrong, fields={"member": wrong})
+    moved = [link_id for paper, link_id in held.items() if paper in wanted]
     _move(session, moved, "target_id", made.id)
     _say_so(session)
     return made, {"page": made.id, "links": moved, "aliases": [own[key] for key in sorted(going)]}
@@ -651,24 +681,52 @@ def unsplit(
     if source.kind != PageKind.CONCEPT:
         raise Conflict(f"{source.title} is no concept any more. Undo what was done to it first.")
     if made is not None:
-        standing = sa.select(sa.func.count()).where(
-            col(Link.source_id).in_(
-                sa.select(col(Link.source_id)).where(col(Link.id).in_(memory["links"]))
-            ),
-            col(Link.target_id) == source.id,
-            col(Link.relation) == Relation.ABOUT,
-        )
-        if session.scalar(standing):
-            raise Conflict(
-                f"A paper that moved to {made.title} was linked to {source.title} again since. "
-                "Reject one of the two links first."
-            )
+        _make_room(session, source, made, memory["links"])
         _move(session, memory["links"], "target_id", source.id)
         take_page(session, made, but=(), now=now)
     before = pages.content_of(session, source)
     names = replace(before, aliases=(*before.aliases, *memory["aliases"]))
     pages.revise(session, source, names, author=author, now=now, note="the split was taken back")
     _say_so(session)
+
+
+def _make_room(session: Session, source: Page, made: Page, link_ids: Sequence[int]) -> None:
+    """Take away what was proposed of papers that go back to `source`: they are about it again.
+
+    Raises Conflict when it was accepted or decided.
+    """
+    moved, again = aliased(Link), aliased(Link)
+    undecided = ~sa.exists().where(
+        col(Decision.link_id) == col(again.id),
+        col(Decision.undone).is_(False),
+        col(Decision.undoes_id).is_(None),
+    )
+    found: list[Any] = []
+    for some in _chunks(link_ids):
+        found += session.connection().execute(
+            sa.select(
+                col(moved.id),
+                col(again.id),
+                sa.and_(col(again.status) != LinkStatus.ACCEPTED, undecided),
+            )
+            .join(again, col(again.source_id) == col(moved.source_id))
+            .where(
+                col(moved.id).in_(some),
+                col(again.target_id) == source.id,
+                col(again.relation) == Relation.ABOUT,
+            )
+        )
+    if not all(is_free for _, _, is_free in found):
+        raise Conflict(
+            f"A paper that moved to {made.title} was decided about {source.title} again since. "
+            "Take that decision back first."
+        )
+    for back, proposed, _ in found:
+        # What was decided of it and taken back stays on record, with the link that stays.
+        session.connection().execute(
+            sa.update(Decision).where(col(Decision.link_id) == proposed).values(link_id=back)
+        )
+        session.connection().execute(sa.delete(Link).where(col(Link.id) == proposed))
 
 
 # ---------------------------------------------------------------- a new concept

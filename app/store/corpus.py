@@ -7,7 +7,7 @@ again. The other functions read what stands between papers and concepts; ids are
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, islice
 from typing import Any
@@ -129,10 +129,16 @@ class Library:
                 self._once(
                     "neighbours",
                     (links, since(rows_of("paper"))),
-                    lambda: neighbours(session),
+                    lambda: np.concatenate([comembers(session), self.citations(session)]),
                 ),
                 self.vectors_of(session, index, known),
             )
+
+    def citations(self, session: Session) -> Rows:
+        """Pairs of papers of which one cites the other, or that cite much the same."""
+        with self._lock:
+            stands = generation(session, rows_of("paper"))
+            return self._once("citations", stands, lambda: citations(session))  # type: ignore[no-any-return]
 
     def know(self, name: str, facts: Facts, weights: Weights) -> Knowledge:
         """What follows from the facts, brought up to date from what was last known by this name."""
@@ -224,6 +230,15 @@ def chunks(page_ids: Sequence[int]) -> Iterator[list[int]]:
     return iter(lambda: list(islice(every, _SOME)), [])
 
 
+def alive(session: Session, page_ids: Collection[int], *kinds: PageKind) -> set[int]:
+    """Those of the pages that are there, and of one of these kinds still."""
+    found: set[int] = set()
+    for some in chunks(sorted(page_ids)):
+        statement = sa.select(col(Page.id)).where(col(Page.id).in_(some), col(Page.kind).in_(kinds))
+        found.update(page_id or 0 for page_id in session.connection().execute(statement).scalars())
+    return found
+
+
 def _pairs(rows: Sequence[Any]) -> Rows:
     """Rows of two ids as an array of two columns."""
     return np.array([tuple(row) for row in rows], np.int64).reshape(-1, 2)
@@ -305,7 +320,7 @@ def excluded(session: Session, page_ids: Sequence[int]) -> Rows:
     return _pairs(found)
 
 
-def _comembers(session: Session) -> set[Pair]:
+def comembers(session: Session) -> Rows:
     """Papers of one thread, two by two; a thread too long to mean closeness is left out."""
     members: dict[int, list[int]] = {}
     for source_id, target_id in session.connection().execute(
@@ -314,12 +329,13 @@ def _comembers(session: Session) -> set[Pair]:
         )
     ):
         members.setdefault(target_id, []).append(source_id)
-    return {
+    pairs = {
         pair
         for ids in members.values()
         if len(ids) <= _LARGEST_THREAD
         for pair in combinations(sorted(ids), 2)
     }
+    return _pairs(sorted(pairs))
 
 
 def citations(session: Session) -> Rows:
@@ -364,8 +380,3 @@ def _coupled(cited: Sequence[tuple[int, str]]) -> set[Pair]:
     close = shared.data >= _SHARED_REFERENCES
     pairs = zip(shared.row[close], shared.col[close], strict=True)
     return {(int(papers[one]), int(papers[other])) for one, other in pairs}
-
-
-def neighbours(session: Session) -> Rows:
-    """Pairs of papers that share a thread or references, or of which one cites the other."""
-    return np.concatenate([_pairs(sorted(_comembers(session))), citations(session)])

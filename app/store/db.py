@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -274,8 +274,23 @@ def migrating(engine: Engine) -> Iterator[Connection]:
             _check_server(connection)
             connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
             connection.exec_driver_sql(_TAKE_A_TURN)
-        yield connection
-        connection.commit()
+        with nullcontext() if on_postgresql(engine) else _unguarded(connection):
+            yield connection
+            connection.commit()
+
+
+@contextmanager
+def _unguarded(connection: Connection) -> Iterator[None]:
+    """References are not followed meanwhile: a table that is changed is made anew and the old one
+    dropped, and what refers to it would be deleted with it.
+    """
+    driver: Any = connection.connection.dbapi_connection
+    driver.execute("PRAGMA foreign_keys=OFF")  # before BEGIN: within a transaction it does nothing
+    try:
+        yield
+    finally:
+        connection.rollback()
+        driver.execute("PRAGMA foreign_keys=ON")
 
 
 def _check_server(connection: Connection) -> None:

@@ -468,8 +468,8 @@ def propose(
     A proposal that still waits is brought up to date instead of being made twice. What is linked,
     decided or a page with itself is left as it is; only a rejected pair `returns`, on new evidence,
     when it still stands as it was looked at. `resembles` are the pages it is most like; role, note
-    and day are those of a member of a thread. Who
-    proposes many names what the pages have, `among` the links of `standing`: no statement for each.
+    and day are those of a member of a thread. Who proposes many names what the pages have, `among`
+    the links of `standing`: no statement for each.
     """
     if source_id == target_id:
         return False
@@ -500,7 +500,8 @@ def propose(
     why = link.extra.get(RETURNED)
     link.confidence, link.reason = confidence, f"{why} {reason}" if why else reason
     link.evidence, link.signals, link.text_hash = evidence, signals, text_hash
-    link.role, link.note, link.day = role, note, day
+    if link.origin == origin:  # what an import said of it is not this proposer's to take back
+        link.role, link.note, link.day = role, note, day
     if [*resembles] != link.extra.get(RESEMBLES, []):
         link.extra = {**link.extra, RESEMBLES: [*resembles]}
     session.add(link)

@@ -25,7 +25,7 @@ from app.domain.record import (
     edges,
     mondays,
 )
-from app.domain.records import Decision, Link, LinkStatus, Origin, Page, Relation
+from app.domain.records import Decision, Link, LinkStatus, Origin, Page, PageKind, Relation
 from app.store.db import rows
 
 PERSON = "person"
@@ -125,10 +125,19 @@ def by_concept(session: Session, *, limit: int = CONCEPTS) -> tuple[list[Of], in
     return [Of(*named[page], share) for page, share in most.items() if page in named], len(tally)
 
 
-_CONCEPTS = (
-    sa.select(col(Decision.concept_id), _COUNT, _ACCEPTED)
+_TARGETS = (
+    sa.select(col(Decision.concept_id), _COUNT.label("count"), _ACCEPTED.label("accepted"))
     .where(_of(), col(Decision.concept_id).is_not(None))
     .group_by(col(Decision.concept_id))
+    .subquery()
+)
+# Papers and threads are linked to as well. What was decided of a merged concept stays its own.
+_CONCEPTS = sa.select(*_TARGETS.c).join(
+    Page,
+    sa.and_(
+        col(Page.id) == _TARGETS.c.concept_id,
+        col(Page.kind).in_([PageKind.CONCEPT, PageKind.MERGED]),
+    ),
 )
 _NAMES = sa.select(col(Page.id), col(Page.slug), col(Page.title)).where(
     col(Page.id).in_(sa.bindparam("ids", expanding=True))

@@ -28,7 +28,9 @@ from app.domain.records import (
 from app.domain.relations import RELATIONS, Name, Names, PaperNames, is_ordinary
 from app.store import search
 from app.store.corpus import chunks
+from app.store.db import TEXTS, generations, rows_of
 
+_COUNTERS = (TEXTS, "concepts", *map(rows_of, ("paper", "page", "alias")))
 _SAMPLE = 30  # texts in which a name's way of writing is looked at
 _FEW = 60  # papers that may say a name, however few there are
 
@@ -51,9 +53,14 @@ class NameIndex:
     names: Names = field(default_factory=Names)
     hashes: dict[int, str] = field(default_factory=dict)  # of the text each was read in, by page
     concepts: frozenset[str] = frozenset()  # the keys of every concept's names
+    _stands: tuple[int, ...] | None = None  # the counters at which it was up to date
 
     def refresh(self, session: Session) -> None:
         """Bring it up to date with every kept paper and every concept's names."""
+        counted = generations(session)
+        stands = tuple(counted.get(name, 0) for name in _COUNTERS)
+        if self._stands == stands:
+            return
         rows = session.connection().execute(
             sa.select(col(PageText.page_id), col(PageText.hash)).join(
                 Paper, col(Paper.page_id) == col(PageText.page_id)
@@ -67,6 +74,7 @@ class NameIndex:
             self.names.add(paper)
         self.hashes = hashes
         self.concepts = _concept_keys(session)
+        self._stands = stands
 
     def ordinary(self, session: Session, names: Iterable[Name]) -> set[Name]:
         """Those of the names that are words of the field: written small, or said by very many."""

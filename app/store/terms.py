@@ -196,12 +196,19 @@ def placed(session: Session, page_ids: Collection[int]) -> list[tuple[int, int, 
 
 
 def papers(session: Session, page_ids: Collection[int]) -> list[Any]:
-    """Rows (id, slug, title, published) of these papers, the earliest first."""
+    """Rows (id, slug, title, published, hash of the text) of these papers, the earliest first."""
     found: list[Any] = []
     for some in _chunks(sorted(page_ids)):
         found += session.connection().execute(
-            sa.select(col(Page.id), col(Page.slug), col(Page.title), col(Paper.published))
+            sa.select(
+                col(Page.id),
+                col(Page.slug),
+                col(Page.title),
+                col(Paper.published),
+                col(PageText.hash),
+            )
             .join(Paper, col(Paper.page_id) == col(Page.id))
+            .join(PageText, col(PageText.page_id) == col(Page.id))
             .where(col(Page.id).in_(some))
         )
     return sorted(found, key=lambda row: (row.published or "9", row.id))

@@ -485,7 +485,7 @@ def answer(request: Request, failure: Failure) -> Response:
 _REFUSALS: tuple[tuple[type[errors.CerebroError], int, str, str], ...] = (
     (errors.NotFound, 404, "Not found", "Search for it by its title, or begin at Today."),
     (errors.Invalid, 422, "That does not work", "Go back, put it right and send it again."),
-    (errors.Conflict, 409, "Somebody was faster", "Load the page again to see how it stands."),
+    (errors.Conflict, 409, "That cannot be done now", "Load the page again to see how it stands."),
     (errors.Unreadable, 415, "This could not be read", "Check that the file is whole."),
     (errors.Unavailable, 503, "Not available now", "Try again in a moment."),
 )

@@ -37,7 +37,8 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['source_id'], ['page.id'], name=op.f('fk_change_source_id'), ondelete='CASCADE'),
     sa.ForeignKeyConstraint(['target_id'], ['page.id'], name=op.f('fk_change_target_id'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_change')),
-    sa.UniqueConstraint('key', name=op.f('uq_change_key'))
+    sa.UniqueConstraint('key', name=op.f('uq_change_key')),
+    sqlite_autoincrement=True,
     )
     with op.batch_alter_table('change', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_change_source_id'), ['source_id'], unique=False)
@@ -114,6 +115,9 @@ AGREED_POSTGRESQL = AGREED_SQLITE.replace(
 
 
 def downgrade() -> None:
+    # What was merged is a page again, which an older program can read; its names stay where they are.
+    op.execute("UPDATE page SET kind = 'concept', title_key = slug WHERE kind = 'merged'")
+    op.execute("DELETE FROM decision WHERE change_id IS NOT NULL")
     for name in RECORD:
         op.drop_index(name, table_name='decision')
     with op.batch_alter_table('decision', schema=None) as batch_op:

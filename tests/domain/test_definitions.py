@@ -54,6 +54,15 @@ def test_a_quotation_is_a_piece_of_the_text_and_marks_the_term() -> None:
     ]
 
 
+def test_the_label_of_a_feed_and_the_mark_of_a_list_are_not_quoted() -> None:
+    label = "arXiv:2605.00001v1 Announce Type: new Abstract: "
+    for mark in (label, "2) ", "- "):
+        assert best(f"{mark}Cold withering dries leaves. Tea is old.") == (
+            "Cold withering dries leaves.",
+            False,
+        )
+
+
 def test_a_term_of_the_title_alone_is_quoted_from_there() -> None:
     said = use([KEY], Text(5, "Cold Withering of Tea", "It dries leaves."))
     assert said is not None

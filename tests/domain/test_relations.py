@@ -192,3 +192,19 @@ def test_a_very_long_sentence_is_cut_around_its_marks() -> None:
     [quotation] = said(text)[0].quotations
     assert len(quotation.text) <= 500 and quotation.text in text
     assert [quotation.text[a:b] for a, b in quotation.spans] == ["build on", "TideNet"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"We extend {'A' * 30_000}, TideNet here.",
+        f"{'7' * 50_000} TideNet.",
+        "TideNet " * 7_000,
+        "TideNet, " * 6_000,
+        "Aa and " * 8_000 + "TideNet",
+    ],
+)
+def test_a_text_without_end_is_read_in_time(text: str) -> None:
+    for each in said(text):
+        assert each.quotations[0].text in text
+        assert len(each.quotations[0].text) < 2_000

@@ -19,8 +19,8 @@ from app.domain.records import (
     Relation,
     Verdict,
 )
-from app.services import concepts, linker, review
-from app.store import changes, pages, runs
+from app.services import concepts, review
+from app.store import changes, corpus, pages, runs
 from app.store.db import reading, writing
 from app.store.pages import PERSON, Author, Content
 from tests.factories import make_engine, make_link
@@ -184,7 +184,7 @@ def test_a_merged_page_gets_no_link_from_a_linker_that_read_before(engine: Engin
     one, other = page(engine, "Tidal locks"), page(engine, "Tidal lock")
     with writing(engine) as session:
         review.merge(session, "tidal-locks", "tidal-lock", now=NOW)
-        assert linker._alive(session, {one, other}) == {other}
+        assert corpus.alive(session, {one, other}, PageKind.PAPER, PageKind.CONCEPT) == {other}
 
 
 def test_what_an_agent_proposed_is_not_the_workers_to_withdraw(engine: Engine) -> None:
@@ -207,3 +207,15 @@ def test_what_an_agent_proposed_is_not_the_workers_to_withdraw(engine: Engine) -
         )
     look(engine)
     assert [row.status for row in waiting(engine)] == [LinkStatus.PROPOSED]
+
+
+def test_a_merge_made_by_hand_and_undone_is_not_proposed_again(engine: Engine) -> None:
+    papers = [page(engine, f"Paper {n}", PageKind.PAPER) for n in range(6)]
+    one, other = page(engine, "Tidal locks"), page(engine, "Tidal lock")
+    hold(engine, one, papers)
+    hold(engine, other, papers[:5])
+    with writing(engine) as session:
+        done = review.merge(session, "tidal-locks", "tidal-lock", now=NOW)
+        review.undo(session, done.id, now=NOW)
+    assert look(engine) == 0
+    assert waiting(engine) == []

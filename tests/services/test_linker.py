@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 from sqlmodel import Session, col, select
 
-from app.domain.records import Link, LinkStatus, Page, PageKind, PageText, Relation
+from app.domain.records import Link, LinkStatus, Origin, Page, PageKind, PageText, Relation
 from app.services.linker import Proposal, rank_papers, read, shipped_weights, store
-from app.store import corpus, db
+from app.store import corpus, db, links
 from app.store.corpus import Library
 from app.store.db import reading, writing
 from tests.factories import THEN, make_engine, make_link, make_page
@@ -210,3 +210,35 @@ def test_a_pair_that_was_put_off_or_rejected_is_not_ranked(
         make_link(session, paper, concept, Relation.ABOUT, status=status)
     with reading(engine) as session:
         assert concept not in {each.candidate.concept for each in ranked(session, [paper])}
+
+
+def test_what_an_import_said_of_a_proposal_stays(engine: Engine) -> None:
+    with writing(engine) as session:
+        paper = make_page(session, "Paper", PageKind.PAPER)
+        concept = make_page(session, "Tide", PageKind.CONCEPT)
+        link_id = make_link(
+            session,
+            paper,
+            concept,
+            Relation.ABOUT,
+            status=LinkStatus.PROPOSED,
+            origin=Origin.IMPORT,
+        )
+        link = links.get(session, link_id)
+        link.note, link.day = "seen in the margin", "2026-05"
+        made = links.propose(
+            session,
+            source_id=paper,
+            target_id=concept,
+            relation=Relation.ABOUT,
+            confidence=0.7,
+            reason="It says tide.",
+            evidence=[],
+            signals=[],
+            text_hash="",
+            origin=Origin.LINKER,
+            now=THEN,
+        )
+        assert not made
+        assert link.reason == "It says tide."
+        assert (link.note, link.day) == ("seen in the margin", "2026-05")

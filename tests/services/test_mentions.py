@@ -130,7 +130,9 @@ def test_an_abstract_is_not_edited_but_linked_by_a_decision_that_can_be_undone(
         assert (after.version, after.body) == (version, body)
         review.undo(session, linked.decision.id, now=THEN)
         session.refresh(link)
-        assert link.status != LinkStatus.ACCEPTED
+        assert link.status == LinkStatus.REJECTED, "nobody had proposed it: it waits nowhere"
+        with pytest.raises(Conflict):
+            mentions.link(session, "slack-water", "on-boats", now=THEN)
 
 
 def test_between_other_pages_an_abstract_makes_a_mention(engine: Engine) -> None:
@@ -199,3 +201,14 @@ def statements(engine: Engine) -> int:
     finally:
         event.remove(engine, "before_cursor_execute", note)
     return len(told)
+
+
+def test_a_page_that_went_into_another_gets_no_link(engine: Engine, ids: dict[str, int]) -> None:
+    with writing(engine) as session:
+        write(session, "Still water", "Calm too.", PageKind.CONCEPT)
+        review.merge(session, "slack-water", "still-water", now=THEN)
+        merged = next(
+            page.slug for page in session.exec(select(Page)) if page.kind == PageKind.MERGED
+        )
+        with pytest.raises(NotFound, match="went into another page"):
+            mentions.link(session, merged, "on-boats", now=THEN)

@@ -138,9 +138,28 @@ def test_an_accepted_concept_is_a_page_with_its_papers_and_undo_takes_it_away(
 
 def test_a_person_may_change_the_title_and_untick_papers(session: Session) -> None:
     name, papers = new_concept(session)
-    decide(session, name, title="Locked tides", members=[papers[0], 4711])
+    with pytest.raises(Invalid, match="holds no paper 4711"):
+        decide(session, name, title="Locked tides", members=[papers[0], 4711])
+    decide(session, name, title="Locked tides", members=[papers[0]])
     assert members(session, "locked-tides") == {papers[0]}
     assert pages.by_slug(session, "tidal-locks") is None
+    assert pages.aliases_of(session, pages.get(session, "locked-tides").id or 0) == [
+        "Tidal locks",  # the papers say it: it leads here, and is proposed no more
+        "lock of tides",
+    ]
+
+
+def test_a_proposal_that_another_merge_closed_says_so(session: Session) -> None:
+    going, one, other = (
+        concept(session, title).id for title in ("KV caches", "KV cache", "Cached keys")
+    )
+    first, second = (
+        proposed(session, ChangeKind.MERGE, key=str(target), source_id=going, target_id=target)
+        for target in (one, other)
+    )
+    decide(session, first)
+    with pytest.raises(Conflict, match="waits no more"):
+        decide(session, second)
 
 
 def test_a_page_of_that_name_made_meanwhile_is_named(session: Session) -> None:
@@ -296,3 +315,30 @@ def test_links_and_changes_are_decided_as_one_and_undone_as_one(session: Session
     assert links.get(session, link).status == LinkStatus.PROPOSED
     assert status(session, merge) == LinkStatus.PROPOSED
     assert source.kind == PageKind.CONCEPT
+
+
+@pytest.mark.parametrize("verdict", [None, Verdict.DEFER, Verdict.REJECT])
+def test_a_split_is_taken_back_whatever_the_linker_proposed_since(
+    session: Session, verdict: Verdict | None
+) -> None:
+    source = concept(session, "Tide")
+    paper = make_page(session, "Paper", PageKind.PAPER)
+    held = make_link(session, paper, source.id or 0, Relation.ABOUT)
+    done = review.split(session, "tide", title="Spring tide", aliases=[], members=[paper], now=NOW)
+    again = make_link(
+        session,
+        paper,
+        source.id or 0,
+        Relation.ABOUT,
+        status=LinkStatus.PROPOSED,
+        origin=Origin.LINKER,
+    )
+    if verdict is not None:
+        decided = decide(session, str(again), verdict)
+        with pytest.raises(Conflict, match="Take that decision back first"):
+            undo(session, done.id)
+        session.expire_all()
+        undo(session, decided)
+    undo(session, done.id)
+    assert members(session, "tide") == {paper}
+    assert session.get(Link, held) is not None

@@ -204,7 +204,7 @@ def test_page_made_while_the_batch_thought_counts(engine: Engine, papers: list[i
     with writing(engine) as session:
         make_page(session, "Cold withering")
     with writing(engine) as session:
-        terms.propose(session, told, taken, state=field.state, left_out=False, owner="me", now=THEN)
+        terms.propose(session, told, taken, field=field, left_out=False, owner="me", now=THEN)
     assert "Cold withering" not in proposed(engine)
 
 
@@ -231,6 +231,16 @@ def test_quotation_of_a_deleted_paper_is_replaced(engine: Engine, papers: list[i
     change = proposed(engine)["Cold withering"]
     assert "part-1" not in change.content["body"]
     assert "part-1" not in str(change.evidence)
+
+
+def test_quotation_that_its_text_lost_is_replaced(engine: Engine, papers: list[int]) -> None:
+    work(engine)
+    assert DEFINED in proposed(engine)["Cold withering"].content["body"]
+    edit(engine, papers[0], "Cold Withering of Tea, Part 1", "Some call cold withering a waste.")
+    assert work(engine) == 1
+    change = proposed(engine)["Cold withering"]
+    assert DEFINED not in change.content["body"]
+    assert DEFINED not in [each["quotation"] for each in change.evidence]
 
 
 @pytest.mark.parametrize("status", [LinkStatus.ACCEPTED, LinkStatus.DEFERRED, LinkStatus.REJECTED])
@@ -365,3 +375,19 @@ def test_papers_of_every_sort_are_read(
 def test_an_empty_wiki_has_nothing_to_do(engine: Engine) -> None:
     assert pending(engine) == 0
     assert work(engine) == 0
+
+
+def test_what_another_worker_proposed_meanwhile_is_not_withdrawn(
+    engine: Engine, papers: list[int]
+) -> None:
+    with writing(engine) as session:  # one worker has looked around before the other proposes
+        mine = terms.take_up(session, owner="one", now=THEN)
+        runs.give_back(session, "one")
+    with reading(engine) as session:
+        field = terms.survey(session, [])
+    assert work(engine, owner="two") == 5
+    assert "Cold withering" in proposed(engine)
+    with writing(engine) as session:
+        terms.propose(session, [], mine, field=field, left_out=False, owner="one", now=THEN)
+    assert "Cold withering" in proposed(engine)
+    assert work(engine) <= 1, "nothing is left to do but to look at what waits"

@@ -312,7 +312,7 @@ def test_later_line_with_the_same_id_arrives_too() -> None:
         ('{"type": "paper", "x": ' + "[" * 100_000 + "}", "nested too deeply"),
         ('{"type": "paper", "x": ' + "[" * 30 + "]" * 30 + "}", "nested too deeply"),
         ('{"type": "paper", "x": ' + '{"a":' * 30 + "1" + "}" * 30 + "}", "nested too deeply"),
-        ({"id": "tides", "title": "Tides"}, '"type" is missing'),
+        ({"id": "tides", "title": "Tides"}, '"type" is missing or empty. Types: topic, concept'),
         ({"type": 3}, '"type" is not a text'),
         ({"type": "planet"}, '"planet" is no type of line'),
         ({"type": "revision", "page": "x"}, "not read yet by this version"),

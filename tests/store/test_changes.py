@@ -107,3 +107,14 @@ def test_a_withdrawn_one_goes_unless_somebody_decided_it_before(session: Session
 def test_a_number_that_no_change_has_is_not_found(session: Session, number: int) -> None:
     with pytest.raises(NotFound):
         changes.get(session, number)
+
+
+def test_the_id_of_one_taken_back_is_never_given_again(session: Session) -> None:
+    propose(session, "a")
+    [first] = changes.waiting(session)
+    changes.withdraw(session, ["a"])
+    propose(session, "b")
+    [second] = changes.waiting(session)
+    assert second.id > first.id, "whoever still sees the first one decides about the second"
+    with pytest.raises(NotFound):
+        changes.get(session, first.id)

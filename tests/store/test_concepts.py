@@ -147,10 +147,36 @@ def test_a_merge_never_loses_a_text(session: Session) -> None:
     assert target.body == "A person wrote this."
     unmerged(session, source, target, memory)
     assert (source.body, target.body) == ("A person wrote this.", "")
-    merged(session, source, other)
-    assert (source.body, other.body) == ("A person wrote this.", "And this.")
+    memory = merged(session, source, other)
+    both = "And this.\n\n## KV caches\n\nA person wrote this."
+    assert (source.body, other.body) == ("A person wrote this.", both)
     history = pages.revisions(session, other.id or 0)
     assert history[0].note == "KV caches went into this page"
+    edited = Content(title="Caches", kind=PageKind.CONCEPT, body=f"First. {both}")
+    pages.revise(session, other, edited, author=PERSON, now=LATER)
+    unmerged(session, source, other, memory)
+    assert (source.body, other.body) == ("A person wrote this.", "First. And this.")
+
+
+def test_a_text_that_is_there_already_is_not_added_again(session: Session) -> None:
+    source = concept(session, "KV caches", "The same text.")
+    target = concept(session, "KV cache", "Before. The same text. After.")
+    merged(session, source, target)
+    assert target.body == "Before. The same text. After."
+
+
+def test_a_paper_that_the_concept_does_not_hold_cannot_be_split_off(session: Session) -> None:
+    source, other = concept(session, "KV cache"), paper(session, "Other")
+    with pytest.raises(Invalid, match=f"holds no paper {other.id}"):
+        concepts.split(
+            session,
+            source,
+            title="Paging",
+            aliases=[],
+            members=[other.id or 0],
+            author=PERSON,
+            now=LATER,
+        )
 
 
 @pytest.mark.parametrize(
@@ -239,7 +265,7 @@ def test_a_merged_page_is_met_nowhere_and_takes_no_edit(session: Session) -> Non
     assert pages.kinds(session) == [(PageKind.CONCEPT, 1)]
     assert pages.letters(session) == ["k"]
     assert pages.orphans(session) == [target.id]
-    assert pages.wanted(session) == []
+    assert [row[2] for row in pages.wanted(session)] == [1], "the text stands in one page now"
     content = Content(title="New", kind=PageKind.CONCEPT)
     with pytest.raises(Conflict, match="went into another page"):
         pages.revise(session, source, content, author=PERSON, now=LATER)

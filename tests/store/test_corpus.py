@@ -178,7 +178,7 @@ def test_nothing_is_read_or_fitted_again_while_nothing_changed(
         # What the linker itself writes is no news to it.
         proposed = LinkStatus.PROPOSED
         make_link(session, ids["Paper 5"], ids["Tea"], Relation.ABOUT, status=proposed)
-    for name in ("concepts", "texts", "neighbours"):
+    for name in ("concepts", "texts", "comembers", "citations"):
         monkeypatch.setattr(corpus, name, None)
     with reading(engine) as session:
         again = library.facts(session, index)

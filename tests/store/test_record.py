@@ -154,10 +154,12 @@ def test_by_signal_kind_concept_and_week(wiki: Wiki) -> None:
     wiki.decide(0.9, signal="name")
     wiki.decide(0.9, NO, signal="name", relation=Relation.EXTENDS)
     wiki.decide(0.9, concept="Moon", at=NOW - timedelta(weeks=2))
+    wiki.concepts["A paper"] = make_page(session, "A paper", PageKind.PAPER)
+    wiki.decide(0.9, concept="A paper", relation=Relation.EXTENDS, signal="name")
     assert sorted(record.by_kind_and_signal(session)) == [
         ("about", "name", Share(1, 1)),
         ("about", "papers", Share(1, 1)),
-        ("extends", "name", Share(1, 0)),
+        ("extends", "name", Share(2, 1)),
     ]
     found, total = record.by_concept(session)
     assert [(each.title, each.decided) for each in found] == [
@@ -170,7 +172,7 @@ def test_by_signal_kind_concept_and_week(wiki: Wiki) -> None:
     assert [(each.name, each.decided) for each in weeks] == [
         ("2026-W18", Share(1, 1)),
         ("2026-W19", Share()),
-        ("2026-W20", Share(2, 1)),
+        ("2026-W20", Share(3, 2)),
     ]
 
 

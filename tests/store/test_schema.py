@@ -5,7 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -17,7 +19,8 @@ from sqlmodel import SQLModel
 from app.domain import records
 from app.errors import Unavailable
 from app.store import schema
-from app.store.db import open_engine
+from app.store.db import migrating, open_engine
+from tests import databases
 
 ROOT = Path(__file__).parents[2]
 
@@ -111,3 +114,78 @@ def test_an_upgrade_that_fails_leaves_the_database_as_it_was(engine: Engine) -> 
     with engine.connect() as connection:
         assert set(sa.inspect(connection).get_table_names()) == {"page"}
         assert connection.exec_driver_sql("SELECT mine FROM page").scalar() == "kept"
+
+
+THEN = datetime(2026, 5, 14, 9, 0, tzinfo=UTC)
+
+
+def fill(connection: sa.Connection, name: str, **values: Any) -> None:
+    """A row of a table as an older program wrote it."""
+    connection.execute(sa.insert(sa.table(name, *map(sa.column, values))), [values])
+
+
+def of_an_older_program(connection: sa.Connection) -> None:
+    """A paper, two concepts, their links, and decisions: one undone, one a correction."""
+    for number, kind in ((1, "paper"), (2, "concept"), (3, "concept")):
+        named = {"slug": f"p{number}", "title": "P", "title_key": "p", "kind": kind}
+        written = {"author_kind": "person", "author": "", "extra": "{}", "body": "", "version": 1}
+        fill(connection, "page", id=number, created_at=THEN, updated_at=THEN, **named, **written)
+    for number, status, signals in (
+        (1, "accepted", '[{"name": "mention"}]'),
+        (2, "rejected", "[]"),
+    ):
+        ends = {"source_id": 1, "target_id": number + 1, "relation": "about", "status": status}
+        told = {"origin": "linker", "confidence": 0.5, "evidence": "[]", "signals": signals}
+        rest = dict.fromkeys(("note", "day", "reason", "text_hash"), "")
+        fill(connection, "link", id=number, created_at=THEN, extra="{}", **ends, **told, **rest)
+    for number, verdict, link_id, before, undoes_id in (
+        (1, "reject", 1, "{}", None),
+        (2, "reject", 1, "{}", 1),
+        (3, "accept", 1, "{}", None),
+        (4, "accept", 2, '{"made": 9}', None),
+        (5, "defer", 2, "{}", None),
+    ):
+        about = {"verdict": verdict, "link_id": link_id, "undoes_id": undoes_id, "before": before}
+        fill(
+            connection,
+            "decision",
+            id=number,
+            at=THEN,
+            who="person",
+            reason="",
+            batch="b",
+            undone=number == 1,
+            **about,
+        )
+
+
+def test_proposals_upgrade_keeps_every_decision_and_downgrade_every_page(tmp_path: Path) -> None:
+    engine = open_engine(databases.url_of(tmp_path))
+    with migrating(engine) as connection:
+        command.downgrade(config_on(connection), "0006")
+    with engine.execution_options(write="alone").connect() as connection:
+        of_an_older_program(connection)
+        connection.commit()
+    assert schema.upgrade(engine)
+    with engine.execution_options(write="alone").connect() as connection:
+        rows = connection.exec_driver_sql(
+            "SELECT id, undoes_id, agreed, signal, kind, concept_id FROM decision ORDER BY id"
+        ).all()
+        assert rows == [
+            (1, None, False, "mention", "about", 2),
+            (2, 1, None, "", "", None),
+            (3, None, True, "mention", "about", 2),
+            (4, None, False, "", "about", 3),
+            (5, None, None, "", "", None),
+        ]
+        connection.exec_driver_sql("UPDATE page SET kind = 'merged', title_key = '' WHERE id = 3")
+        connection.commit()
+        with pytest.raises(sa.exc.IntegrityError):  # references are watched again
+            connection.exec_driver_sql("UPDATE decision SET link_id = 99")
+    with migrating(engine) as connection:
+        command.downgrade(config_on(connection), "0006")
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM decision").scalar() == 5
+        kinds = connection.exec_driver_sql("SELECT kind, title_key FROM page ORDER BY id").all()
+        assert kinds == [("paper", "p"), ("concept", "p"), ("concept", "p3")]
+    engine.dispose()

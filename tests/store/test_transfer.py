@@ -13,7 +13,20 @@ from sqlalchemy.engine import Engine
 from sqlmodel import SQLModel, select
 
 from app.domain.queries import Filters, parse_query
-from app.domain.records import Decision, Link, Page, PageKind, Relation, Verdict
+from app.domain.records import (
+    Change,
+    ChangeKind,
+    Decision,
+    Link,
+    LinkStatus,
+    Origin,
+    Page,
+    PageKind,
+    PaperTerm,
+    Relation,
+    Rule,
+    Verdict,
+)
 from app.errors import CerebroError, Conflict
 from app.store import search, transfer, vectors
 from app.store.db import COUNTED, SHOWN, generation, open_engine, reading, rows_of, writing
@@ -56,6 +69,33 @@ def source(tmp_path: Path) -> Iterator[Engine]:
         session.add(Decision(at=THEN, verdict=Verdict.ACCEPT, link_id=link, undone=True))
         session.flush()
         session.add(Decision(at=THEN, verdict=Verdict.REJECT, link_id=link, undoes_id=1))
+        concept = make_page(session, "Tide", PageKind.CONCEPT)
+        change = Change(
+            kind=ChangeKind.SPLIT,
+            key="split:1",
+            title="Tide → Spring tide",
+            source_id=concept,
+            status=LinkStatus.REJECTED,
+            origin=Origin.AUTHOR,
+            content={"members": [paper], "title": "Spring tide"},
+            created_at=THEN,
+        )
+        session.add(change)
+        session.add(Rule(concept_id=concept, least=0.9, created_at=THEN, ended_at=THEN))
+        session.add(PaperTerm(key="spring tide", page_id=paper, term="spring tides", weight=3))
+        session.flush()
+        session.add(
+            Decision(
+                at=THEN,
+                who="rule 1",
+                verdict=Verdict.REJECT,
+                change_id=change.id,
+                before={"did": {"links": [1]}},
+                agreed=False,
+                confidence=0.1,
+                concept_id=concept,
+            )
+        )
         unit = np.zeros(8, np.float32)
         unit[3] = 1
         text = session.connection().execute(
@@ -80,8 +120,9 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
 
 def test_every_row_arrives_as_it_was(source: Engine, target: Engine) -> None:
     copied = {each.table: each for each in transfer.copy(source, target)}
-    assert copied["page"].rows == 3
-    assert copied["decision"].rows == 2
+    assert copied["page"].rows == 4
+    assert copied["decision"].rows == 3
+    assert [copied[name].rows for name in ("change", "rule", "paper_term")] == [1, 1, 1]
     assert copied["page_vector"].rows == 1
     assert not {"hold", "lease"} & set(copied)
     with reading(source) as before, reading(target) as after:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlmodel import select
 from starlette.testclient import TestClient
 
 from app.bootstrap import App
-from app.domain.records import ChangeKind, LinkStatus, Origin
+from app.domain.records import Change, ChangeKind, LinkStatus, Origin
 from app.store import changes, pages
 from app.store.db import reading, writing
 from tests.web.conftest import NOW, PARTIAL, Statements, load, parsed, words
@@ -160,7 +161,7 @@ def test_an_accepted_concept_with_another_title_and_fewer_papers(
     given = {"decision": "accept", "title": "High tides", "members": "1", "member": [str(ids[0])]}
     answer = client.post(f"/review/{name}", data=given, headers=PARTIAL)
     assert answer.status_code == 200
-    assert "Accepted: Spring &lt;b&gt;tides" in answer.text
+    assert "Accepted: High tides" in answer.text
     page = parsed(client.get("/w/high-tides"))
     assert page.select_one(".prose em").text == "high"
     assert "1 paper" in words(page.select_one("header.head"))
@@ -404,3 +405,18 @@ def test_the_api_says_what_a_name_is(client: TestClient, name: str) -> None:
     assert answer.status_code == 422
     assert "as in 7, or a change by c and its number" in answer.text
     assert client.post("/api/v1/review/c7", json={"decision": "accept"}).status_code == 404
+
+
+def test_what_is_refused_by_hand_writes_nothing(app: App, client: TestClient) -> None:
+    wiki(app)
+    boxes = [b["value"] for b in parsed(client.get("/w/tidal-locks/split")).select("[name=member]")]
+    given = {"title": "x" * 600, "alias": ["locks"], "member": boxes[:1]}
+    answer = client.post("/w/tidal-locks/split", data=given)
+    assert answer.status_code == 422
+    assert "500 characters at most" in words(parsed(answer).select_one("#title-wrong"))
+    assert client.post("/w/tidal-locks/merge", data={"into": "A walk"}).status_code == 422
+    with reading(app.engine) as session:
+        page = pages.get(session, "tidal-locks")
+        assert pages.aliases_of(session, page.id or 0) == ["locks"]
+        assert page.version == 1
+        assert session.exec(select(Change)).all() == []

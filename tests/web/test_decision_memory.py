@@ -28,7 +28,8 @@ from app.settings import Settings
 from app.store import decisions, links, pages
 from app.store.db import reading, writing
 from app.web.app import create
-from tests.factories import make_engine
+from app.worker import Worker
+from tests.factories import make_engine, make_link
 from tests.web.conftest import load
 
 DAY = datetime(2026, 5, 12, 9, 0, tzinfo=UTC)
@@ -460,6 +461,24 @@ def test_a_quotation_that_the_text_lost_goes_from_what_was_put_off(wiki: App) ->
     run(on(wiki, 2))
     with reading(wiki.engine) as session:
         assert quoted not in [each["quotation"] for each in pair(session).evidence]
+
+
+def test_a_quotation_that_the_text_lost_goes_from_what_waits_of_a_linked_paper(wiki: App) -> None:
+    quoted = "Cold infusion of oolong takes a night."
+    save(wiki, "oolong-at-rest", body=f"{quoted} Cups are mild.")
+    Worker(wiki).once("test")
+    with writing(wiki.engine) as session:
+        assert quoted in [each["quotation"] for each in pair(session).evidence]
+        paper, bridges = (
+            pages.get(session, slug).id or 0 for slug in ("oolong-at-rest", "bridges")
+        )
+        make_link(session, paper, bridges, Relation.ABOUT)
+    save(on(wiki, 1), "oolong-at-rest", body="Another text.")
+    assert Worker(on(wiki, 2)).once("test") > 0
+    with reading(wiki.engine) as session:
+        found = session.exec(select(Link).where(Link.status == PROPOSED)).all()
+        assert quoted not in [each["quotation"] for one in found for each in one.evidence]
+    assert Worker(on(wiki, 2)).once("test") == 0
 
 
 # ---------------------------------------------------------------- what is told

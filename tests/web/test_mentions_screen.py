@@ -67,6 +67,18 @@ def test_without_htmx_it_is_a_page_of_its_own(client: TestClient) -> None:
     assert "No page says this name" in words(nothing.select_one("#main"))
 
 
+def test_a_list_that_is_cut_says_so(client: TestClient, app: App) -> None:
+    assert "There are more" not in words(parsed(client.get("/w/slack-water/mentions")).main)
+    notes = [
+        {"type": "page", "id": f"n{n}", "kind": "note", "title": f"N{n}", "text": "Slack water."}
+        for n in range(19)
+    ]
+    load(app, notes)
+    page = parsed(client.get("/w/slack-water/mentions"))
+    assert len(page.select("form button[name=source]")) == 20
+    assert "There are more" in words(page.main)
+
+
 def test_the_button_writes_the_link_and_leads_back(client: TestClient, app: App) -> None:
     answer = client.post("/w/slack-water/mentions", data={"source": "log"})
     assert (answer.status_code, answer.headers["location"]) == (303, "/w/slack-water/mentions")

@@ -121,6 +121,16 @@ def test_every_name_of_a_page_leads_to_it(
     response = client.get(address)
     assert response.status_code == status
     assert response.headers.get("location") == leads
+    if status == 308:  # kept for good otherwise: what is undone would not be seen again
+        assert response.headers["cache-control"] == "no-cache"
+
+
+def test_the_editor_of_a_former_address_is_that_of_the_page(app: App, client: TestClient) -> None:
+    client.post("/w/old-name/edit", data={"title": "Old name", "kind": "concept", "body": "x"})
+    moved = client.post("/w/old-name/rename", data={"slug": "new-name"})
+    assert moved.status_code == 303
+    answer = client.get("/w/old-name/edit")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/w/new-name/edit")
 
 
 def test_a_page_that_is_not_there_can_be_written(wiki: App, client: TestClient) -> None:

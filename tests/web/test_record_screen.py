@@ -58,7 +58,9 @@ def test_with_nothing_decided_it_says_what_will_be_here(client: TestClient) -> N
 
 def test_few_decisions_are_said_to_be_too_few(app: App, client: TestClient) -> None:
     wiki(app, 19)
-    assert "19 decisions: too few to judge by" in words(parsed(client.get("/review/record")).main)
+    page = parsed(client.get("/review/record"))
+    assert "19 decisions are too few to judge" in words(page.main)
+    assert page.title.get_text() == "The linker's record · cere-bro"
 
 
 def test_enough_decisions_are_judged(app: App, client: TestClient) -> None:
@@ -104,6 +106,7 @@ def test_the_picture_says_what_the_table_beside_it_holds(app: App, client: TestC
         ("from=x", "is no confidence"),
         ("to=1.5", "is no confidence"),
         ("week=2026-W60", "is no week"),
+        ("week=9999-W52", "is no week"),
         ("concept=nowhere", "There is no page"),
         ("agreed=perhaps", "yes or no"),
     ],

@@ -359,6 +359,9 @@ def test_what_was_put_off_can_be_seen_and_decided(app: App, client: TestClient) 
     client.post(f"/review/{first}", data={"decision": "defer"})
     assert "put off (1)" in words(parsed(client.get("/review")).select_one(".sorted"))
     assert numbers(client, "/review?sort=later") == [first]
+    assert "Accept all above" in words(parsed(client.get("/review")).select_one(".sorted"))
+    later = words(parsed(client.get("/review?sort=later")).select_one(".sorted"))
+    assert "Accept all above" not in later, "that is about what waits, not about these"
     client.post(f"/review/{first}", data={"decision": "accept"})
     assert status(app, first) == LinkStatus.ACCEPTED
     assert "put off" not in words(parsed(client.get("/review")).select_one(".sorted"))

@@ -84,7 +84,8 @@ def merge(request: Request, slug: str, form: Form, session: Writes, app: TheApp)
     into = text(form, "into")
     page = _concept(session, slug)
     try:
-        review.merge(session, slug, into, now=app.clock())
+        with session.begin_nested():  # what had been written when it was refused is taken back
+            review.merge(session, slug, into, now=app.clock())
     except Invalid as error:
         return _merging(request, session, slug, into, wrong=str(error))
     heir = concepts.heir(session, page.id)
@@ -136,9 +137,10 @@ def split(request: Request, slug: str, form: Form, session: Writes, app: TheApp)
     chosen = [whole(str(each), 0) for each in form.getlist("member")]
     page = _concept(session, slug)
     try:
-        decision = review.split(
-            session, slug, title=title, aliases=names, members=chosen, now=app.clock()
-        )
+        with session.begin_nested():
+            decision = review.split(
+                session, slug, title=title, aliases=names, members=chosen, now=app.clock()
+            )
     except Invalid as error:
         members = concepts.members(session, page.id, limit=MOST)
         return _splitting(

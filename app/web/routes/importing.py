@@ -25,7 +25,7 @@ from app.domain.items import Rejected
 from app.domain.records import Page, PageKind, Paper, Revision
 from app.errors import CerebroError, Invalid, NotFound
 from app.services.ingest import Outcome, Report, import_files
-from app.sources.base import File
+from app.sources.base import A_LINE, File
 from app.store import papers
 from app.store.db import writing
 from app.store.items import keep_raw
@@ -184,7 +184,7 @@ def _unreadable(app: App, file: File) -> str:
     if any(reader.recognises(file) for reader in app.readers):
         return ""
     formats = ", ".join(reader.format for reader in app.readers)
-    return f"It is in no format that can be read here ({formats})."
+    return f"It is in no format that can be read here ({formats}). {A_LINE}"
 
 
 def _kinds(report: Report) -> list[dict[str, object]]:

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from app.domain.records import PageKind
 from app.errors import NotFound
 from app.services import mentions
 from app.services.mentions import Mentioning
@@ -26,12 +27,12 @@ IN_RAIL = 6
 def listed(request: Request, slug: str, session: Reads) -> Response:
     """Pages that say the name of this one and do not link to it; for the rail, the first few."""
     page = pages.head(session, slug)
-    if page is None:
+    if page is None or page.kind == PageKind.MERGED:
         raise NotFound(f"There is no page at {slug[:100]!r}.")
     part = is_partial(request)
-    limit = IN_RAIL + 1 if part else mentions.SHOWN
-    found = mentions.of(session, page, limit=limit)
-    shown = [_row(each) for each in found[: IN_RAIL if part else limit]]
+    limit = IN_RAIL if part else mentions.SHOWN
+    found = mentions.of(session, page, limit=limit + 1)
+    shown = [_row(each) for each in found[:limit]]
     name = "pages/_mentions.html" if part else "pages/mentions.html"
     return screen(
         request,

@@ -168,7 +168,8 @@ def _elsewhere(session: Session, slug: str) -> Response:
     if found is None:
         free = slug if is_slug(slug) else ""
         raise NotFound(f"There is no page at {slug[:100]!r}.", slug=free)
-    return RedirectResponse(f"/w/{found.slug}", 308)
+    # A browser keeps a 308 for good: a merge undone, or a rename turned back, would not be seen.
+    return RedirectResponse(f"/w/{found.slug}", 308, headers={"Cache-Control": "no-cache"})
 
 
 @router.get("/arxiv/{identifier:path}")
@@ -640,6 +641,9 @@ def edit(request: Request, slug: str, session: Reads) -> Response:
     page = pages.by_slug(session, slug)
     draft = session.get(Draft, slug[:200])
     if page is None:
+        moved = pages.former(session, slug)
+        if moved is not None:
+            return RedirectResponse(f"/w/{moved.slug}/edit", 303)
         if not is_slug(slug):
             raise NotFound("An address may hold small letters, digits and hyphens.")
         title = request.query_params.get("title", "")[:500] or slug.replace("-", " ").capitalize()

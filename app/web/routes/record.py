@@ -56,7 +56,6 @@ def show(request: Request, session: Reads, app: TheApp) -> Response:
         counts=counts(request, session),
         all=every,
         whole=in_words(whole, {}),
-        few=whole.count < rule.FEW,
         calibration=rule.calibration_words(error, whole.count),
         bins=[_bin(each) for each in found],
         weeks=[

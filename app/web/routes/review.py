@@ -122,7 +122,7 @@ def queue(request: Request, session: Reads, app: TheApp) -> Response:
         context["calibration"] = _calibration(known, session, found[0].confidence)
     if query.get("sure"):
         context["confirm"] = _confirm(session, kept, tab)
-    elif tab == "links" and rows and shown[0].confidence >= SURE:
+    elif tab == "links" and kept.get("sort") != "later" and rows and shown[0].confidence >= SURE:
         where = "in this thread" if kept.get("thread") else "in the queue"
         context["bulk"] = {
             "words": f"Accept all above {SURE} {where}",
@@ -484,8 +484,11 @@ def decide(request: Request, proposal: str, form: Form, session: Writes, app: Th
         names = ", ".join(each.value for each in Relation)
         raise Invalid(f"No relation is called {relation[:40]!r}. Use one of: {names}.") from None
     which = review.reference(proposal)
+    title = " ".join(text(form, "title").split())
     if which.change:
-        about = changes.row(session, which.number).title
+        change = changes.row(session, which.number)
+        retitled = title if verdict == Verdict.ACCEPT and change.kind == ChangeKind.CONCEPT else ""
+        about = retitled or change.title
     else:
         row = links.proposal(session, which.number)
         about = f"{plain_title(row.source_title)} → {plain_title(row.target_title)}"
@@ -498,7 +501,7 @@ def decide(request: Request, proposal: str, form: Form, session: Writes, app: Th
         reason=text(form, "reason"),
         relation=wanted,
         target=text(form, "target"),
-        title=text(form, "title"),
+        title=title,
         members=None if members is None else [whole(str(each), 0) for each in members],
         swap=bool(text(form, "swap")),
     )
