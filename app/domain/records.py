@@ -99,6 +99,7 @@ class AuthorKind(StrEnum):
     AGENT = "agent"
     IMPORT = "import"
     VAULT = "vault"
+    EXTRACT = "extract"  # the machine, without a model: sentences taken from the text as they stand
 
 
 class PaperState(StrEnum):
@@ -155,6 +156,31 @@ class SourceKind(StrEnum):
     FEED = "feed"
 
 
+class Announced(StrEnum):
+    """What a listing said of a paper on one day."""
+
+    NEW = "new"
+    CROSS = "cross"
+    REPLACED = "replaced"
+
+
+class CallState(StrEnum):
+    """Where a call of the model stands. Only a booked one has a cost that is known."""
+
+    RESERVED = "reserved"  # its worst case counts against the caps
+    BOOKED = "booked"
+    RELEASED = "released"  # it was never made, or the service says that it costs nothing
+
+
+class BatchState(StrEnum):
+    """Where a Message Batch stands with us; what the service says of it is asked for."""
+
+    PREPARED = "prepared"  # reserved and about to be sent; after a kill nobody knows whether it was
+    SENT = "sent"
+    COLLECTED = "collected"
+    FAILED = "failed"
+
+
 class RunState(StrEnum):
     RUNNING = "running"
     DONE = "done"
@@ -175,6 +201,16 @@ def json_column(default: Any = list) -> Any:
     """A JSON column. Assign a new value to change it: a change in place is not saved."""
     # Not the type itself: of that the library parses the signature for every row that is made.
     return Field(default_factory=lambda: default(), sa_type=sa.JSON, nullable=False)
+
+
+class _Number(sa.types.TypeDecorator[float]):
+    """A number with a fraction, in a column that was first made for whole ones and may still say so."""
+
+    impl = sa.Float
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> float | None:
+        return None if value is None else float(value)
 
 
 # ---------------------------------------------------------------- what arrived
@@ -342,10 +378,10 @@ class Draft(SQLModel, table=True):
 class Paper(SQLModel, table=True):
     """A work the wiki has met. It waits in the Inbox and gets its page when kept.
 
-    `score` (relevance and novelty together, 0 when nobody judged) and `topic_id` are those of its
-    newest assessment; `came` is the newest day it was listed on, else when it was published. They
-    are derived, so that the Inbox is an index: triggers on assessment, listing_paper and this table
-    keep them.
+    `score` (relevance and novelty together, 0 when nobody judged; behind the point how sure a scorer
+    was that it is wanted) and `topic_id` are those of its newest assessment; `came` is the newest day
+    it was listed on, else when it was published. They are derived, so that the Inbox is an index:
+    triggers on assessment, listing_paper and this table keep them.
     """
 
     __table_args__ = (
@@ -371,7 +407,7 @@ class Paper(SQLModel, table=True):
     code_url: str = ""
     extra: dict[str, Any] = json_column(dict)
     created_at: datetime
-    score: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    score: float = Field(default=0, sa_type=_Number, sa_column_kwargs={"server_default": "0"})
     topic_id: str | None = None
     came: str = Field(default="", sa_column_kwargs={"server_default": ""})
 
@@ -634,7 +670,11 @@ class Episode(SQLModel, table=True):
 
 
 class Topic(SQLModel, table=True):
-    """What the reader wants to read about: what to keep, what to filter."""
+    """What the reader wants to read about: what to keep, what to filter.
+
+    A paper of the topic is picked when its score (0..1) reaches `threshold`. A retired topic is
+    given to no new paper; what was judged by it keeps it.
+    """
 
     id: str = Field(primary_key=True)
     name: str
@@ -643,6 +683,7 @@ class Topic(SQLModel, table=True):
     tier: int = 2
     threshold: float = 0.5
     position: int = 0
+    retired: bool = Field(default=False, sa_column_kwargs={"server_default": sa.false()})
     extra: dict[str, Any] = json_column(dict)
 
 
@@ -666,15 +707,25 @@ class Listing(SQLModel, table=True):
 
 
 class ListingPaper(SQLModel, table=True):
+    """A paper in the listing of a day; `version` and `announced` as the listing named them."""
+
     __tablename__ = "listing_paper"
 
     day: str = Field(primary_key=True)
     paper_id: int = Field(primary_key=True, foreign_key="paper.id", index=True, ondelete="CASCADE")
     position: int = 0
+    version: int | None = None
+    announced: Announced | None = Field(default=None, sa_type=choice(Announced))
 
 
 class Assessment(SQLModel, table=True):
-    """Relevance, novelty, topics and comment for one paper by one scorer on one day."""
+    """Relevance, novelty, topics and comment for one paper by one scorer on one day.
+
+    `score` (0..1) is how likely this reader keeps the paper, and orders a day; null of a scorer that
+    does not say. `evidence` is a list of {kind: "criterion" | "near", quotation, text, spans, page,
+    paper, likeness}: what the comment rests on, and what the paper is most like. `prompt` is
+    "name@version hash" of a model's prompt, or the key of what the local scorer knew.
+    """
 
     __table_args__ = (sa.UniqueConstraint("paper_id", "scorer", "day"),)
 
@@ -689,6 +740,17 @@ class Assessment(SQLModel, table=True):
     comment: str = ""
     topic_comment: str = ""
     tags: list[str] = json_column()
+    score: float | None = None
+    hotspot_comment: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    tier: int | None = None
+    tier_reason: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    evidence: list[dict[str, Any]] = Field(
+        default_factory=list,
+        sa_type=sa.JSON,
+        nullable=False,
+        sa_column_kwargs={"server_default": "[]"},
+    )
+    call_id: int | None = Field(default=None, foreign_key="model_call.id", ondelete="SET NULL")
     at: datetime
 
 
@@ -699,6 +761,79 @@ class AssessmentTopic(SQLModel, table=True):
 
     assessment_id: int = Field(primary_key=True, foreign_key="assessment.id", ondelete="CASCADE")
     topic_id: str = Field(primary_key=True, foreign_key="topic.id", index=True)
+
+
+class ModelCall(SQLModel, table=True):
+    """One call of a model, or one Message Batch: reserved before it is made, booked after.
+
+    Money is in millionths of a US dollar. `reserved` is the worst case; `cost` is null while it is
+    not known, which is not nothing. `day` is the reader's day it counts against; `about` the day of
+    the listing or what else it was for. Tokens are kinds as the service bills them.
+    """
+
+    __tablename__ = "model_call"
+    __table_args__ = (sa.Index("ix_model_call_day_state", "day", "state"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    at: datetime
+    day: str
+    purpose: str = Field(index=True)
+    about: str = ""
+    model: str
+    prompt: str = ""
+    state: CallState = Field(sa_type=choice(CallState), index=True)
+    batched: bool = False
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    reserved: int | None = Field(default=None, sa_type=sa.BigInteger)
+    cost: int | None = Field(default=None, sa_type=sa.BigInteger)
+    papers: int = 0
+    outcome: str = ""
+    request_id: str = ""
+    ended_at: datetime | None = None
+
+
+class Price(SQLModel, table=True):
+    """What a model costs from a day on, in millionths of a US dollar for a million tokens.
+
+    The newest row that begins no later than a day counts on it. Shipped prices are in
+    app/llm/prices.json; a row here goes before one of the same model and day there.
+    """
+
+    model: str = Field(primary_key=True)
+    since: str = Field(primary_key=True)
+    input: int = Field(sa_type=sa.BigInteger)
+    output: int = Field(sa_type=sa.BigInteger)
+    cache_read: int = Field(sa_type=sa.BigInteger)
+    cache_write: int = Field(sa_type=sa.BigInteger)
+    cache_write_1h: int = Field(sa_type=sa.BigInteger)
+    batch_percent: int = 50  # of the price, when called in a Message Batch
+
+
+class ModelBatch(SQLModel, table=True):
+    """A Message Batch. Its id at the service is kept before it is asked after.
+
+    `requests` is a list of {id, papers}: which papers each request of it was about.
+    """
+
+    __tablename__ = "model_batch"
+
+    id: int | None = Field(default=None, primary_key=True)
+    provider_id: str = Field(default="", index=True)
+    call_id: int = Field(foreign_key="model_call.id", ondelete="CASCADE")
+    purpose: str
+    about: str = ""
+    model: str
+    prompt: str = ""
+    state: BatchState = Field(sa_type=choice(BatchState), index=True)
+    requests: list[dict[str, Any]] = json_column()
+    created_at: datetime
+    next_look_at: datetime
+    ended_at: datetime | None = None
+    error: str = ""
 
 
 # ---------------------------------------------------------------- derived, and the machine's own
@@ -738,6 +873,27 @@ class Vector(SQLModel, table=True):
     text_hash: str
     data: bytes
     seq: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+
+
+class PaperVector(SQLModel, table=True):
+    """The vector of a paper's title and abstract, for papers that have no page yet or never will."""
+
+    __tablename__ = "paper_vector"
+
+    paper_id: int = Field(primary_key=True, foreign_key="paper.id", ondelete="CASCADE")
+    model: str = Field(primary_key=True)
+    text_hash: str
+    data: bytes
+
+
+class TextVector(SQLModel, table=True):
+    """The vector of a short text that is asked for again and again: a clause of a topic."""
+
+    __tablename__ = "text_vector"
+
+    model: str = Field(primary_key=True)
+    hash: str = Field(primary_key=True)
+    data: bytes
 
 
 class Unencoded(SQLModel, table=True):

@@ -446,14 +446,21 @@ _WRITES = re.compile(r'\s*(INSERT INTO|UPDATE|DELETE FROM)\s+"?(\w+)', re.IGNORE
 # What no screen with an ETag shows: the machine's own, and what only searches and editors read.
 _UNSEEN = {
     *("attempt", "done", "draft", "embedding_model", "generation", "hold", "lease", "page_text"),
-    *("page_vector", "paper_term", "query_vector", "raw", "title_word", "unencoded", "vector"),
+    *("page_vector", "paper_term", "paper_vector", "query_vector", "raw", "text_vector"),
+    *("title_word", "unencoded", "vector"),
 }
 # Tables with a counter of their own, for what is counted over a few of them.
 COUNTED = frozenset(
-    {"alias", "change", "decision", "link", "page", "paper", "question", "red_link", "rule", "run"}
+    {
+        *("alias", "change", "decision", "link", "model_call", "page", "paper", "question"),
+        *("red_link", "rule", "run"),
+    }
 )
 # Writes into these change a paper, by trigger or in what is said of it; a thread is its page.
-_SAYS = {"assessment": "paper", "listing_paper": "paper", "thread": "page", "topic": "paper"}
+_SAYS = {"assessment": "paper", "listing_paper": "paper", "thread": "page", "topic": "paper"} | {
+    "model_batch": "model_call",
+    "price": "model_call",
+}
 
 
 @sa.event.listens_for(Session, "before_commit")

@@ -1,0 +1,1 @@
+"""The language model: prompts as files, one client, prices. The only importer of `anthropic`."""
