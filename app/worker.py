@@ -82,22 +82,29 @@ class Worker:
             return self._round(trigger, owner)
 
     def _round(self, trigger: str, owner: str) -> int:
+        """Each step once, until nothing of it is pending; a step that fails does not stop the others.
+
+        Raises what the first one raised, at the end.
+        """
         total = 0
-        try:
-            if self._holds:
-                self._give_back(owner)
-            if not self._begun:
-                begin(self.app)
-                self._begun = True
-            for step in STEPS:
-                total += self._drain(step, trigger, owner)
-        except Exception as error:
-            self._holds = True
+        failed: list[tuple[str, Exception]] = []
+        if self._holds:
             self._give_back(owner)
-            self._finish(RunState.FAILED, _words(error))
-            raise
-        self._finish(RunState.DONE, "")
-        return total
+        if not self._begun:
+            begin(self.app)
+            self._begun = True
+        for step in STEPS:
+            try:
+                total += self._drain(step, trigger, owner)
+            except Exception as error:
+                failed.append((step.name, error))
+                self._holds = True
+                self._give_back(owner)  # fails where the database is away; the next round gives back
+        if not failed:
+            self._finish(RunState.DONE, "")
+            return total
+        self._finish(RunState.FAILED, "; ".join(f"{name}: {_words(e)}" for name, e in failed))
+        raise failed[0][1]
 
     def _give_back(self, owner: str) -> None:
         with writing(self.app.engine, alone=False) as session:

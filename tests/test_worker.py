@@ -175,7 +175,7 @@ def test_a_result_that_comes_after_its_hold_ran_out_is_not_stored(filled: Path) 
     app.engine.dispose()
 
 
-def test_a_round_that_fails_gives_back_what_it_held(filled: Path) -> None:
+def test_a_step_that_fails_gives_back_what_it_held_and_stops_no_other(filled: Path) -> None:
     app = wiki(filled, HashingEncoder())
 
     class Broken(HashingEncoder):
@@ -187,8 +187,11 @@ def test_a_round_that_fails_gives_back_what_it_held(filled: Path) -> None:
     with runs.at_work(app.engine) as owner:
         with pytest.raises(OSError, match="no model"):
             worker._round("test", owner)
+        assert "papers to read for terms" not in left(app)  # what needs no vector went on
+        with reading(app.engine) as session:
+            assert [run.log for run in session.exec(select(Run))] == ["encode: OSError: no model"]
         app.encoder = good
-        assert worker._round("test", owner) == ROUND
+        assert worker._round("test", owner) == ROUND - WITHOUT_VECTORS
     app.engine.dispose()
 
 
