@@ -37,33 +37,36 @@ def save(
     """Save an edit that began from revision `base` (0: a new page).
 
     When the page moved on meanwhile, the two edits are merged line by line. Raises EditConflict,
-    carrying both texts and the merge with marks, when they touch the same lines; Invalid for
+    carrying both texts and the merge with marks, when they touch the same lines, also when the page
+    was merged into another one meanwhile, and the edit began from its own text; Invalid for
     content no page may have; NotFound when `base` names a page that is gone.
     """
     content = content.cleaned()
-    page = pages.by_slug(session, slug)
-    if page is None and base:  # renamed while it was written on, or gone
+    page = began = pages.by_slug(session, slug)
+    if page is None and base:  # renamed while it was written on, merged into another, or gone
         page = pages.former(session, slug) or pages.get(session, slug)
+        began = pages.merged_at(session, slug) or page
     if page is None:
         page = pages.create(session, content, author=author, now=now, slug=slug, note=note)
         pages.drop_draft(session, slug)
         return Saved(page, changed=True)
     assert page.id is not None
-    merged = page.version != base
+    merged = began is not page or page.version != base
     if merged:
-        content = _merged(session, page, content, base)
+        content = _merged(session, page, content, base, began or page)
     changed = pages.revise(session, page, content, author=author, now=now, note=note)
     pages.drop_draft(session, slug)
     return Saved(page, changed=changed, merged=merged and changed)
 
 
-def _merged(session: Session, page: Page, mine: Content, base: int) -> Content:
-    assert page.id is not None
+def _merged(session: Session, page: Page, mine: Content, base: int, began: Page) -> Content:
+    """The edit of a revision of the page `began`, and how `page` stands now, as one."""
+    assert began.id is not None
     theirs = pages.content_of(session, page)
-    if not 0 <= base <= page.version:
+    if not 0 <= base <= began.version:
         raise Invalid(f"This page has no revision {base} to edit from. Open it again.")
     if base:
-        old = pages.revision(session, page.id, base)
+        old = pages.revision(session, began.id, base)
         common = Content(
             title=old.title,
             kind=old.kind,

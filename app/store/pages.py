@@ -275,6 +275,17 @@ def former(session: Session, slug: str) -> Page | None:
     ).first()
 
 
+def merged_at(session: Session, slug: str) -> Page | None:
+    """The page that lived at this address before it went into another one, by a merge."""
+    kept = f"{slug[:180]}-merged"
+    return session.exec(
+        select(Page)
+        .where(Page.kind == PageKind.MERGED)
+        .where((col(Page.slug) == kept) | col(Page.slug).startswith(f"{kept}-", autoescape=True))
+        .order_by(col(Page.id).desc())
+    ).first()
+
+
 def revision(session: Session, page_id: int, number: int) -> Revision:
     """One revision of a page. Raises NotFound."""
     found = session.exec(

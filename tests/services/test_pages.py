@@ -14,7 +14,7 @@ from app.domain.records import AuthorKind, Draft, PageKind
 from app.errors import Conflict, EditConflict, Invalid, NotFound
 from app.services import pages as editing
 from app.services.pages import Saved
-from app.store import links, pages
+from app.store import concepts, links, pages
 from app.store.db import reading, writing
 from app.store.pages import Author, Content
 from tests.factories import make_engine, make_page
@@ -352,3 +352,25 @@ def test_a_paper_stays_a_paper(engine: Engine) -> None:
     with pytest.raises(Invalid, match="stays a paper") as refused:
         save(engine, "tides", "Text", base=1, kind=PageKind.CONCEPT)
     assert list(refused.value.fields) == ["kind"]
+
+
+def test_an_edit_of_a_page_that_was_merged_meanwhile_keeps_both_texts(engine: Engine) -> None:
+    save(engine, "neap-tide", "Weak tides.\n", title="Neap tide")
+    save(engine, "tides", POEM)
+    with writing(engine) as session:
+        concepts.merge(
+            session,
+            pages.get(session, "neap-tide"),
+            pages.get(session, "tides"),
+            author=pages.PERSON,
+            now=NOW,
+        )
+    saved = save(engine, "neap-tide", "Weak tides, twice a month.\n", title="Neap tide", base=1)
+    assert saved.merged and saved.page.slug == "tides"
+    assert stands(engine, "tides").body.startswith(POEM)
+    assert stands(engine, "tides").body.endswith("Weak tides, twice a month.\n")
+    assert stands(engine, "tides").title == "Tides"
+    with pytest.raises(EditConflict) as told:
+        save(engine, "neap-tide", "Strong tides.\n", title="Neap tide", base=1)
+    assert told.value.mine == "Strong tides.\n"
+    assert told.value.theirs == stands(engine, "tides").body

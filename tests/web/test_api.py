@@ -211,6 +211,17 @@ def test_a_page_is_made_and_then_changed_by_its_etag(app: App, client: TestClien
     assert put(client, "tides", "*", body="Three.").headers["etag"] == '"3"'
 
 
+def test_whatever_stands_there_is_not_written_over_at_a_former_address(
+    app: App, client: TestClient
+) -> None:
+    put(client, "tides", title="Tides", body="One.")
+    client.post("/w/tides/rename", data={"slug": "high-tides"})
+    refused = put(client, "tides", "*", body="Two.")
+    assert (refused.status_code, "'high-tides'" in error_of(refused)["message"]) == (409, True)
+    assert client.get("/api/v1/pages/high-tides/raw").text == "One."
+    assert put(client, "tides", '"1"', body="Two.").json()["slug"] == "high-tides"
+
+
 @pytest.mark.parametrize("tag", [None, "", '"x"', '"²"', '"-1"', "9" * 13, '"99"'])
 def test_a_change_without_the_version_it_began_from_is_refused(
     still: TestClient, tag: str | None

@@ -12,7 +12,7 @@ from sqlmodel import Session
 
 from app.domain.identifiers import is_slug
 from app.domain.records import KINDS, ChangeKind, Page, PageKind, Relation
-from app.errors import EditConflict, Invalid, NotFound
+from app.errors import Conflict, EditConflict, Invalid, NotFound
 from app.services import graph as graphs
 from app.services import health, linker, review, rules
 from app.services import pages as editing
@@ -212,7 +212,7 @@ def write_page(
     if not is_slug(slug):
         raise Invalid("An address may hold small letters, digits and hyphens.")
     page = pages.by_slug(session, slug) or pages.former(session, slug)
-    base = _base(if_match, page)
+    base = _base(if_match, page, slug)
     before = pages.content_of(session, page) if page else None
     content = Content(
         title=new.title if new.title is not None else (before.title if before else slug),
@@ -251,11 +251,16 @@ def write_page(
     )
 
 
-def _base(if_match: str | None, page: Page | None) -> int:
-    """The version an edit began from. Raises Invalid where it is needed and missing."""
+def _base(if_match: str | None, page: Page | None, slug: str) -> int:
+    """The version an edit began from. Raises Invalid where it is needed and missing.
+
+    Raises Conflict for "*" at a former address: it is not known what would be written over.
+    """
     if page is None:
         return 0
     tag = (if_match or "").strip().removeprefix("W/").strip('"')
+    if tag == "*" and page.slug != slug:
+        raise Conflict(f"This page is at {page.slug!r} now: read it and save it there.")
     if tag == "*":
         return page.version
     if not tag.isascii() or not tag.isdigit() or len(tag) > 12:
