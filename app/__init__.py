@@ -1,14 +1,14 @@
 """cere-bro: a research wiki that reads with memory.
 
 Things arrive (**items**, from **sources**). The wiki knows things (**pages**, joined by **links**).
-Everything else is a verb between the two: *ingest* brings items in, the *linker* proposes links, a
-person *accepts or rejects*, which teaches the linker, *threads* count what recurs. The graph is not
-a layer: it is pages and links, loaded when a question needs it. Whatever a machine does to the wiki
-is a proposal with evidence; a person's decision, or a rule the person switched on, makes it true;
-every decision can be undone.
+Everything else is a verb between the two: *ingest* brings items in, *triage* judges a day's papers
+for one reader, the *linker* proposes links for those kept, a person *accepts or rejects*, which
+teaches both, *threads* count what recurs. The graph is not a layer: it is pages and links, loaded
+when a question needs it. Whatever a machine does to the wiki is a proposal with evidence; a person's
+decision, or a rule the person switched on, makes it true; every decision can be undone.
 
-    errors | settings  <-  domain  <-  store | sources | embeddings | vault
-                       <-  services  <-  pipeline  <-  bootstrap  <-  web | worker  <-  cli
+    errors | settings  <-  domain  <-  store | sources | llm | embeddings | vault
+             <-  services  <-  calls  <-  pipeline  <-  bootstrap  <-  web | worker  <-  cli
 
 An arrow is "is imported by"; `|` marks siblings that may not import each other.
 
@@ -16,10 +16,12 @@ An arrow is "is imported by"; `|` marks siblings that may not import each other.
     store       the database, SQLite or PostgreSQL: one module a noun; the one write path of pages
                 and links; `db`, `search` and `vectors` alone know which engine it is
     sources     readers: bytes from outside become frozen values
+    llm         the language model: prompts as files, one client, prices; off without key and budget
     embeddings  the sentence encoder, in the worker alone; everyone else asks the worker
     vault       Markdown files on disk
-    services    the verbs, the only writers: ingest, what proposes (linker, relations, membership,
-                terms, concepts), review and rules, which decide, pages
+    services    the verbs, the only writers: ingest, triage and judging, what proposes (linker,
+                relations, membership, terms, concepts), review and rules, which decide, pages
+    calls       one call of the model: reserved against the budget, made, booked
     pipeline    the order of the day: each step with the query that finds its pending work
     bootstrap   settings become a running App; tests pass fakes here
     web         screens, fragments and the JSON API
