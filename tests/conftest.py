@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from tests import databases
+from tests.llm_server import LlmServer
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -20,6 +22,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     databases.choose(config.getoption("--database"))
+    # No test speaks to a real service, whatever the machine's environment says.
+    for name in [name for name in os.environ if name.startswith("ANTHROPIC_")]:
+        del os.environ[name]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -28,7 +33,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     other = "sqlite_only" if chosen == "postgresql" else "postgresql_only"
     kept, left_out = [], []
     for item in items:
-        pure = chosen == "postgresql" and item.path.parent.name in ("domain", "sources")
+        pure = chosen == "postgresql" and item.path.parent.name in ("domain", "sources", "llm")
         (left_out if pure or item.get_closest_marker(other) else kept).append(item)
     if left_out:
         config.hook.pytest_deselected(items=left_out)
@@ -45,3 +50,13 @@ def _databases_of_a_test() -> Iterator[None]:
     before = databases.count()
     yield
     databases.drop_after(before)
+
+
+@pytest.fixture
+def llm(monkeypatch: pytest.MonkeyPatch) -> Iterator[LlmServer]:
+    """A Messages API on loopback; what is built in the test speaks to it and to no other."""
+    with LlmServer() as server:
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "test")
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        yield server

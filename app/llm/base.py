@@ -35,7 +35,9 @@ class Prompt:
 class Request:
     """One call. `system` is cached by the service when it is long enough; `user` never is.
 
-    `schema` asks for JSON of that shape; None for text. `most_tokens` bounds the reply.
+    `schema` asks for JSON of that shape; None for text. `most_tokens` bounds the reply, what the
+    model thinks before it included. `effort` ("low", "medium", "high") says how much it should think;
+    "" leaves that to the model, and so does a model that knows no such thing.
     """
 
     model: str
@@ -43,6 +45,7 @@ class Request:
     user: str
     most_tokens: int
     schema: dict[str, Any] | None = None
+    effort: str = ""
 
 
 @dataclass(frozen=True)
