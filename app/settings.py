@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -50,11 +51,17 @@ class Settings(BaseSettings):
         description="Links are proposed from this confidence on; default that of the weights.",
     )
     llm_model: str = Field("", description="Model id for prose; empty: no model is ever called.")
-    llm_daily_budget_usd: float = Field(
-        0.0, ge=0, description="Most that a day may cost, in US dollars; 0 means no spending."
+    llm_daily_budget_usd: Decimal = Field(
+        Decimal(0),
+        ge=0,
+        le=1_000_000,
+        description="Most that a day may cost, in US dollars; 0 means no spending.",
     )
-    llm_monthly_budget_usd: float | None = Field(
-        None, ge=0, description="Most that a month may cost, beside the daily budget."
+    llm_monthly_budget_usd: Decimal | None = Field(
+        None,
+        ge=0,
+        le=1_000_000,
+        description="Most that a month may cost, beside the daily budget.",
     )
     timezone: str = Field("", description="Where a day begins (IANA name); default the system's.")
     allowed_hosts: str = Field(

@@ -379,9 +379,10 @@ class Paper(SQLModel, table=True):
     """A work the wiki has met. It waits in the Inbox and gets its page when kept.
 
     `score` (relevance and novelty together, 0 when nobody judged; behind the point how sure a scorer
-    was that it is wanted) and `topic_id` are those of its newest assessment; `came` is the newest day
-    it was listed on, else when it was published. They are derived, so that the Inbox is an index:
-    triggers on assessment, listing_paper and this table keep them.
+    was that it is wanted) and `topic_id` are those of its newest assessment; `came` is the first day
+    it was listed on, or the newest that announced it as new, else when it was published. They are
+    derived, so that the Inbox is an index: triggers on assessment, listing_paper and this table keep
+    them.
     """
 
     __table_args__ = (
@@ -681,7 +682,7 @@ class Topic(SQLModel, table=True):
     keep: str = ""
     filter: str = ""
     tier: int = 2
-    threshold: float = 0.5
+    threshold: float = 0.15
     position: int = 0
     retired: bool = Field(default=False, sa_column_kwargs={"server_default": sa.false()})
     extra: dict[str, Any] = json_column(dict)
@@ -704,6 +705,8 @@ class Listing(SQLModel, table=True):
     previous_day: str = ""
     next_day: str = ""
     month: str = ""
+    # The reader asked for a model's marks of this day now, whatever is done by itself.
+    judge_now: bool = Field(default=False, sa_column_kwargs={"server_default": sa.false()})
 
 
 class ListingPaper(SQLModel, table=True):
@@ -722,9 +725,9 @@ class Assessment(SQLModel, table=True):
     """Relevance, novelty, topics and comment for one paper by one scorer on one day.
 
     `score` (0..1) is how likely this reader keeps the paper, and orders a day; null of a scorer that
-    does not say. `evidence` is a list of {kind: "criterion" | "near", quotation, text, spans, page,
-    paper, likeness}: what the comment rests on, and what the paper is most like. `prompt` is
-    "name@version hash" of a model's prompt, or the key of what the local scorer knew.
+    does not say. `evidence` is a list of {kind: "criterion", text, quotation, where, spans}, what the
+    comment rests on, and {kind: "near", page, paper, likeness}, what the paper is most like. `prompt`
+    is "name@version hash" of a model's prompt, or the key of what the local scorer knew.
     """
 
     __table_args__ = (sa.UniqueConstraint("paper_id", "scorer", "day"),)
@@ -772,13 +775,13 @@ class ModelCall(SQLModel, table=True):
     """
 
     __tablename__ = "model_call"
-    __table_args__ = (sa.Index("ix_model_call_day_state", "day", "state"),)
+    __table_args__ = (sa.Index("ix_model_call_spent", "day", "state", "cost", "reserved"),)
 
     id: int | None = Field(default=None, primary_key=True)
     at: datetime
     day: str
-    purpose: str = Field(index=True)
-    about: str = ""
+    purpose: str
+    about: str = Field(default="", index=True)
     model: str
     prompt: str = ""
     state: CallState = Field(sa_type=choice(CallState), index=True)

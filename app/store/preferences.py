@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from sqlmodel import Session
+from collections.abc import Mapping
+from dataclasses import replace
 
+import sqlalchemy as sa
+from sqlmodel import Session, col
+
+from app.domain import money
+from app.domain.money import LLMSettings
 from app.domain.record import threshold_of
 from app.domain.records import Preference
-from app.store.db import bump
+from app.store.db import bump, rows
 
 _FLOOR = "linker_floor"
 
@@ -19,13 +25,52 @@ def floor(session: Session) -> float | None:
 
 def set_floor(session: Session, value: float | None) -> None:
     """Choose it, or leave it to the linker again (None). Papers are then looked at anew."""
-    found = session.get(Preference, _FLOOR)
+    _put(session, _FLOOR, None if value is None else str(value))
+    bump(session, "concepts")
+
+
+LLM = (
+    "llm_model",
+    "llm_daily_budget",
+    "llm_monthly_budget",
+    "llm_batches",
+    "llm_papers",
+    "llm_second_look",
+)
+"""Names of what was chosen for the language model. Budgets are in dollars, "" where there is none."""
+
+
+def llm(session: Session) -> LLMSettings:
+    """What was chosen for the language model; what was not is as nobody chose it."""
+    statement = sa.select(col(Preference.name), col(Preference.value)).where(
+        col(Preference.name).in_(LLM)
+    )
+    kept: dict[str, str] = dict(rows(session, statement))
+    chosen = LLMSettings(
+        model=kept.get("llm_model", ""),
+        daily=money.parsed(kept.get("llm_daily_budget", "")) or 0,
+        monthly=money.parsed(kept.get("llm_monthly_budget", "")),
+        second_look=kept.get("llm_second_look") == "on",
+        batches=kept.get("llm_batches") != "off",
+    )
+    papers = kept.get("llm_papers", "")
+    return replace(chosen, papers=int(papers)) if papers.isdecimal() else chosen
+
+
+def set_llm(session: Session, values: Mapping[str, str | None]) -> None:
+    """Keep what was chosen, by the names in `LLM`; None forgets a choice."""
+    for name, value in values.items():
+        assert name in LLM, name
+        _put(session, name, value)
+
+
+def _put(session: Session, name: str, value: str | None) -> None:
+    found = session.get(Preference, name)
     if value is None:
         if found is not None:
             session.delete(found)
     elif found is None:
-        session.add(Preference(name=_FLOOR, value=str(value)))
+        session.add(Preference(name=name, value=value))
     else:
-        found.value = str(value)
+        found.value = value
         session.add(found)
-    bump(session, "concepts")

@@ -9,6 +9,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.bootstrap import App
+from app.domain.money import LLMSettings
+from app.settings import Settings
+from app.store.db import reading
 from tests.web.conftest import parsed, words
 
 YEAR = 365 * 24 * 60 * 60
@@ -98,3 +101,97 @@ def test_no_secret_is_shown(client: TestClient, app: App) -> None:
     answer = client.get("/settings")
     assert "very-secret" not in answer.text
     assert facts(client)["Password"].startswith("set")
+
+
+# ---------------------------------------------------------------- model and budget
+
+MODEL = {
+    "model": "claude-sonnet-5-5",
+    "daily": "0.1",
+    "monthly": "2",
+    "papers": "50",
+    "second_look": "on",
+}
+
+
+def in_force(app: App) -> LLMSettings:
+    with reading(app.engine) as session:
+        return app.llm_in_force(session)
+
+
+def test_nobody_chose_and_nothing_is_spent(app: App) -> None:
+    assert in_force(app) == LLMSettings("", 0, None, batches=True, papers=200, second_look=False)
+
+
+def test_model_and_budget_are_in_force_at_once(client: TestClient, app: App) -> None:
+    answer = client.post("/settings/model", data=MODEL)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/settings?saved=1#model")
+    assert in_force(app) == LLMSettings(
+        "claude-sonnet-5-5", 100_000, 2_000_000, batches=False, papers=50, second_look=True
+    )
+    other = App(app.settings, app.engine, app.weights)  # as a worker, which was not restarted
+    assert in_force(other) == in_force(app)
+    page = parsed(client.get("/settings"))
+    typed = {box["name"]: box.get("value") for box in page.select("#model input")}
+    assert typed == MODEL | {"daily": "0.10", "monthly": "2.00", "batches": "on"}
+    assert not page.select_one("[name=batches]").has_attr("checked")
+    assert page.select_one("[name=second_look]").has_attr("checked")
+    found = facts(client)
+    assert found["Language model"] == "claude-sonnet-5-5 chosen above"
+    assert found["Budget a day"] == "$0.10 chosen above"
+    client.post("/settings/model", data={"batches": "on"})
+    assert in_force(app) == LLMSettings()
+    assert facts(client)["Budget a month"] == "none beside that of a day default"
+
+
+def test_what_was_set_at_the_start_is_not_the_readers_to_choose(
+    client: TestClient, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CEREBRO_LLM_DAILY_BUDGET_USD", "0.30")
+    monkeypatch.setenv("CEREBRO_LLM_MODEL", "house-model")
+    app.settings = Settings(data=app.settings.data, timezone="UTC")
+    client.post("/settings/model", data=MODEL)
+    chosen = in_force(app)
+    assert (chosen.model, chosen.daily, chosen.monthly) == ("house-model", 300_000, 2_000_000)
+    page = parsed(client.get("/settings"))
+    assert page.select_one("[name=daily]") is None
+    assert page.select_one("[name=model]") is None
+    said = words(page.select_one("#model"))
+    assert "Model: house-model fixed where the program is started" in said
+    assert "Dollars a day: 0.30 fixed" in said
+    assert facts(client)["Language model"] == "house-model fixed by CEREBRO_LLM_MODEL"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("model", "two words", "Use the id of a model"),
+        ("model", "a\x00b", "Use the id of a model"),
+        ("daily", "-1", "A day: use dollars"),
+        ("daily", "much", "A day: use dollars"),
+        ("daily", "1e400", "A day: use dollars"),
+        ("daily", "0,5", "A day: use dollars"),
+        ("monthly", "1000001", "A month: use dollars"),
+        ("papers", "0", "Papers a day: use a whole number"),
+        ("papers", "2.5", "Papers a day: use a whole number"),
+        ("papers", "9" * 5_000, "Papers a day: use a whole number"),
+    ],
+)
+def test_what_will_not_do_is_refused_and_stays_in_the_form(
+    client: TestClient, app: App, field: str, value: str, sentence: str
+) -> None:
+    client.post("/settings/model", data=MODEL)
+    before = in_force(app)
+    answer = client.post("/settings/model", data=MODEL | {field: value, "second_look": ""})
+    assert answer.status_code == 422
+    page = parsed(answer)
+    assert words(page.select_one("#llm-problem")).startswith(sentence)
+    if "\x00" not in value:
+        assert page.select_one(f"#llm-{field}")["value"] == value
+    assert page.select_one(f"#llm-{field}").has_attr("aria-invalid")
+    assert not page.select_one("[name=second_look]").has_attr("checked")
+    assert in_force(app) == before
+
+
+def test_the_screen_says_what_keeps_the_model_from_being_called(client: TestClient) -> None:
+    assert "No model is set." in words(parsed(client.get("/settings")).select_one("#model p"))

@@ -1,22 +1,29 @@
-"""Settings: how the interface looks and answers to keys, and how this wiki was started.
+"""Settings: how the interface looks and answers to keys, the model and its budget, how the wiki runs.
 
-Theme and keys are the browser's own, kept in cookies. What the program was started with is shown,
-never its secrets, and not changed here.
+Theme and keys are the browser's own, kept in cookies. Model and budget are the wiki's, in force for
+every process at once. What the program was started with is shown, never its secrets, and not changed
+here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.engine import make_url
+from sqlmodel import Session
 
+from app import calls
 from app.bootstrap import App
+from app.domain import money
+from app.domain.money import LLMSettings
 from app.errors import Invalid
+from app.services import costs
 from app.settings import Settings
 from app.store import preferences
-from app.web.deps import Form, Reads, TheApp, text
+from app.web.deps import Form, Reads, TheApp, Writes, text
 from app.web.templating import page
 
 router = APIRouter(include_in_schema=False)
@@ -37,8 +44,54 @@ class Fact:
 @router.get("/settings")
 def settings(request: Request, session: Reads, app: TheApp, saved: str = "") -> Response:
     """The choices of this browser, and how the wiki runs."""
-    floor = preferences.floor(session)
-    return page(request, "settings/page.html", saved=saved == "1", facts=facts(app, floor))
+    return _page(request, session, app, saved=saved == "1")
+
+
+def _page(
+    request: Request,
+    session: Session,
+    app: App,
+    *,
+    saved: bool = False,
+    status: int = 200,
+    given: Mapping[str, str] | None = None,
+    refused: Invalid | None = None,
+) -> Response:
+    chosen, fixed = app.llm_in_force(session), app.llm_fixed
+    monthly = "" if chosen.monthly is None else money.exact(chosen.monthly)
+    llm = {
+        "model": chosen.model,
+        "daily": money.exact(chosen.daily),
+        "monthly": monthly,
+        "papers": str(chosen.papers),
+        "batches": "on" if chosen.batches else "",
+        "second_look": "on" if chosen.second_look else "",
+    }
+    return page(
+        request,
+        "settings/page.html",
+        status_code=status,
+        saved=saved,
+        llm=llm if given is None else llm | {k: v for k, v in given.items() if k not in fixed},
+        fixed=fixed,
+        models=sorted({each.model for each in costs.all_prices(session)}),
+        why_not=calls.ready(session, app),
+        problem=str(refused or ""),
+        fields=refused.fields if refused else {},
+        facts=facts(app, chosen, preferences.floor(session)),
+    )
+
+
+@router.post("/settings/model")
+def save_model(request: Request, form: Form, session: Writes, app: TheApp) -> Response:
+    """Keep model, budgets and what the model is used for. 422 with what was typed when it will not do."""
+    names = ("model", "daily", "monthly", "papers", "batches", "second_look")
+    given = {name: text(form, name) for name in names}
+    try:
+        costs.save_llm(session, given, fixed=app.llm_fixed)
+    except Invalid as error:
+        return _page(request, session, app, status=422, given=given, refused=error)
+    return RedirectResponse("/settings?saved=1#model", 303)
 
 
 @router.post("/settings")
@@ -58,7 +111,7 @@ def save(form: Form) -> Response:
     return response
 
 
-def facts(app: App, floor: float | None = None) -> list[Fact]:
+def facts(app: App, llm: LLMSettings, floor: float | None = None) -> list[Fact]:
     """The settings in force, in the order a reader asks for them; secrets only as set or not.
 
     `floor` is the confidence from which on links are proposed, where the reader chose one.
@@ -70,8 +123,9 @@ def facts(app: App, floor: float | None = None) -> list[Fact]:
         "database_url": ("Database", _database(chosen.url)),
         "embedding_model": ("Vectors", _vectors(app)),
         "linker_floor": ("Links are proposed", _floor(app, floor)),
-        "llm_model": ("Language model", chosen.llm_model or "none: no model is ever called"),
-        "llm_daily_budget_usd": ("Budget a day", _dollars(chosen.llm_daily_budget_usd)),
+        "llm_model": ("Language model", llm.model or "none: no model is ever called"),
+        "llm_daily_budget_usd": ("Budget a day", _budget(llm.daily)),
+        "llm_monthly_budget_usd": ("Budget a month", _budget(llm.monthly)),
         "timezone": ("Time zone", chosen.timezone or "the system's"),
         "allowed_hosts": ("Answers to", ", ".join(sorted({"localhost", *chosen.hosts}))),
         "password_hash": ("Password", "set" if chosen.password_hash else "none"),
@@ -82,6 +136,10 @@ def facts(app: App, floor: float | None = None) -> list[Fact]:
     sources = {name: _source(chosen, name, fixed) for name in values}
     if floor is not None and chosen.linker_floor is None:
         sources["linker_floor"] = "chosen under Review, Record"
+    for name, (kept, nobody) in _LLM.items():
+        if kept not in app.llm_fixed:
+            own = getattr(llm, kept) != nobody
+            sources[f"llm_{name}"] = "chosen above" if own else "default"
     return [Fact(words, value, sources[name]) for name, (words, value) in values.items()]
 
 
@@ -110,5 +168,14 @@ def _vectors(app: App) -> str:
     return f"off: {app.settings.embedding_model} is not installed"
 
 
-def _dollars(amount: float) -> str:
-    return f"${amount:.2f}" if amount else "none: nothing is spent"
+_LLM = {
+    "model": ("model", ""),
+    "daily_budget_usd": ("daily", 0),
+    "monthly_budget_usd": ("monthly", None),
+}
+
+
+def _budget(amount: int | None) -> str:
+    if amount is None:
+        return "none beside that of a day"
+    return money.dollars(amount) if amount else "none: nothing is spent"
