@@ -31,7 +31,7 @@ _ENOUGH = 1.9  # that two words or more have to be worth together
 _DOES, _TELLS, _TITLE = 1.5, 0.7, 0.6
 _SECOND = 0.45  # of the best sentence's worth, to be quoted beside it
 
-_PROPOSES = re.compile(
+PROPOSES = re.compile(
     r"\b(?:we|this (?:paper|work|article|study|survey|review|report)|(?:our|the) (?:paper|work))\b"
     r"(?:\W{1,3}\w{1,20}){0,3}?\W{1,3}(?:propos|introduc|present|develop|design|describ|stud[iy]|"
     r"investigat|show|demonstrat|survey|review|build|built|releas|offer|explor|formali[sz]|argu|"
@@ -39,7 +39,7 @@ _PROPOSES = re.compile(
     r"|\bin this (?:paper|work|article|survey|study|review)\b|\bhere,? we\b",
     re.I,
 )
-_BACKGROUND = re.compile(
+BACKGROUND = re.compile(
     r"\W{0,3}(?:however|although|though|while|whereas|existing|previous|prior|recent|recently|"
     r"traditional|current|currently|despite|most|many|conventional|research on|in recent)\b"
     r"|(?:\w{1,30}\W{1,3}){1,12}?(?:ha(?:s|ve) (?:recently |long )?(?:been|become|emerged|shown|attracted|"
@@ -47,7 +47,7 @@ _BACKGROUND = re.compile(
     r"(?:is|are) (?:an? )?(?:key|crucial|common|promising|widely|essential|important|popular|critical))\b",
     re.I,
 )
-_POINTS = re.compile(r"https?://|\bgithub\b|\b(?:code|data|models?)\b.{0,80}\bavailable\b", re.I)
+POINTS = re.compile(r"https?://|\bgithub\b|\b(?:code|data|models?)\b.{0,80}\bavailable\b", re.I)
 # Words of any paper: said in common, they say nothing about what it is about.
 _COMMON_WORDS = """
 ability able accuracy achieve achieves across address advance advanced aim ai algorithm analysis
@@ -80,7 +80,7 @@ def _stem(word: str) -> str:
     return words.stem(plain.lower())
 
 
-_COMMON_STEMS = frozenset(_stem(word) for word in _COMMON_WORDS.split())
+COMMON_STEMS = frozenset(_stem(word) for word in _COMMON_WORDS.split())
 _STOP_STEMS = frozenset(_stem(word) for word in words.STOP)
 
 
@@ -121,10 +121,10 @@ def names_said(paper: PaperText, names: Iterable[str]) -> dict[str, str]:
 def name_stems(name: str) -> str:
     """A name in stems, one blank between them; "" when it has no word of its own."""
     stems = [stem for stem, _, _ in _read(name)]
-    return " ".join(stems) if any(map(_has_sense, stems)) else ""
+    return " ".join(stems) if any(map(has_sense, stems)) else ""
 
 
-def _has_sense(stem: str) -> bool:
+def has_sense(stem: str) -> bool:
     return len(stem) > 1 and not stem.isdecimal() and stem not in _STOP_STEMS
 
 
@@ -228,17 +228,15 @@ class _Sought:
         pieces = [name_stems(piece) for name in names for piece in _PIECES.split(name)]
         stems: dict[str, float] = {}
         for rank, stem in sorted(shared):
-            if _has_sense(stem) and stem not in _COMMON_STEMS:
+            if has_sense(stem) and stem not in COMMON_STEMS:
                 stems.setdefault(stem, _SHARED[rank])
         for stem in " ".join(whole).split():
-            if _has_sense(stem):
-                stems[stem] = _COMMON if stem in _COMMON_STEMS else _NAME
+            if has_sense(stem):
+                stems[stem] = _COMMON if stem in COMMON_STEMS else _NAME
         return cls(
             tuple(dict.fromkeys(filter(None, whole))),
-            tuple(frozenset(filter(_has_sense, name.split())) for name in whole),
-            tuple(
-                dict.fromkeys(p for p in pieces if p and not _COMMON_STEMS.issuperset(p.split()))
-            ),
+            tuple(frozenset(filter(has_sense, name.split())) for name in whole),
+            tuple(dict.fromkeys(p for p in pieces if p and not COMMON_STEMS.issuperset(p.split()))),
             stems,
         )
 
@@ -260,21 +258,21 @@ class _Sought:
         stems = frozenset(word.stem for word in matches)
         every_word = not whole and any(len(name) > 1 and name <= stems for name in self.names)
         told = sum(self.stems[stem] for stem in stems)
-        own = sum(stem not in _COMMON_STEMS for stem in stems)
+        own = sum(stem not in COMMON_STEMS for stem in stems)
         named = any(self.stems[stem] == _NAME for stem in stems)
         speaks = whole or pieces or every_word or (own > 1 and told >= _ENOUGH)
         if not speaks and not named:
             return None
         head = text[start : min(sentence.end, start + _HEAD)]
-        does = sentence.where != "title" and _PROPOSES.search(head) is not None
-        if not (speaks or does) or _POINTS.search(head):
+        does = sentence.where != "title" and PROPOSES.search(head) is not None
+        if not (speaks or does) or POINTS.search(head):
             return None
         worth = told + _WHOLE * min(whole, 2) + _PART * min(pieces, 2) + _EVERY * every_word
         if sentence.where == "title":
             worth *= _TITLE
         elif does:
             worth = worth * _DOES + 1
-        elif _BACKGROUND.match(head):
+        elif BACKGROUND.match(head):
             worth *= _TELLS
         return _Said(sentence, _telling(text, matches), stems, worth, does)
 
@@ -287,7 +285,7 @@ def _telling(text: str, matches: Sequence[words.Word]) -> tuple[words.Word, ...]
             runs[-1].append(match)
         else:
             runs.append([match])
-    own = [run for run in runs if not _COMMON_STEMS.issuperset(word.stem for word in run)]
+    own = [run for run in runs if not COMMON_STEMS.issuperset(word.stem for word in run)]
     return tuple(word for run in own or runs for word in run)
 
 
@@ -390,11 +388,11 @@ def _said(candidate: Candidate, paper: PaperText, concept: ConceptText) -> str:
     said = [written for written in names.values() if len(written) <= _QUOTED][:1]
     if not said and _weight(candidate.signals, SignalKind.MENTION) > -1:
         sought = _Sought.of(concept, candidate.signals)
-        said = _words_said(paper, set().union(*sought.names))
+        said = words_said(paper, set().union(*sought.names))
     return listed([f"\u201c{written}\u201d" for written in said]) if said else ""
 
 
-def _words_said(paper: PaperText, stems: set[str]) -> list[str]:
+def words_said(paper: PaperText, stems: set[str]) -> list[str]:
     """Words of a name as the paper writes them, those that stand side by side together.
 
     At most three, the longest run first, no word twice.
@@ -414,7 +412,7 @@ def _words_said(paper: PaperText, stems: set[str]) -> list[str]:
     left = set(stems)
     for said in sorted(runs, key=lambda run: -len({*run})):
         repeats = len({*said}) < len(said) or not left.issuperset(said)
-        if not repeats and not _COMMON_STEMS.issuperset(said) and len(runs[said]) <= _QUOTED:
+        if not repeats and not COMMON_STEMS.issuperset(said) and len(runs[said]) <= _QUOTED:
             left -= {*said}
             chosen.append(runs[said])
     return chosen[:3]
@@ -425,7 +423,7 @@ def _shared(candidate: Candidate, paper: PaperText, concept: ConceptText) -> str
     if _weight(candidate.signals, SignalKind.PAPERS) <= 0:
         return ""
     sought = _Sought.of(concept, candidate.signals).stems
-    common = [stem for stem in sought if stem not in _COMMON_STEMS]
+    common = [stem for stem in sought if stem not in COMMON_STEMS]
     written = list(_written(paper, common).values())[:3]
     return listed(written) if len(written) > 1 else ""
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.domain.records import LinkStatus, PageKind, Relation, Role, SourceKind, Verdict
+from app.domain.records import Announced, LinkStatus, PageKind, Relation, Role, SourceKind, Verdict
 
 Ref = str
 Extra = Mapping[str, Any]
@@ -24,6 +24,7 @@ class TopicArrival:
     keep: str = ""
     filter: str = ""
     tier: int = 2
+    threshold: float | None = None
     extra: Extra = field(default_factory=dict)
 
 
@@ -50,7 +51,9 @@ class PaperArrival:
     """A paper as one document tells of it. What is empty is not known, and changes nothing.
 
     `refs`: its identifiers (`arxiv:2605.05838v2` notes version 2); none: known by title alone.
-    `day`: it stands in that day's listing, undecided. `keep`: it is kept and gets a page.
+    `day`: it stands in that day's listing, undecided; `announced` and
+    `version`: what the listing said it was there (a version that an arXiv id has goes without).
+    `keep`: it is kept and gets a page.
     `text`: Markdown for its page; `slug`: the address asked for.
     """
 
@@ -65,6 +68,8 @@ class PaperArrival:
     code_url: str = ""
     day: str = ""
     position: int = 0
+    announced: Announced | None = None
+    version: int | None = None
     keep: bool = False
     slug: str = ""
     text: str = ""

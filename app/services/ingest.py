@@ -55,7 +55,7 @@ from app.errors import CerebroError, Unreadable
 from app.sources.base import File, Reader, reader_for
 from app.store import decisions, items, links, pages, papers
 from app.store.db import bump
-from app.store.pages import IMPORT, Content
+from app.store.pages import IMPORT, Author, Content
 
 _STATE = {
     Verdict.KEEP: PaperState.KEPT,
@@ -75,6 +75,9 @@ _JOINS = (
     arrived.MentionArrival,
     arrived.AssessmentArrival,
 )
+
+
+_MACHINE = (AuthorKind.IMPORT, AuthorKind.EXTRACT)  # nobody wrote what these put on a page
 
 
 class Outcome(StrEnum):
@@ -231,21 +234,22 @@ class _Ingest:
         standing = self.session.get(Topic, topic.id)
         if standing is None:
             position = self.session.scalar(sa.select(sa.func.count()).select_from(Topic)) or 0
-            self.session.add(
-                Topic(
-                    id=topic.id,
-                    name=topic.name,
-                    keep=topic.keep,
-                    filter=topic.filter,
-                    tier=topic.tier,
-                    position=position,
-                    extra=dict(topic.extra),
-                )
+            new = Topic(
+                id=topic.id,
+                name=topic.name,
+                keep=topic.keep,
+                filter=topic.filter,
+                tier=topic.tier,
+                position=position,
+                extra=dict(topic.extra),
             )
+            if topic.threshold is not None:
+                new.threshold = topic.threshold
+            self.session.add(new)
             return Outcome.NEW
-        facts = {"name": topic.name, "keep": topic.keep, "filter": topic.filter}
+        facts: dict[str, Any] = {"name": topic.name, "keep": topic.keep, "filter": topic.filter}
         if self.authoritative:
-            facts["tier"] = topic.tier  # type: ignore[assignment]
+            facts |= {"tier": topic.tier, "threshold": topic.threshold}
         return self._fill(standing, facts, extra=topic.extra)
 
     def _page(self, arrival: arrived.PageArrival) -> tuple[Page, Outcome]:
@@ -358,7 +362,8 @@ class _Ingest:
         before = pages.content_of(self.session, page)
         past = self._past(page)
         may_replace = self.authoritative and not past.edited
-        fill = not before.body and not (past.edited and past.had_text)
+        extracted = page.author_kind == AuthorKind.EXTRACT  # gives way to any text of its own
+        fill = (not before.body or extracted) and not (past.edited and past.had_text)
         content = Content(
             title=title if title and may_replace else before.title,
             kind=before.kind,
@@ -370,7 +375,7 @@ class _Ingest:
             self.session,
             page,
             content,
-            author=IMPORT,
+            author=_author(page, content),
             now=self.now,
             note=self.document.title,
         )
@@ -382,7 +387,7 @@ class _Ingest:
             select(Revision).where(Revision.page_id == page.id).order_by(col(Revision.number))
         ).all()
         return _Past(
-            edited=any(row.author_kind != AuthorKind.IMPORT for row in rows),
+            edited=any(row.author_kind not in _MACHINE for row in rows),
             had_text=any(row.body for row in rows),
             names=frozenset(name for row in rows for name in (row.title, *row.aliases)),
             tags=frozenset(tag for row in rows for tag in row.tags),
@@ -421,7 +426,7 @@ class _Ingest:
         if arrival.slug:
             self.local_slugs.setdefault(arrival.slug, paper.id)
         if arrival.day:
-            outcome = _most(outcome, self._listed(paper, arrival))
+            outcome = _most(outcome, self._listed(paper, arrival, identifiers))
         fresh = outcome is Outcome.NEW  # nobody can have decided on it
         if paper.page_id is not None or (
             arrival.keep and (fresh or self._may_keep(paper, at=None))
@@ -504,7 +509,7 @@ class _Ingest:
                     self.session,
                     page,
                     content,
-                    author=IMPORT,
+                    author=_author(page, content),
                     now=self.now,
                     note=self.document.title,
                 )
@@ -524,14 +529,23 @@ class _Ingest:
                 return 1 if found.version > newest else -1
         return 0
 
-    def _listed(self, paper: Paper, arrival: arrived.PaperArrival) -> Outcome:
+    def _listed(
+        self, paper: Paper, arrival: arrived.PaperArrival, identifiers: list[PaperId]
+    ) -> Outcome:
+        """Note that it stands in that day's listing. What was decided of it on another day stands."""
         assert paper.id is not None
-        if self.session.get(ListingPaper, (arrival.day, paper.id)) is not None:
-            return Outcome.SAME
+        named = next((found.version for found in identifiers if found.version), None)
+        facts: dict[str, Any] = {
+            "version": arrival.version or named,
+            "announced": arrival.announced,
+        }
+        standing = self.session.get(ListingPaper, (arrival.day, paper.id))
+        if standing is not None:
+            return self._fill(standing, facts)
         if self.session.get(Listing, arrival.day) is None:
             self.session.add(Listing(day=arrival.day, month=arrival.day[:7]))
         self.session.add(
-            ListingPaper(day=arrival.day, paper_id=paper.id, position=arrival.position)
+            ListingPaper(day=arrival.day, paper_id=paper.id, position=arrival.position, **facts)
         )
         self.session.flush()
         return Outcome.CHANGED
@@ -875,6 +889,13 @@ class _Ingest:
             outcome = Outcome.CHANGED
         self.session.add(row)
         return outcome
+
+
+def _author(page: Page, content: Content) -> Author:
+    """Who a change of an import is by: an extracted text that it leaves as it is stays extracted."""
+    if page.author_kind == AuthorKind.EXTRACT and content.body == page.body:
+        return Author(AuthorKind.EXTRACT, page.author)
+    return IMPORT
 
 
 def _most(*outcomes: Outcome) -> Outcome:

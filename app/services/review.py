@@ -20,6 +20,7 @@ from uuid import uuid4
 
 from sqlmodel import Session, col, select
 
+from app.domain import summaries
 from app.domain.records import (
     AuthorKind,
     Change,
@@ -45,6 +46,7 @@ _PAPER_STATE = {
     Verdict.DEFER: PaperState.DEFERRED,
 }
 MAX_BULK = 500
+MAX_PAPERS = 5_000  # that one action decides: a day has some hundreds, or a thousand
 
 
 @dataclass(frozen=True)
@@ -432,6 +434,32 @@ def decide_paper(
     Raises NotFound, or Conflict when it was decided elsewhere.
     """
     paper = session.get(Paper, paper_id) if 0 < paper_id <= LARGEST_ID else None
+    decision = _decide_paper(
+        session,
+        paper_id,
+        paper,
+        verdict,
+        now=now,
+        reason=reason,
+        who=who,
+        batch=batch or uuid4().hex,
+    )
+    session.flush()
+    bump(session)
+    return decision
+
+
+def _decide_paper(
+    session: Session,
+    paper_id: int,
+    paper: Paper | None,
+    verdict: Verdict,
+    *,
+    now: datetime,
+    reason: str,
+    who: str,
+    batch: str,
+) -> Decision:
     if paper is None:
         raise NotFound(f"There is no paper {paper_id}.")
     state = _PAPER_STATE[verdict]
@@ -439,7 +467,7 @@ def decide_paper(
         raise Conflict(f"This paper was decided already: it is {paper.state.value}.")
     before: dict[str, object] = {"state": paper.state.value, "page": paper.page_id}
     if state == PaperState.KEPT:
-        papers.give_page(session, paper, now=now)
+        _give_page(session, paper, now=now)
     paper.state = state
     session.add(paper)
     decision = Decision(
@@ -449,12 +477,65 @@ def decide_paper(
         paper_id=paper.id,
         reason=reason.strip()[:1000],
         before=before,
-        batch=batch or uuid4().hex,
+        batch=batch,
     )
     session.add(decision)
-    session.flush()
-    bump(session)
     return decision
+
+
+def decide_papers(
+    session: Session,
+    paper_ids: Sequence[int],
+    verdict: Verdict,
+    *,
+    now: datetime,
+    reason: str = "",
+    who: str = "person",
+) -> Decided:
+    """Decide several papers of the Inbox as one action: one decision each, one undo for all.
+
+    What was decided elsewhere, or is gone, is left as it stands and named in `refused`. Raises Invalid
+    for more than `MAX_PAPERS`; nothing is decided then.
+    """
+    wanted = list(dict.fromkeys(paper_ids))
+    if len(wanted) > MAX_PAPERS:
+        raise Invalid(f"At most {MAX_PAPERS:,} papers can be decided at once.")
+    batch, made, refused = uuid4().hex, [], []
+    for start in range(0, len(wanted), MAX_BULK):
+        some = [each for each in wanted[start : start + MAX_BULK] if 0 < each <= LARGEST_ID]
+        found = {
+            each.id: each for each in session.exec(select(Paper).where(col(Paper.id).in_(some)))
+        }
+        for paper_id in wanted[start : start + MAX_BULK]:
+            paper = found.get(paper_id)
+            try:
+                made.append(
+                    _decide_paper(
+                        session,
+                        paper_id,
+                        paper,
+                        verdict,
+                        now=now,
+                        reason=reason,
+                        who=who,
+                        batch=batch,
+                    )
+                )
+            except (Conflict, NotFound) as error:
+                refused.append(f"{paper_id}: {error}")
+        session.flush()
+    bump(session)
+    return Decided(tuple(made), batch, tuple(refused))
+
+
+def _give_page(session: Session, paper: Paper, *, now: datetime) -> None:
+    """The page of a kept paper; a new one has the extracted summary, where there is an abstract."""
+    found = summaries.extract(paper.title, paper.abstract) if paper.page_id is None else None
+    if found is None:
+        papers.give_page(session, paper, now=now)
+        return
+    author = Author(AuthorKind.EXTRACT, summaries.AUTHOR)
+    papers.give_page(session, paper, now=now, body=summaries.as_markdown(found), author=author)
 
 
 def undo(session: Session, decision_id: int | None, *, now: datetime) -> Decided:

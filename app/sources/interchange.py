@@ -34,7 +34,15 @@ from app.domain.items import (
     ThreadArrival,
     TopicArrival,
 )
-from app.domain.records import LinkStatus, PageKind, Relation, Role, SourceKind, Verdict
+from app.domain.records import (
+    Announced,
+    LinkStatus,
+    PageKind,
+    Relation,
+    Role,
+    SourceKind,
+    Verdict,
+)
 from app.errors import Unreadable
 from app.sources.base import File
 
@@ -46,6 +54,7 @@ _TOPIC_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 _LATER = frozenset(["revision", "item", "question", "prediction", "usage"])
 _PAGE_KINDS = (PageKind.NOTE, PageKind.ARTICLE, PageKind.EPISODE, PageKind.DIGEST, PageKind.CONCEPT)
 _DECISIONS = (Verdict.KEEP, Verdict.DROP, Verdict.DEFER)
+_VERSION = re.compile(r"v?([1-9][0-9]{0,3})")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -231,6 +240,25 @@ class _Row:
             raise _BadLine(f'"{name}" is not a date or time in ISO form.') from None
         return given
 
+    def version(self) -> int | None:
+        """The number of a version (3, "v3"); what is none belongs to somebody else and stays."""
+        given = _VERSION.fullmatch(str(self._fields.get("version", "")).strip())
+        if given is None:
+            return None
+        self._take("version")
+        return int(given[1])
+
+    def announced(self) -> Announced | None:
+        """What the listing said of a paper, in one of its words; any other word stays."""
+        given = self._fields.get("announced")
+        word = given.strip().lower() if isinstance(given, str) else ""
+        try:
+            found = Announced(word)
+        except ValueError:
+            return None
+        self._take("announced")
+        return found
+
     def whole_number(self, name: str, low: int, high: int) -> int | None:
         value = self._take(name)
         if value is None:
@@ -336,8 +364,15 @@ def _topic(row: _Row) -> TopicArrival:
         )
     name, keep, filter_text = row.name("name"), row.text("keep"), row.text("filter")
     tier = row.whole_number("tier", 1, 4) or 2
+    threshold = row.share("threshold")
     return TopicArrival(
-        id=topic, name=name, keep=keep, filter=filter_text, tier=tier, extra=row.rest()
+        id=topic,
+        name=name,
+        keep=keep,
+        filter=filter_text,
+        tier=tier,
+        threshold=threshold,
+        extra=row.rest(),
     )
 
 
@@ -380,6 +415,8 @@ def _paper(row: _Row) -> PaperArrival:
     day = row.day("day", whole=True)
     keep = row.flag("keep")
     references = row.texts("references")
+    version = row.version()
+    refs = _versioned(refs, version)
     arrival = PaperArrival(
         refs=refs,
         title=title,
@@ -392,6 +429,8 @@ def _paper(row: _Row) -> PaperArrival:
         code_url=row.text("code"),
         day=day,
         position=row.whole_number("position", 0, 1_000_000) or 0,
+        announced=row.announced(),
+        version=version,
         keep=keep if keep is not None else not day,
         slug=slug,
         text=row.text("text"),
@@ -426,6 +465,15 @@ def _paper_ids(row: _Row) -> tuple[tuple[Ref, ...], str]:
             )
         refs.append(str(found) + (f"v{found.version}" if found.version else ""))
     return tuple(dict.fromkeys(refs)), slug or (given if is_slug(given) else "")
+
+
+def _versioned(refs: tuple[Ref, ...], version: int | None) -> tuple[Ref, ...]:
+    """Its identifiers, an arXiv id without a version with the one that the line names beside it."""
+    found = next((each for ref in refs if (each := parse_id(ref)) and each.scheme == "arxiv"), None)
+    if found is None or version is None or found.version is not None:
+        return refs
+    named = f"{found}v{version}"
+    return tuple(named if parse_id(ref) == found else ref for ref in refs)
 
 
 def _one_line(title: str) -> str:

@@ -990,7 +990,9 @@ def _searchable(
 ) -> tuple[str, str]:
     """The other names of a page, one a line, and its text."""
     names = list(aliases)
-    text = [plain_text(page.body)] if page.body else []
+    # What was extracted from the abstract is in the abstract: no word of it counts twice.
+    own = page.body and page.author_kind != AuthorKind.EXTRACT
+    text = [plain_text(page.body)] if own else []
     if page.kind == PageKind.PAPER:
         paper = paper or session.exec(select(Paper).where(Paper.page_id == page.id)).first()
         if paper is not None:

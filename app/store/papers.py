@@ -22,6 +22,7 @@ from app.domain.records import (
     Assessment,
     Decision,
     Identifier,
+    Item,
     Link,
     LinkStatus,
     ListingPaper,
@@ -30,10 +31,13 @@ from app.domain.records import (
     PageKind,
     Paper,
     PaperState,
+    PaperVector,
     Question,
+    Source,
+    SourceKind,
     Topic,
 )
-from app.store import pages, vectors
+from app.store import pages, topics, vectors
 from app.store.db import bump
 
 # Schemes of which a work has one: two papers that differ in it are two works, same title or not.
@@ -243,6 +247,7 @@ def absorb(session: Session, paper: Paper, other: Paper) -> None:
         (Mention, ("item_id", "section")),
         (Assessment, ("scorer", "day")),
         (ListingPaper, ("day",)),
+        (PaperVector, ("model",)),
     ):
         _move(session, table, other.id, paper.id, keys)
     for owned in (Decision, Identifier):
@@ -353,6 +358,7 @@ def waiting(
     topic: str = "",
     minimum: int = 0,
     state: PaperState = PaperState.WAITING,
+    picked: bool = False,
     newest: bool = False,
     after: int = 0,
     limit: int = 50,
@@ -361,10 +367,11 @@ def waiting(
     """Papers of one state as the Inbox shows them, best first, or the newest first.
 
     Rows: id, title, abstract, authors, published, state, came, relevance, novelty, comment,
-    topic_comment and topic of the newest assessment. `after` is the id of the last one shown,
+    topic_comment, tags, tier, tier_reason, evidence and topic of the newest assessment. `picked`
+    leaves out those below the threshold of their topic. `after` is the id of the last one shown,
     decided as it may be: it holds the place. Which papers they are is read from an index.
     """
-    conditions = _conditions(day=day, topic=topic, minimum=minimum, state=state)
+    conditions = _conditions(day=day, topic=topic, minimum=minimum, state=state, picked=picked)
     falling = _FALLING[newest]
     last = session.connection().execute(_PLACE, {"id": after}).first() if after else None
     chosen: Any
@@ -399,8 +406,13 @@ _PLACE = sa.select(col(Paper.id), col(Paper.score), col(Paper.came), col(Paper.p
 )
 
 
-def _conditions(*, day: str, topic: str, minimum: int, state: PaperState) -> list[Any]:
+def _conditions(
+    *, day: str, topic: str, minimum: int, state: PaperState, picked: bool
+) -> list[Any]:
     conditions: list[Any] = [col(Paper.state) == state]
+    if picked:
+        reached = sa.exists().where(col(Topic.id) == col(Paper.topic_id), topics.is_picked())
+        conditions.append(reached.correlate(Paper))
     if topic:
         conditions.append(col(Paper.topic_id) == topic)
     if minimum:
@@ -435,6 +447,10 @@ _MARKED = (
         col(Assessment.novelty),
         col(Assessment.comment),
         col(Assessment.topic_comment),
+        col(Assessment.tags),
+        col(Assessment.tier),
+        col(Assessment.tier_reason),
+        col(Assessment.evidence),
         col(Topic.name).label("topic"),
     )
     .select_from(Paper)
@@ -452,9 +468,10 @@ def count(
     day: str = "",
     topic: str = "",
     minimum: int = 0,
+    picked: bool = False,
 ) -> int:
-    """How many papers are in this state; of a topic, of a day, from a score on."""
-    conditions = _conditions(day=day, topic=topic, minimum=minimum, state=state)
+    """How many papers are in this state; of a topic, of a day, from a score on, or picked."""
+    conditions = _conditions(day=day, topic=topic, minimum=minimum, state=state, picked=picked)
     statement = sa.select(sa.func.count()).select_from(Paper).where(*conditions)
     return session.connection().execute(statement).scalar() or 0
 
@@ -465,9 +482,10 @@ def count_by_topic(
     day: str = "",
     minimum: int = 0,
     state: PaperState = PaperState.WAITING,
+    picked: bool = False,
 ) -> list[Any]:
     """Rows (id, name, papers) of the topics of such papers, most first; id None for no topic."""
-    conditions = _conditions(day=day, topic="", minimum=minimum, state=state)
+    conditions = _conditions(day=day, topic="", minimum=minimum, state=state, picked=picked)
     numbers = (
         sa.select(col(Paper.topic_id), sa.func.count().label("papers"))
         .where(*conditions)
@@ -482,6 +500,105 @@ def count_by_topic(
             .order_by(numbers.c.papers.desc(), col(Topic.name))
         )
     )
+
+
+LISTED = "arXiv listing"
+
+
+def sources_of(session: Session, paper_ids: Iterable[int]) -> dict[int, list[str]]:
+    """The independent sources that each of these papers was met in, by name; [] for none.
+
+    A show or digest is one however often it spoke of the paper, and so are all listings together.
+    A file of a person's own is no source. Two statements for 500 papers.
+    """
+    wanted = list(dict.fromkeys(paper_ids))
+    found: dict[int, list[str]] = {paper_id: [] for paper_id in wanted}
+    for start in range(0, len(wanted), 500):
+        chunk = {"ids": wanted[start : start + 500]}
+        for paper_id in session.connection().execute(_ON_A_LISTING, chunk).scalars():
+            found[paper_id].append(LISTED)
+        for paper_id, name, kind in session.connection().execute(_SPOKEN_OF, chunk):
+            said = LISTED if kind == SourceKind.LISTING else name
+            if said not in found[paper_id]:
+                found[paper_id].append(said)
+    return found
+
+
+_THESE: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
+_ON_A_LISTING = (
+    sa.select(col(ListingPaper.paper_id)).where(col(ListingPaper.paper_id).in_(_THESE)).distinct()
+)
+_SPOKEN_OF = (
+    sa.select(col(Mention.paper_id), col(Source.name), col(Source.kind))
+    .join(Item, col(Item.id) == col(Mention.item_id))
+    .join(Source, col(Source.id) == col(Item.source_id))
+    .where(col(Mention.paper_id).in_(_THESE), col(Source.kind) != SourceKind.FILE)
+    .group_by(col(Mention.paper_id), col(Source.id), col(Source.name), col(Source.kind))
+    .order_by(col(Mention.paper_id), sa.func.min(col(Mention.id)))
+)
+
+
+def upvotes_of(session: Session, paper_ids: Iterable[int]) -> dict[int, int]:
+    """How many upvotes are recorded of those papers that have any (`extra.upvotes`, whole numbers)."""
+    wanted = list(dict.fromkeys(paper_ids))
+    found: dict[int, int] = {}
+    for start in range(0, len(wanted), 500):
+        chunk = {"ids": wanted[start : start + 500]}
+        for paper_id, said in session.connection().execute(_UPVOTES, chunk):
+            if isinstance(said, int) and not isinstance(said, bool) and said >= 0:
+                found[paper_id] = said
+    return found
+
+
+_UPVOTES = sa.select(col(Paper.id), col(Paper.extra)["upvotes"]).where(col(Paper.id).in_(_THESE))
+
+
+def seen_before(session: Session, day: str, *, limit: int = 500) -> list[Any]:
+    """Papers of a day's listing that stood on an earlier day's: they are not new on this one.
+
+    Rows: paper_id, title, state, page_id, first_day (when it was first listed), version_before (the
+    newest that an earlier listing named), version and announced (as this day's listing has them;
+    each None where it says nothing), in the order of the listing.
+    """
+    return list(session.connection().execute(_SEEN_BEFORE, {"day": day, "limit": limit}))
+
+
+_EARLIER = aliased(ListingPaper)
+_IS_EARLIER = (
+    col(_EARLIER.paper_id) == col(ListingPaper.paper_id),
+    col(_EARLIER.day) < col(ListingPaper.day),
+)
+_FIRST_DAY = (
+    sa.select(sa.func.min(col(_EARLIER.day)))
+    .where(*_IS_EARLIER)
+    .correlate(ListingPaper)
+    .scalar_subquery()
+)
+_VERSION_BEFORE = (
+    sa.select(sa.func.max(col(_EARLIER.version)))
+    .where(*_IS_EARLIER)
+    .correlate(ListingPaper)
+    .scalar_subquery()
+)
+_SEEN_BEFORE = (
+    sa.select(
+        col(ListingPaper.paper_id),
+        col(Paper.title),
+        col(Paper.state),
+        col(Paper.page_id),
+        _FIRST_DAY.label("first_day"),
+        _VERSION_BEFORE.label("version_before"),
+        col(ListingPaper.version),
+        col(ListingPaper.announced),
+    )
+    .join(Paper, col(Paper.id) == col(ListingPaper.paper_id))
+    .where(
+        col(ListingPaper.day) == sa.bindparam("day"),
+        sa.exists(sa.select(col(_EARLIER.day)).where(*_IS_EARLIER).correlate(ListingPaper)),
+    )
+    .order_by(col(ListingPaper.position), col(ListingPaper.paper_id))
+    .limit(sa.bindparam("limit"))
+)
 
 
 def touch(session: Session, paper: Paper) -> None:

@@ -28,6 +28,7 @@ from app.domain.items import (
     TopicArrival,
 )
 from app.domain.records import (
+    Announced,
     Assessment,
     AssessmentTopic,
     AuthorKind,
@@ -35,11 +36,14 @@ from app.domain.records import (
     Item,
     Link,
     LinkStatus,
+    ListingPaper,
     Mention,
     Page,
     PageKind,
+    PageText,
     Paper,
     PaperState,
+    PaperVector,
     Raw,
     RedLink,
     Relation,
@@ -297,6 +301,190 @@ def test_an_older_version_that_comes_later_does_not_replace_a_newer_one(engine: 
         assert (found.title, found.abstract) == ("Tides, revised", "New.")
         [identifier] = papers.identifiers_of(session, found.id or 0)
         assert identifier.versions == [1, 2]
+
+
+# ---------------------------------------------------------------- listings
+
+
+def on(day: str, number: int = 1, **fields: Any) -> Row:
+    return paper(number, day=day, **fields)
+
+
+def listed(engine: Engine, day: str) -> list[tuple[str, int | None, Announced | None]]:
+    """The listing of a day: title, version and what was announced."""
+    with reading(engine) as session:
+        rows = session.exec(
+            select(Paper.title, ListingPaper.version, ListingPaper.announced)
+            .join(ListingPaper, col(ListingPaper.paper_id) == col(Paper.id))
+            .where(ListingPaper.day == day)
+            .order_by(col(ListingPaper.position), col(Paper.id))
+        )
+        return [(title, version, announced) for title, version, announced in rows]
+
+
+def queued(engine: Engine) -> list[tuple[int, str]]:
+    """Papers that wait and the day under which they do."""
+    with reading(engine) as session:
+        return [(row.id, row.came) for row in papers.waiting(session)]
+
+
+def test_a_listing_names_versions_and_what_it_announced(engine: Engine) -> None:
+    take(
+        engine,
+        on("2026-05-13", 1, announced="new"),
+        on("2026-05-13", 2, version=3, announced="replaced"),
+        on("2026-05-13", 3) | {"id": "arxiv:2605.00003v2"},
+        {"type": "paper", "id": "doi:10.1000/x", "title": "D", "day": "2026-05-13", "version": 4},
+    )
+    assert {(version, announced) for _, version, announced in listed(engine, "2026-05-13")} == {
+        (None, Announced.NEW),
+        (3, Announced.REPLACED),
+        (2, None),
+        (4, None),
+    }
+    with reading(engine) as session:
+        [identifier] = papers.identifiers_of(session, the_paper(session, 2).id or 0)
+        assert identifier.versions == [3]
+
+
+def test_a_paper_listed_again_keeps_its_day_and_is_no_second_paper(engine: Engine) -> None:
+    take(engine, on("2026-05-12", announced="new", version=1))
+    before = queued(engine)
+    take(engine, on("2026-05-13", announced="replaced", version=2))
+    take(engine, on("2026-05-14", announced="cross"))
+    take(engine, on("2026-05-15"))
+    assert queued(engine) == before == [(before[0][0], "2026-05-12")]
+    assert [listed(engine, f"2026-05-{day}")[0][1:] for day in (12, 13, 14, 15)] == [
+        (1, Announced.NEW),
+        (2, Announced.REPLACED),
+        (None, Announced.CROSS),
+        (None, None),
+    ]
+
+
+def test_a_paper_that_is_announced_as_new_again_waits_under_the_newer_day(engine: Engine) -> None:
+    take(engine, on("2026-05-12"))
+    take(engine, on("2026-05-14", announced="new"))
+    assert [came for _, came in queued(engine)] == ["2026-05-14"]
+
+
+def test_the_order_in_which_listings_come_does_not_matter(engine: Engine) -> None:
+    for day in ("2026-05-14", "2026-05-12", "2026-05-13"):
+        take(engine, on(day))
+    assert [came for _, came in queued(engine)] == ["2026-05-12"]
+
+
+@pytest.mark.parametrize("verdict", [Verdict.DROP, Verdict.KEEP, Verdict.DEFER])
+def test_a_decided_paper_does_not_wait_again_when_it_is_listed_again(
+    engine: Engine, verdict: Verdict
+) -> None:
+    take(engine, on("2026-05-12"))
+    with writing(engine) as session:
+        review.decide_paper(session, the_paper(session, 1).id or 0, verdict, now=NOW)
+    with reading(engine) as session:
+        state = the_paper(session, 1).state
+    take(engine, on("2026-05-13", announced="new", version=2, abstract="Now with more."))
+    assert queued(engine) == []
+    with reading(engine) as session:
+        assert the_paper(session, 1).state is state
+
+
+def test_what_a_listing_says_later_of_the_same_day_is_filled_in(engine: Engine) -> None:
+    tell(engine, PaperArrival(refs=("arxiv:2605.00001",), title="Tides", day="2026-05-12"))
+    tell(
+        engine,
+        PaperArrival(
+            refs=("arxiv:2605.00001v2",),
+            title="Tides",
+            day="2026-05-12",
+            announced=Announced.REPLACED,
+        ),
+        key="again",
+    )
+    assert listed(engine, "2026-05-12") == [("Tides", 2, Announced.REPLACED)]
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "HERONS: A STUDY OF $O(n)$ TIDES",
+        "Herons -- a study of O(n) tides.",
+        r"{\em Herons}: A Study of $O(n)$ {T}ides",
+        "  Herons: A\tStudy of O(n) Tides ",
+    ],
+)
+def test_a_title_written_otherwise_is_the_same_paper(engine: Engine, title: str) -> None:
+    tell(engine, PaperArrival(refs=(), title="Herons: A Study of O(n) Tides", day="2026-05-12"))
+    tell(
+        engine,
+        PaperArrival(refs=("arxiv:2605.00001v1",), title=title, day="2026-05-13"),
+        key="again",
+    )
+    assert len(queued(engine)) == 1
+
+
+def test_rows_that_prove_to_be_one_paper_hand_over_listings_and_vectors(engine: Engine) -> None:
+    tell(engine, PaperArrival(refs=("doi:10.1000/x",), title="Tides", day="2026-05-12"), key="a")
+    take(engine, on("2026-05-13", title="Tides, long"))
+    with writing(engine) as session:
+        for found in session.exec(select(Paper)):
+            for model in ("m", str(found.id)):
+                session.add(
+                    PaperVector(paper_id=found.id or 0, model=model, text_hash="h", data=b"0")
+                )
+    tell(
+        engine,
+        PaperArrival(refs=("doi:10.1000/x", "arxiv:2605.00001"), title="Tides"),
+        key="b",
+    )
+    with reading(engine) as session:
+        [found] = session.exec(select(Paper)).all()
+        assert sorted(session.exec(select(ListingPaper.day))) == ["2026-05-12", "2026-05-13"]
+        models = session.exec(select(PaperVector.model).where(PaperVector.paper_id == found.id))
+        assert sorted(models) == ["1", "2", "m"]
+        assert found.came == "2026-05-12"
+
+
+# ---------------------------------------------------------------- what was extracted
+
+
+def extracted(engine: Engine) -> str:
+    """A paper that the reader kept, with the summary from its abstract; its address."""
+    take(
+        engine, on("2026-05-12", abstract="We propose a gauge for tides. It saves 3% of all power.")
+    )
+    with writing(engine) as session:
+        review.decide_paper(session, the_paper(session, 1).id or 0, Verdict.KEEP, now=NOW)
+        page = session.get(Page, the_paper(session, 1).page_id)
+        assert page is not None
+        assert page.author_kind is AuthorKind.EXTRACT
+        return page.slug
+
+
+def test_an_import_that_only_names_a_paper_leaves_its_summary_extracted(engine: Engine) -> None:
+    slug = extracted(engine)
+    body = body_of(engine, slug)
+    take(engine, paper(1, aliases=["Gauge study"]))
+    with reading(engine) as session:
+        page = pages.get(session, slug)
+        assert (page.body, page.author_kind, page.version) == (body, AuthorKind.EXTRACT, 2)
+        text = session.get(PageText, page.id)
+        assert text is not None
+        assert text.text == "We propose a gauge for tides. It saves 3% of all power."
+
+
+@pytest.mark.parametrize("kind", [SourceKind.FILE, SourceKind.LISTING])
+def test_a_text_of_its_own_takes_the_place_of_an_extracted_one(
+    engine: Engine, kind: SourceKind
+) -> None:
+    slug = extracted(engine)
+    tell(
+        engine,
+        PaperArrival(refs=("arxiv:2605.00001",), title="Tide gauge study 1", text="Told."),
+        kind=kind,
+        key="text",
+    )
+    assert body_of(engine, slug) == "Told."
 
 
 # ---------------------------------------------------------------- one paper, many documents
@@ -817,6 +1005,20 @@ def test_every_odd_title_survives_the_interchange_format(engine: Engine) -> None
 
 
 # ---------------------------------------------------------------- topics, marks, raw bytes
+
+
+def test_a_topic_line_may_say_its_threshold_and_leaves_it_when_it_does_not(engine: Engine) -> None:
+    line = {"type": "topic", "id": "t", "name": "T"}
+
+    def threshold(**fields: Any) -> float:
+        take(engine, {**line, **fields})
+        with reading(engine) as session:
+            return session.exec(select(Topic)).one().threshold
+
+    assert threshold() == Topic.model_fields["threshold"].default
+    assert threshold(threshold=0.4) == 0.4
+    assert threshold(keep="tides") == 0.4
+    assert threshold(threshold=0) == 0
 
 
 def test_topics_of_marks_follow_when_the_marks_change(engine: Engine) -> None:

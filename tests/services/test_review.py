@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from app.domain.records import (
     Origin,
     Page,
     PageKind,
+    PageText,
     Paper,
     PaperState,
     Relation,
@@ -428,6 +430,80 @@ def test_a_paper_is_decided_once(engine: Engine, first: Verdict) -> None:
     decide_paper(engine, paper_id, first)
     with pytest.raises(Conflict, match="decided already"):
         decide_paper(engine, paper_id, Verdict.KEEP)
+
+
+# ---------------------------------------------------------------- the summary of a kept paper
+
+ABSTRACT = (
+    "However, tide gauges drift. We propose Heron, a rule that finds the drift of gauges by [[storms]]. "
+    "It finds 97% of them on twelve coasts."
+)
+
+
+def kept_with_abstract(engine: Engine, abstract: str = ABSTRACT) -> tuple[int, int]:
+    """A paper with an abstract that was kept: its id and that of the decision."""
+    paper_id = waiting(engine)
+    with writing(engine) as session:
+        paper_of(session, paper_id).abstract = abstract
+    return paper_id, decide_paper(engine, paper_id, Verdict.KEEP)
+
+
+def text_of(session: Session, page_id: int | None) -> tuple[str, str]:
+    row = session.get(PageText, page_id)
+    assert row is not None
+    return row.text, row.hash
+
+
+def test_a_kept_paper_has_the_extracted_summary_and_no_word_of_it_counts_twice(
+    engine: Engine,
+) -> None:
+    kept_with_abstract(engine)
+    with reading(engine) as session:
+        page = pages.get(session, "a-find")
+        assert page.body.startswith("*Extracted from the abstract")
+        assert "**Result.** It finds 97% of them on twelve coasts." in page.body
+        assert (page.author_kind, page.author) == (AuthorKind.EXTRACT, "extract@1")
+        [revision] = pages.revisions(session, page.id or 0)
+        assert (revision.author_kind, revision.body) == (AuthorKind.EXTRACT, page.body)
+        assert text_of(session, page.id)[0] == ABSTRACT
+        assert links.count(session) == 0  # what an abstract has in brackets is no link
+
+
+def test_undo_of_keep_takes_the_page_with_its_summary_away(engine: Engine) -> None:
+    paper_id, decision_id = kept_with_abstract(engine)
+    undo(engine, decision_id)
+    with reading(engine) as session:
+        assert pages.by_slug(session, "a-find") is None
+        assert paper_of(session, paper_id).state is PaperState.WAITING
+        assert paper_of(session, paper_id).abstract == ABSTRACT
+
+
+def test_a_summary_that_a_person_saved_is_theirs_and_stays(engine: Engine) -> None:
+    _, decision_id = kept_with_abstract(engine)
+    with writing(engine) as session:
+        page = pages.get(session, "a-find")
+        content = pages.content_of(session, page)
+        editing.save(
+            session,
+            "a-find",
+            replace(content, body=f"{content.body}\nMy own words.\n"),
+            base=page.version,
+            now=NOW,
+        )
+    with pytest.raises(Conflict, match="worked on"):
+        undo(engine, decision_id)
+    with reading(engine) as session:
+        page = pages.get(session, "a-find")
+        assert (page.author_kind, page.version) == (AuthorKind.PERSON, 2)
+        assert "My own words." in text_of(session, page.id)[0]
+
+
+def test_a_paper_without_an_abstract_is_kept_with_an_empty_page(engine: Engine) -> None:
+    kept_with_abstract(engine, "")
+    with reading(engine) as session:
+        page = pages.get(session, "a-find")
+        assert page.body == ""
+        assert page.author_kind is AuthorKind.IMPORT
 
 
 # ---------------------------------------------------------------- memory

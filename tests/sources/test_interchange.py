@@ -22,7 +22,7 @@ from app.domain.items import (
     ThreadArrival,
     TopicArrival,
 )
-from app.domain.records import LinkStatus, PageKind, Relation, Role, Verdict
+from app.domain.records import Announced, LinkStatus, PageKind, Relation, Role, Verdict
 from app.errors import Unreadable
 from app.sources.base import File
 from app.sources.interchange import MAX_LINE_BYTES, Interchange
@@ -65,17 +65,18 @@ def test_topic_line_keeps_its_texts_and_tier() -> None:
         "keep": "water",
         "filter": "ice",
     }
-    assert read({**line, "tier": 1, "colour": "blue"}) == [
+    assert read({**line, "tier": 1, "threshold": 0.3, "colour": "blue"}) == [
         TopicArrival(
             id="tide_systems",
             name="Tides",
             keep="water",
             filter="ice",
             tier=1,
+            threshold=0.3,
             extra={"colour": "blue"},
         )
     ]
-    assert read(line)[0].tier == 2
+    assert (read(line)[0].tier, read(line)[0].threshold) == (2, None)
 
 
 def test_concept_line_keeps_slug_aliases_and_unknown_fields() -> None:
@@ -292,6 +293,46 @@ def test_later_line_with_the_same_id_arrives_too() -> None:
     assert [arrival.title for arrival in read(paper(title="A"), paper(title="B"))] == ["A", "B"]
 
 
+@pytest.mark.parametrize(
+    ("fields", "refs", "version"),
+    [
+        ({"id": "arxiv:3103.00011", "version": 3}, ("arxiv:3103.00011v3",), 3),
+        ({"id": "arxiv:3103.00011v3", "version": 3}, ("arxiv:3103.00011v3",), 3),
+        ({"id": "arxiv:3103.00011v3"}, ("arxiv:3103.00011v3",), None),
+        ({"id": "doi:10.1000/x", "version": 3}, ("doi:10.1000/x",), 3),
+        (
+            {"id": "doi:10.1000/x", "identifiers": ["arxiv:3103.00011"], "version": 2},
+            ("doi:10.1000/x", "arxiv:3103.00011v2"),
+            2,
+        ),
+    ],
+)
+def test_the_version_of_a_paper_stands_in_its_id_or_beside_it(
+    fields: dict[str, object], refs: tuple[str, ...], version: int | None
+) -> None:
+    [arrival] = read(paper(**fields))
+    assert isinstance(arrival, PaperArrival)
+    assert (arrival.refs, arrival.version) == (refs, version)
+    assert arrival.announced is None
+
+
+def test_a_version_or_an_announcement_of_another_kind_is_an_unknown_field() -> None:
+    [arrival] = read(paper(version="final", announced="yesterday"))
+    assert isinstance(arrival, PaperArrival)
+    assert (arrival.version, arrival.announced) == (None, None)
+    assert arrival.extra == {"version": "final", "announced": "yesterday"}
+    [arrival] = read(paper(id="arxiv:3103.00011v2", version="v3"))
+    assert isinstance(arrival, PaperArrival)
+    assert arrival.refs == ("arxiv:3103.00011v2",)
+
+
+@pytest.mark.parametrize("word", ["new", "Cross", "replaced"])
+def test_what_a_listing_announced_is_read(word: str) -> None:
+    [arrival] = read(paper(announced=word))
+    assert isinstance(arrival, PaperArrival)
+    assert arrival.announced == Announced(word.lower())
+
+
 # ---------------------------------------------------------------- bad lines
 
 
@@ -320,6 +361,7 @@ def test_later_line_with_the_same_id_arrives_too() -> None:
         ({"type": "topic", "id": "tide systems", "name": "Tides"}, "letters, digits"),
         ({"type": "topic", "id": "sea", "name": "Sea", "tier": 5}, "from 1 to 4"),
         ({"type": "topic", "id": "sea", "name": "Sea", "tier": True}, "from 1 to 4"),
+        ({"type": "topic", "id": "sea", "name": "Sea", "threshold": 2}, "number from 0 to 1"),
         ({"type": "concept", "title": "Tides"}, '"id" is missing'),
         ({"type": "concept", "id": "Tides", "title": "T"}, "no slug"),
         ({"type": "concept", "id": "arxiv:3103.00011", "title": "T"}, "no slug"),
