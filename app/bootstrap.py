@@ -11,11 +11,15 @@ from sqlalchemy.engine import Engine
 from sqlmodel import Session
 
 from app.domain.linking import Weights
+from app.domain.money import LLMSettings, of_dollars
 from app.embeddings.base import Direct, Encoder, QueryEncoder
 from app.embeddings.remote import RemoteEncoder
 from app.embeddings.sentence import SentenceTransformerEncoder, available, model_id
 from app.errors import Unavailable
+from app.llm.anthropic import AnthropicModel
+from app.llm.base import Model
 from app.services.linker import shipped_weights
+from app.services.triage import Fitted
 from app.settings import Settings
 from app.sources.base import Reader
 from app.sources.digest_page import DigestPage
@@ -50,10 +54,12 @@ class App:
     encoder: Encoder | None = None
     query_encoder: QueryEncoder | None = None
     index: VectorIndex | None = None
+    model: Model | None = None  # whether it may be called is for app/calls.py to say
     readers: tuple[Reader, ...] = READERS
     library: Library = field(default_factory=Library)  # what the linker keeps
     names: NameIndex = field(default_factory=NameIndex)  # of papers, for one thread
     graph: LinkGraph = field(default_factory=LinkGraph)
+    scorer: Fitted = field(default_factory=Fitted)
 
     @property
     def clock(self) -> Callable[[], datetime]:
@@ -65,6 +71,26 @@ class App:
         if floor is None:
             floor = preferences.floor(session)
         return self.weights if floor is None else replace(self.weights, floor=floor)
+
+    @property
+    def llm_fixed(self) -> frozenset[str]:
+        """Names of `LLMSettings` that were set at the start, and are not the reader's to choose."""
+        named = {"llm_model": "model", "llm_daily_budget_usd": "daily"}
+        fixed = {words for name, words in named.items() if name in self.settings.model_fields_set}
+        if self.settings.llm_monthly_budget_usd is not None:
+            fixed.add("monthly")
+        return frozenset(fixed)
+
+    def llm_in_force(self, session: Session) -> LLMSettings:
+        """What is in force for calls of the model: what was set at the start, else the reader's own."""
+        chosen, fixed = preferences.llm(session), self.llm_fixed
+        if "model" in fixed:
+            chosen = replace(chosen, model=self.settings.llm_model.strip())
+        if "daily" in fixed:
+            chosen = replace(chosen, daily=of_dollars(self.settings.llm_daily_budget_usd))
+        if self.settings.llm_monthly_budget_usd is not None:
+            chosen = replace(chosen, monthly=of_dollars(self.settings.llm_monthly_budget_usd))
+        return chosen
 
     @property
     def raw_folder(self) -> Path:
@@ -106,7 +132,7 @@ def build(settings: Settings) -> App:
         ) from error
     engine = open_engine(settings.url)
     schema.upgrade(engine)
-    app = App(settings, engine, shipped_weights(settings.linker_weights))
+    app = App(settings, engine, shipped_weights(settings.linker_weights), model=AnthropicModel())
     if settings.vectors_wanted and available(settings.embedding_model):
         app.encoder = SentenceTransformerEncoder(settings.embedding_model)
         app.query_encoder = RemoteEncoder(settings.data, settings.encoder)

@@ -327,6 +327,39 @@ def link(
 
 
 @cli.command()
+def triage(
+    day: Annotated[str, typer.Option(help="The day of a listing; the newest when left out.")] = "",
+    model: Annotated[
+        bool,
+        typer.Option("--model", help="Have a language model judge the best first, in the budget."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """List the papers of a day by how likely you keep them; without a model, unless asked for."""
+    from app.pipeline import judge_now, triage_now
+    from app.services.triage import as_json as told
+
+    app = _open()
+    if app.encoder is None:
+        _say("There is no sentence encoder: the day is judged by words alone.")
+    with _bar("encoding", None) as at:
+        which, rows = triage_now(app, day, progress=at)
+    if model:
+        judged, left = judge_now(app, which)
+        _say(f"The model judged {judged} papers; {left} of its last call are still to be judged.")
+        which, rows = triage_now(app, which)
+    if as_json:
+        for row in rows:
+            _out(told(row))
+        return
+    print(f"{which}: {len(rows)} papers, best first")
+    for row in rows:
+        marks = [row["relevance"], row["novelty"], row["tier"]]
+        words = "  ".join(f"{'-' if mark is None else mark:>2}" for mark in marks)
+        print(f"{words}  {str(row['primary_topic'] or '-')[:24]:<24}  {row['title']}")
+
+
+@cli.command()
 def review(as_json: Json = False) -> None:
     """List what waits for a decision, the surest first: links, then changes of concepts (c7)."""
     from app.store import changes, links
@@ -465,6 +498,71 @@ def rules(as_json: Json = False) -> None:
         )
     if not rows and not as_json:
         print("There are no rules. Make one at /rules.")
+
+
+@cli.command()
+def costs(as_json: Json = False) -> None:
+    """Say what calls of the language model cost today, this month and in all, against the budgets."""
+    from app.calls import ready
+    from app.domain.money import dollars, month_of
+    from app.services.costs import at_most, spending, told
+    from app.store import calls
+    from app.store.db import reading
+
+    app = _open()
+    day = app.today().isoformat()
+    with reading(app.engine) as session:
+        chosen = app.llm_in_force(session)
+        if as_json:
+            _out(told(session, chosen, day))
+            return
+        found = spending(session, day)
+        uses = calls.by_use(session, *month_of(day))
+        why_not = ready(session, app)
+    for words, spent, budget in (
+        ("today", found.today, chosen.daily),
+        ("this month", found.month, chosen.monthly),
+        ("in all", found.all, None),
+    ):
+        of = "" if budget is None else f" of {dollars(budget)}"
+        print(f"{words:<11} {at_most(spent)}{of}, {spent.calls} calls")
+    for use in uses:
+        print(
+            f"{use.purpose:<11} {use.model}: {at_most(use.sum)}, {use.sum.calls} calls this month"
+        )
+    if found.all.unknown:
+        print(f"The cost of {found.all.unknown} calls is not known: see /costs.")
+    print(f"Nothing is called now. {why_not}" if why_not else f"{chosen.model} may be called now.")
+
+
+@cli.command()
+def topics(as_json: Json = False) -> None:
+    """List your topics: how well each picks, and the threshold that your decisions ask for."""
+    from app.services.topics import told
+    from app.store import topics as stored
+    from app.store.db import reading
+
+    app = _open()
+    with reading(app.engine) as session:
+        records = stored.records(session, today=app.today())
+        rows = [told(topic, records[topic.id]) for topic in stored.listed(session)]
+    for row in rows:
+        if as_json:
+            _out(row)
+            continue
+        judged = row["judged"]
+        share = f"{100 * row['precision']:.0f}% of {judged} kept" if judged else "none decided"
+        asks = row["proposed"]
+        other = asks is not None and asks["better"]
+        tier = "retired" if row["retired"] else f"tier {row['tier']}"
+        print(
+            f"{row['id'][:24]:<24}  {tier:<7}  from {row['threshold']:<5g}  "
+            f"{row['waiting']:>6} waiting  {row['picked']:>6} picked, "
+            f"{share}, {row['missed']} missed"
+            + (f"; {asks['threshold']:g} would be better" if other else "")
+        )
+    if not rows and not as_json:
+        print("There are no topics. Add one at /topics, or import lines of type topic.")
 
 
 # ---------------------------------------------------------------- threads and search

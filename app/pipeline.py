@@ -8,18 +8,36 @@ transaction what is still its own: several workers share the work, and no row is
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from functools import partial
 from typing import Any, Protocol
 
 from sqlalchemy.engine import Engine
 from sqlmodel import Session
 
+from app import calls
 from app.domain.linking import Weights
+from app.domain.money import LLMSettings
+from app.domain.records import ModelBatch
 from app.embeddings.base import Encoder
-from app.services import concepts, encoding, linker, membership, relations, rules, terms
-from app.store import links, papers, runs, vectors
+from app.errors import Unavailable
+from app.llm.base import Failure, Model
+from app.services import (
+    concepts,
+    encoding,
+    judging,
+    linker,
+    membership,
+    relations,
+    rules,
+    terms,
+    triage,
+)
+from app.services.triage import Fitted
+from app.store import assessments, links, paper_vectors, papers, runs, vectors
 from app.store.corpus import Library
 from app.store.db import reading, writing
 from app.store.relations import NameIndex
@@ -36,12 +54,18 @@ class Tools(Protocol):
     @property
     def index(self) -> VectorIndex | None: ...
     @property
+    def model(self) -> Model | None: ...
+    def today(self) -> date: ...
+    def llm_in_force(self, session: Session) -> LLMSettings: ...
+    @property
     def weights(self) -> Weights: ...
     def weights_in_force(self, session: Session) -> Weights: ...
     @property
     def library(self) -> Library: ...
     @property
     def names(self) -> NameIndex: ...
+    @property
+    def scorer(self) -> Fitted: ...
     @property
     def clock(self) -> Callable[[], datetime]: ...
 
@@ -90,6 +114,176 @@ def _upkeep_pending(session: Session, tools: Tools) -> int:
 
 def _upkeep(tools: Tools, owner: str) -> Batch:
     return Batch(done=vectors.upkeep(tools.engine))
+
+
+def _papers_pending(session: Session, tools: Tools) -> int:
+    encoder = tools.encoder
+    if encoder is None:
+        return 0
+    return tools.scorer.waiting(
+        session, encoding.PAPERS, lambda: encoding.pending_papers(session, encoder.model)
+    )
+
+
+def _papers(tools: Tools, owner: str, *, day: str = "") -> Batch:
+    """Vectors for papers that have no page; of one listing alone with `day`."""
+    if tools.encoder is None:
+        return Batch()
+    with writing(tools.engine) as session:
+        rows = encoding.take_up_papers(session, tools.encoder, owner=owner, day=day)
+    made = encoding.encode_papers(tools.encoder, rows)
+    if made:
+        with writing(tools.engine, alone=False) as session:
+            encoding.store_papers(session, tools.encoder.model, made, owner=owner)
+    return Batch(done=len(made))
+
+
+def _assess_pending(session: Session, tools: Tools) -> int:
+    encodes = tools.encoder is not None
+    return tools.scorer.waiting(
+        session, triage.STEP, lambda: triage.pending(session, encodes=encodes)
+    )
+
+
+def _may_assess(session: Session, tools: Tools) -> bool:
+    """Not while papers or pages wait for vectors, nor by a worker of a model that is wanted no more."""
+    encoder = tools.encoder
+    if encoder is None:
+        return True
+    if vectors.wanted(session) not in (None, encoder.model):
+        return False
+    return not _papers_pending(session, tools) and not _encode_pending(session, tools)
+
+
+def _assess(tools: Tools, owner: str) -> Batch:
+    with writing(tools.engine) as session:
+        if not _may_assess(session, tools):
+            return Batch()
+        day = triage.take_up(session, encodes=tools.encoder is not None, owner=owner)
+    if not day:
+        return Batch()
+    _assess_day(tools, day, owner)
+    return Batch(done=1)
+
+
+def _assess_day(tools: Tools, day: str, owner: str = "") -> int:
+    """Local marks for the papers of a day that wait; how many were stored."""
+    if tools.encoder is not None:
+        with reading(tools.engine) as session:
+            clauses = triage.unencoded_clauses(session)
+        if clauses:
+            made = encoding.encoded(tools.encoder, clauses)
+            with writing(tools.engine, alone=False) as session:
+                paper_vectors.save_texts(
+                    session, tools.encoder.model, dict(zip(clauses, made, strict=True))
+                )
+    with reading(tools.engine) as session:
+        work = triage.read(session, tools.index, day, tools.scorer)
+    judgement = triage.think(work, tools.scorer)
+    with writing(tools.engine) as session:
+        return triage.store(session, judgement, owner=owner, now=tools.clock())
+
+
+def _judge_pending(session: Session, tools: Tools) -> int:
+    return judging.pending(session, tools.llm_in_force(session), now=tools.clock())
+
+
+def _may_judge(session: Session, tools: Tools) -> bool:
+    """Not before the local scorer has marked what waits: the model is asked about the best alone."""
+    return not _assess_pending(session, tools) and not calls.ready(session, tools)
+
+
+def _judge(tools: Tools, owner: str, *, day: str = "") -> Batch:
+    """One call about the papers that wait, or a day's Message Batch; of one day alone with `day`."""
+    now = tools.clock()
+    with writing(tools.engine) as session:
+        # A day that is asked for does not wait for the local marks of others.
+        if calls.ready(session, tools) if day else not _may_judge(session, tools):
+            return Batch()
+        chosen = tools.llm_in_force(session)
+        taken = judging.take_up(session, chosen, owner=owner, now=now, day=day)
+    if taken is None:
+        return Batch()
+    with reading(tools.engine) as session:
+        works = judging.read(session, chosen, taken)
+    if taken.batched:
+        return _send_batch(tools, works, owner)
+    done = failed = 0
+    for work in works:
+        asked = calls.ask(
+            tools,
+            work.request,
+            purpose=judging.PURPOSE,
+            about=work.day,
+            prompt=work.prompt,
+            papers=len(work.names),
+        )
+        with writing(tools.engine) as session:
+            judged, missed = judging.store(
+                session, work, asked.answer, call_id=asked.call_id, owner=owner, now=tools.clock()
+            )
+        done, failed = done + judged, failed + missed
+    return Batch(done=done, failed=failed)
+
+
+def _send_batch(tools: Tools, works: Sequence[judging.Work], owner: str) -> Batch:
+    """Send a day's calls as one Message Batch: written down before it is sent, named right after."""
+    now = tools.clock()
+    with writing(tools.engine) as session:
+        fit = calls.within_budget(session, tools, [work.request for work in works])
+        # The best come first; what has no room today is taken up when there is some.
+        judging.leave(session, works[fit:], owner=owner)
+    works = works[:fit]
+    papers_asked = sum(len(work.names) for work in works)
+    sent = calls.send_batch(
+        tools,
+        [(judging.request_id(number), work.request) for number, work in enumerate(works)],
+        purpose=judging.PURPOSE,
+        about=works[0].day,
+        prompt=works[0].prompt,
+        papers=papers_asked,
+        prepared=lambda session, call_id: judging.prepare(session, works, call_id=call_id, now=now),
+    )
+    with writing(tools.engine) as session:
+        judging.note_sent(
+            session, works, sent.batch, call_id=sent.call_id, owner=owner, now=tools.clock()
+        )
+    return Batch(done=papers_asked) if isinstance(sent.batch, str) else Batch(failed=papers_asked)
+
+
+def _batches_pending(session: Session, tools: Tools) -> int:
+    return judging.batches_due(session, now=tools.clock())
+
+
+def _batches(tools: Tools, owner: str) -> Batch:
+    now = tools.clock()
+    with writing(tools.engine) as session:
+        batch = judging.take_up_batch(session, owner=owner, now=now)
+    if batch is None or batch.id is None:
+        return Batch()
+    seen = _look(tools, batch, now)
+    with writing(tools.engine) as session:
+        over, done, failed = judging.collected(session, batch.id, seen, owner=owner, now=now)
+        if over is not None and seen.answers is not None:
+            calls.book_batch(session, tools, over.call_id, judging.answers(over, seen.answers))
+        elif over is not None:
+            calls.give_up_batch(session, tools, over.call_id, seen.lost, free=False)
+    return Batch(done=done or 1, failed=failed)
+
+
+def _look(tools: Tools, batch: ModelBatch, now: datetime) -> judging.Seen:
+    """Ask after a batch, and read its results when it has ended."""
+    if why := judging.never_sent(batch):
+        return judging.Seen(lost=why)
+    if tools.model is None:
+        return judging.Seen()
+    found = tools.model.look_at_batch(batch.provider_id)
+    if isinstance(found, Failure) or not found.ended:
+        return judging.stands(batch, found, now=now)
+    results = tools.model.results_of_batch(batch.provider_id)
+    if isinstance(results, Failure):
+        return judging.stands(batch, results, now=now)
+    return judging.Seen(answers=dict(results))
 
 
 def _terms_pending(session: Session, tools: Tools) -> int:
@@ -203,6 +397,10 @@ def _rules(tools: Tools, owner: str) -> Batch:
 STEPS = (
     Step("encode", "texts to encode", _encode_pending, _encode),
     Step("upkeep", "models of vectors to put in order", _upkeep_pending, _upkeep),
+    Step(encoding.PAPERS, "listed papers to encode", _papers_pending, _papers),
+    Step(triage.STEP, "listings to assess", _assess_pending, _assess, _may_assess),
+    Step(judging.JUDGE, "papers for a model to judge", _judge_pending, _judge, _may_judge),
+    Step(judging.BATCHES, "message batches to look at", _batches_pending, _batches),
     Step("terms", "papers to read for terms", _terms_pending, _terms),
     _proposing(linker, "papers to link", _link),
     Step("duplicates", "looks for concepts that are one", _duplicates_pending, _duplicates),
@@ -210,6 +408,23 @@ STEPS = (
     _proposing(relations, "papers to read for what they say of others", _relate),
     _proposing(membership, "papers to compare with threads", _thread),
 )
+
+
+def judge_now(tools: Tools, day: str) -> tuple[int, int]:
+    """Have a model judge what waits of a day, without waiting for a worker.
+
+    (papers judged, papers not); it ends when nothing is left to ask, or a call is refused. Raises
+    NotFound for a day without a listing, Unavailable with the reason when no call may be made.
+    """
+    with writing(tools.engine) as session:
+        if why_not := calls.ready(session, tools):
+            raise Unavailable(why_not)
+        judging.ask_for(session, day)
+    done = failed = 0
+    with runs.at_work(tools.engine) as owner:
+        while (batch := _judge(tools, owner, day=day)) != Batch():
+            done, failed = done + batch.done, batch.failed
+    return done, failed
 
 
 def begin(tools: Tools) -> None:
@@ -223,6 +438,59 @@ def pending(session: Session, tools: Tools) -> list[tuple[str, int]]:
     """What waits, by step: (words, count), steps with nothing left out."""
     waiting = [(step.waits, step.pending(session, tools)) for step in STEPS]
     return [(words, count) for words, count in waiting if count]
+
+
+def triage_now(
+    tools: Tools,
+    day: str = "",
+    *,
+    progress: Callable[[int, int, str], None] = lambda at, of, words: None,
+) -> tuple[str, list[dict[str, Any]]]:
+    """The papers of a day's listing as the local scorer orders them; of the newest without a day.
+
+    What has no vector or no marks yet gets them first; `progress` hears how many of how many texts
+    of which kind have been encoded. Returns the day and a row a paper, best first
+    (`assessments.of_day`). Raises Invalid or NotFound.
+    """
+    with reading(tools.engine) as session:
+        day = triage.day_asked(session, day)
+    begin(tools)
+    with runs.at_work(tools.engine) as owner:
+        for words, left, encode in (
+            ("pages", _encode_pending, _encode),
+            ("papers", _papers_left(day), partial(_papers, day=day)),
+        ):
+            done = 0
+            while waits := _count(tools, left):
+                progress(done, done + waits, f"encoding {words}")
+                made = encode(tools, owner).done
+                done += made
+                if not made:
+                    time.sleep(_AT_IT)  # a worker is at them
+    with reading(tools.engine) as session:
+        unmarked = triage.waits(session, day, encodes=tools.encoder is not None)
+    if unmarked:
+        _assess_day(tools, day)
+    with reading(tools.engine) as session:
+        return day, assessments.of_day(session, day)
+
+
+_AT_IT = 0.2  # seconds between two looks at what another worker is at
+
+
+def _count(tools: Tools, left: Callable[[Session, Tools], int]) -> int:
+    with reading(tools.engine) as session:
+        return left(session, tools)
+
+
+def _papers_left(day: str) -> Callable[[Session, Tools], int]:
+    """How many papers of a day wait for a vector."""
+
+    def left(session: Session, tools: Tools) -> int:
+        encoder = tools.encoder
+        return encoding.pending_papers(session, encoder.model, day=day) if encoder else 0
+
+    return left
 
 
 def link_now(

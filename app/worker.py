@@ -99,7 +99,7 @@ class Worker:
             except Exception as error:
                 failed.append((step.name, error))
                 self._holds = True
-                self._give_back(owner)  # fails where the database is away; the next round gives back
+                self._give_back(owner)
         if not failed:
             self._finish(RunState.DONE, "")
             return total

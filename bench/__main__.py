@@ -15,12 +15,16 @@ python -m bench linker     the linker's evaluation on six lists, warm and cold; 
                            all lists, by weights that have not seen them
 python -m bench ablation   each signal of the linker left out once, on lists held out (by hand)
 python -m bench learning   what a reader accepts after 0, 50, 200, 1,000 decisions (by hand)
+python -m bench triage     a reader's choices on seven days: how they are ordered, how sure, and by
+                           which marks; --people by hand: what many people chose
 python -m bench vault      the links of a person's vault, hidden and proposed again (by hand)
 python -m bench first_places   proposals printed for reading by eye (by hand)
 python -m bench duplicates proposed merges among the headings of all lists, beside judged pairs
 python -m bench terms      proposed new concepts of three lists, beside the lists' own headings
 python -m bench link_day   a day's papers linked beside a plain matrix product, and memory (by hand)
+python -m bench triage_day a day's 1,086 papers judged without a model, beside encoding (by hand)
 python -m bench relations  proposals between papers and of threads, printed likewise (by hand)
+python -m bench budget     eight workers at the cap of a budget: calls made, and overshoot
 python -m bench workers    pages encoded a second by one worker and by four, on PostgreSQL (by hand)
 """
 
@@ -46,12 +50,25 @@ ALL = (
     "linker",
     "terms",
     "duplicates",
+    "budget",
+    "triage",
 )
-BY_HAND = ("workers", "link_day", "vault", "first_places", "relations", "ablation", "learning")
+BY_HAND = (
+    "workers",
+    "link_day",
+    "triage_day",
+    "vault",
+    "first_places",
+    "relations",
+    "ablation",
+    "learning",
+)
 WITH_OPTIONS = (
+    "budget",
     "scale",
     "workers",
     "link_day",
+    "triage_day",
     "vault",
     "first_places",
     "relations",
@@ -59,6 +76,7 @@ WITH_OPTIONS = (
     "linker",
     "ablation",
     "learning",
+    "triage",
 )
 
 

@@ -35,9 +35,12 @@ SCREENS = {
     "links": "/w/kv-cache/links",
     "pages": "/pages",
     "threads": "/threads",
+    "topics": "/topics",
+    "topic": "/topics/_new",
     "search": "/search?q=cache",
     "import": "/import",
     "jobs": "/jobs",
+    "costs": "/costs",
     "settings": "/settings",
     "missing": "/w/no-such-page",
 }

@@ -36,7 +36,8 @@ from app.domain.records import Done, PageText, Paper
 from app.embeddings.sentence import DEFAULT_MODEL, available, model_id
 from app.services import concepts as duplicates
 from app.services import membership, relations
-from app.store import search, terms, vectors
+from app.services.encoding import text_of
+from app.store import paper_vectors, search, terms, vectors
 from app.store.db import settle, writing
 from bench.language import Integers, Language, punctuate
 from bench.rows import Rows, Target, filling
@@ -211,12 +212,13 @@ class _Builder:
                 records.Item, records.Listing, records.ListingPaper, records.Assessment,
                 records.AssessmentTopic, records.Mention, records.Thread, records.Question,
                 records.Digest, records.Episode, records.Link, records.Decision, records.Done,
-                records.EmbeddingModel, records.Vector, records.Generation,
+                records.EmbeddingModel, records.Vector, records.PaperVector, records.Generation,
             )
         }  # fmt: skip
         self.slugs: set[int] = set()  # hashes: a million addresses as text would take 150 MB
         self.ids = dict.fromkeys(self.rows, 0)
         self.waiting_vectors: list[tuple[int, str, int]] = []
+        self.pageless: list[tuple[int, str, int]] = []  # papers that wait for a vector likewise
         self.concepts: list[_Concept] = []
         self.by_key: dict[str, int] = {}
         self.topics = [f"topic-{self._words(1)}-{number}" for number in range(12)]
@@ -449,6 +451,13 @@ class _Builder:
                     data=vector.tobytes(), **self.target.twice(vector),
                 )  # fmt: skip
         self.waiting_vectors = []
+        if self.pageless:
+            made = self.vectors.rows(np.array([cluster for _, _, cluster in self.pageless]))
+            for (paper_id, digest, _), vector in zip(self.pageless, made, strict=True):
+                self.rows["PaperVector"].add(
+                    paper_id=paper_id, model=self.model, text_hash=digest, data=vector.tobytes()
+                )
+        self.pageless = []
 
     # ------------------------------------------------------------ concepts and threads
 
@@ -605,6 +614,9 @@ class _Builder:
                 id=self._id("Identifier"), scheme="arxiv", value=arxiv, paper_id=paper_id,
                 versions="[1]",
             )  # fmt: skip
+            if page_id is None:
+                digest = paper_vectors.text_hash(text_of(draw.title, draw.abstract))
+                self.pageless.append((paper_id, digest, draw.concepts[0].id - 1))
             if works.listed[at]:
                 self._listed(paper_id, published.isoformat(), at, state, days_ago)
             if days_ago < told_days and page_id is not None:

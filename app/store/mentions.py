@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Session, col
 
-from app.domain.records import Link, Page, PageKind, Paper
+from app.domain.records import AuthorKind, Link, Page, PageKind, Paper
 from app.store import search
 
 LOOKED_AT = 60  # pages whose words hold a name and that have no link; newest first
@@ -42,7 +42,10 @@ _ROWS = (
         col(Page.slug),
         col(Page.title),
         col(Page.kind),
-        col(Page.body),
+        # What was extracted from an abstract is no text to be edited: the abstract speaks.
+        sa.case((col(Page.author_kind) == AuthorKind.EXTRACT, ""), else_=col(Page.body)).label(
+            "body"
+        ),
         sa.func.coalesce(col(Paper.abstract), "").label("abstract"),
     )
     .outerjoin(Paper, col(Paper.page_id) == col(Page.id))

@@ -24,7 +24,15 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col
 
-from app.domain.records import EmbeddingModel, PageText, QueryVector, Unencoded, Vector
+from app.domain.records import (
+    EmbeddingModel,
+    PageText,
+    PaperVector,
+    QueryVector,
+    TextVector,
+    Unencoded,
+    Vector,
+)
 from app.errors import Misconfigured, Unavailable
 from app.store.db import generation, in_words, on_postgresql, reading, writing
 from app.store.matrix import Ids, Part, Rows
@@ -52,12 +60,13 @@ class NewVector:
 
 @dataclass(frozen=True)
 class Pending:
-    """A page whose text has no vector yet."""
+    """A page whose text has no vector yet; `known` is what this text had before it was a page's."""
 
     page_id: int
     title: str
     text: str
     hash: str
+    known: Matrix | None = None
 
 
 # ---------------------------------------------------------------- rows
@@ -77,7 +86,7 @@ def save(session: Session, rows: Iterable[NewVector]) -> int:
     # order of commits, whoever else is writing.
     seq = _count(connection)
     for model, dim in dict.fromkeys((row.model, int(row.vector.size)) for row in kept):
-        _register(connection, model, dim)
+        register(connection, model, dim)
     postgresql = on_postgresql(session)
     values = [
         {
@@ -241,7 +250,7 @@ def want(session: Session, model: str, *, setting: str) -> None:
     connection = session.connection()
     _count(connection)
     changed = model != wanted(session)
-    _register(connection, model, 0)
+    register(connection, model, 0)
     models = sa.update(EmbeddingModel)
     connection.execute(
         models.where(col(EmbeddingModel.id) == model).values(setting=_clean(setting))
@@ -254,7 +263,7 @@ def want(session: Session, model: str, *, setting: str) -> None:
         _note_unencoded(connection, model)
 
 
-def _register(connection: Connection, model: str, dim: int) -> None:
+def register(connection: Connection, model: str, dim: int) -> None:
     """Know a model and its length; the first one that is known serves."""
     statement = sa.select(col(EmbeddingModel.dim)).where(col(EmbeddingModel.id) == model)
     known = connection.execute(statement).scalar()
@@ -370,22 +379,21 @@ def _unused(session: Session) -> list[str]:
 
 def _drop(engine: Engine, model: str) -> None:
     """Remove a model and all its vectors, a few at a time: others write meanwhile."""
-    first = sa.select(col(Vector.page_id)).where(col(Vector.model) == model).limit(_SOME)
-    gone = _SOME
-    while gone == _SOME:
-        with writing(engine) as session:
-            gone = (
-                session.connection()
-                .execute(
-                    sa.delete(Vector).where(
-                        col(Vector.model) == model, col(Vector.page_id).in_(first)
-                    )
-                )
-                .rowcount
-            )
+    owners: tuple[tuple[Any, Any], ...] = (
+        (Vector, col(Vector.page_id)),
+        (PaperVector, col(PaperVector.paper_id)),
+    )
+    for table, owner in owners:
+        first = sa.select(owner).where(table.model == model).limit(_SOME)
+        some = sa.delete(table).where(table.model == model, owner.in_(first))
+        gone = _SOME
+        while gone == _SOME:
+            with writing(engine) as session:
+                gone = session.connection().execute(some).rowcount
     with writing(engine) as session:
         for statement in (
             sa.delete(QueryVector).where(col(QueryVector.model) == model),
+            sa.delete(TextVector).where(col(TextVector.model) == model),
             sa.delete(EmbeddingModel).where(col(EmbeddingModel.id) == model),
         ):
             session.connection().execute(statement)

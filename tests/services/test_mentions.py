@@ -11,7 +11,18 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlmodel import Session, col, select
 
-from app.domain.records import AuthorKind, Link, LinkStatus, Origin, Page, PageKind, Paper, Relation
+from app.domain.records import (
+    AuthorKind,
+    Link,
+    LinkStatus,
+    Origin,
+    Page,
+    PageKind,
+    Paper,
+    PaperState,
+    Relation,
+    Verdict,
+)
 from app.errors import Conflict, Invalid, NotFound
 from app.services import mentions, review
 from app.store import pages
@@ -133,6 +144,31 @@ def test_an_abstract_is_not_edited_but_linked_by_a_decision_that_can_be_undone(
         assert link.status == LinkStatus.REJECTED, "nobody had proposed it: it waits nowhere"
         with pytest.raises(Conflict):
             mentions.link(session, "slack-water", "on-boats", now=THEN)
+
+
+def test_what_was_extracted_from_an_abstract_is_not_edited_either(
+    engine: Engine, ids: dict[str, int]
+) -> None:
+    said = "We propose boats that wait in slack water."
+    with writing(engine) as session:
+        paper = Paper(
+            state=PaperState.WAITING,
+            title="Boats",
+            title_key="boats",
+            abstract=said,
+            created_at=THEN,
+        )
+        session.add(paper)
+        session.flush()
+        review.decide_paper(session, paper.id or 0, Verdict.KEEP, now=THEN)
+        page_id = paper.page_id or 0
+    with writing(engine) as session:
+        assert found(session)[page_id] == said
+        linked = mentions.link(session, "slack-water", "boats", now=THEN)
+        assert linked.decision is not None
+    with reading(engine) as session:
+        page = session.get_one(Page, page_id)
+        assert (page.author_kind, page.version) == (AuthorKind.EXTRACT, 1)
 
 
 def test_between_other_pages_an_abstract_makes_a_mention(engine: Engine) -> None:

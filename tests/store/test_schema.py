@@ -119,9 +119,9 @@ def test_an_upgrade_that_fails_leaves_the_database_as_it_was(engine: Engine) -> 
 THEN = datetime(2026, 5, 14, 9, 0, tzinfo=UTC)
 
 
-def fill(connection: sa.Connection, name: str, **values: Any) -> None:
+def fill(connection: sa.Connection, table: str, /, **values: Any) -> None:
     """A row of a table as an older program wrote it."""
-    connection.execute(sa.insert(sa.table(name, *map(sa.column, values))), [values])
+    connection.execute(sa.insert(sa.table(table, *map(sa.column, values))), [values])
 
 
 def of_an_older_program(connection: sa.Connection) -> None:
@@ -188,4 +188,23 @@ def test_proposals_upgrade_keeps_every_decision_and_downgrade_every_page(tmp_pat
         assert connection.exec_driver_sql("SELECT count(*) FROM decision").scalar() == 5
         kinds = connection.exec_driver_sql("SELECT kind, title_key FROM page ORDER BY id").all()
         assert kinds == [("paper", "p"), ("concept", "p"), ("concept", "p3")]
+    engine.dispose()
+
+
+def test_triage_upgrade_picks_from_the_new_threshold_where_none_could_be_chosen(
+    tmp_path: Path,
+) -> None:
+    engine = open_engine(databases.url_of(tmp_path))
+    with migrating(engine) as connection:
+        command.downgrade(config_on(connection), "0007")
+    with engine.execution_options(write="alone").connect() as connection:
+        for name, threshold in (("old", 0.5), ("other", 0.7)):
+            texts = {"name": "T", "keep": "", "filter": "", "extra": "{}"}
+            fill(connection, "topic", id=name, tier=2, threshold=threshold, position=0, **texts)
+        connection.commit()
+    assert schema.upgrade(engine)
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql("SELECT id, threshold FROM topic ORDER BY id").all()
+        default = records.Topic.model_fields["threshold"].default
+        assert found == [("old", default), ("other", 0.7)]
     engine.dispose()
