@@ -116,3 +116,15 @@ def test_model_that_is_gone_leaves_searches_to_words(tmp_path: Path) -> None:
 def vectors_model(app: App) -> str | None:
     with reading(app.engine) as session:
         return vectors.serving(session)
+
+
+def test_the_model_is_there_and_says_what_it_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It costs nothing until it is called, and is not called before it is ready."""
+    app = opened(tmp_path, "none")
+    assert app.model is not None
+    assert "ANTHROPIC_API_KEY" in app.model.ready
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "a key")
+    assert app.model.ready == ""
+    app.engine.dispose()

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from app.cli import cli, main
 from tests import databases
+from tests.llm_server import LlmServer, papers_of
 
 ROOT = Path(__file__).parents[1]
 Row = dict[str, Any]
@@ -545,3 +546,124 @@ def test_the_record_and_rules_of_a_wiki(run: Run, tmp_path: Path) -> None:
         assert any(about) is kept, "the floor that is set counts"
     record = run("record", "--json").json
     assert (record["decided"], record["share"], len(record["by_confidence"])) == (0, None, 10)
+
+
+def test_costs_say_what_was_spent_and_why_nothing_is_called(run: Run) -> None:
+    done = run("costs")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines() == [
+        "today       $0 of $0, 0 calls",
+        "this month  $0, 0 calls",
+        "in all      $0, 0 calls",
+        "Nothing is called now. No model is set. Name one in Settings.",
+    ]
+    told = run("costs", "--json", llm_daily_budget_usd="0.1", llm_model="house-model").json
+    assert told["budget"] == {"day": 0.1, "month": None}
+    assert told["today"] == {
+        "cost": 0,
+        "calls": 0,
+        "cost_unknown": 0,
+        "unfinished": 0,
+        "held": 0,
+    }
+    assert told["prices"] == [{"model": "house-model", "known": False}]
+
+
+@pytest.mark.parametrize("budget", ["-1", "much", "inf", "nan", "1000001"])
+def test_a_budget_that_is_none_is_refused(run: Run, budget: str) -> None:
+    for name in ("llm_daily_budget_usd", "llm_monthly_budget_usd"):
+        refused(run("costs", **{name: budget}), 1, f"CEREBRO_{name.upper()}")
+
+
+def test_topics_are_listed_with_what_became_of_their_papers(run: Run, tmp_path: Path) -> None:
+    assert "There are no topics. Add one at /topics" in run("topics").out
+    assert run("topics", "--json").out == ""
+    assert run("import", write(tmp_path, [*LISTING, {**LISTING[0], "threshold": 0.01}])).code == 0
+    assert run("triage", "--json").code == 0
+    keep = {"type": "decision", "paper": "arxiv:2605.10001", "verdict": "keep"}
+    assert run("import", write(tmp_path, [keep], "decided.jsonl")).code == 0
+    [row] = run("topics", "--json").lines
+    assert (row["id"], row["threshold"], row["kept"], row["proposed"]) == ("boats", 0.01, 1, None)
+    assert (row["picked"], row["precision"], row["judged"]) == (1, 1.0, 1)
+    [line] = run("topics").out.splitlines()
+    assert line.startswith("boats") and "100% of 1 kept, 0 missed" in line
+
+
+# ---------------------------------------------------------------- triage
+
+FIELDS = [
+    *("paper", "score", "relevance", "novelty"),
+    *("primary_topic", "topics", "comment", "scorer"),
+]
+LISTING: list[Row] = [
+    {"type": "topic", "id": "boats", "name": "Boats", "keep": "sailing hulls, tides"},
+    *(
+        {
+            "type": "paper",
+            "id": f"arxiv:2605.1000{n}",
+            "title": title,
+            "abstract": f"{title}, in full.",
+            "day": "2026-05-13",
+        }
+        for n, title in enumerate(["Granite in quarries", "Sailing hulls", "Brewing leaves"])
+    ),
+]
+
+
+def test_triage_orders_a_day_and_prints_an_object_a_paper(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "listing.jsonl"
+    file.write_text("\n".join(map(json.dumps, LISTING)))
+    run("import", file)
+    done = run("triage", "--day", "2026-05-13", "--json")
+    assert done.code == 0
+    assert [list(row) for row in done.lines] == [FIELDS] * 3
+    assert done.lines[0]["paper"] == "arxiv:2605.10001"
+    assert done.lines[0]["primary_topic"] == "boats"
+    scores = [row["score"] for row in done.lines]
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 <= score <= 1 for score in scores)
+    assert {row["scorer"] for row in done.lines} == {"local"}
+    assert done.err == "There is no sentence encoder: the day is judged by words alone.\n"
+    assert run("triage", "--json").lines == done.lines  # again, and of the newest day
+    table = run("triage").out.splitlines()
+    assert table[0] == "2026-05-13: 3 papers, best first"
+    assert table[1].endswith("Sailing hulls")
+
+
+def test_triage_says_what_is_wrong_with_a_day(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "listing.jsonl"
+    file.write_text("\n".join(map(json.dumps, LISTING)))
+    run("import", file)
+    for day, code, words in (
+        ("2026-5-14", 2, "is no day. Write it as 2026-05-08."),
+        ("", 0, ""),
+        ("2026-05-14", 1, "no listing of 2026-05-14. The newest listing is of 2026-05-13."),
+    ):
+        done = run("triage", "--day", day, "--json")
+        assert (done.code, words in done.err) == (code, True)
+        assert code == 0 or done.out == ""
+
+
+def test_triage_asks_a_model_when_told_to_and_says_why_it_cannot(
+    run: Run, tmp_path: Path, llm: LlmServer
+) -> None:
+    file = tmp_path / "listing.jsonl"
+    file.write_text("\n".join(map(json.dumps, LISTING)))
+    run("import", file)
+    asked = ("triage", "--day", "2026-05-13", "--model", "--json")
+    done = run(*asked)
+    assert (done.code, done.out) == (1, "")
+    assert "No model is set" in done.err
+    chosen = {"llm_model": "claude-sonnet-5-5", "llm_daily_budget_usd": "1"}
+    done = run(*asked, **chosen, now="2026-10-20T09:00:00Z")
+    assert done.code == 0, done.err
+    assert {row["scorer"] for row in done.lines} == {"claude-sonnet-5-5"}
+    assert [len(papers_of(body)) for body in llm.messages] == [3]
+    assert "judged 3 papers" in done.err
+    assert run("costs", "--json", now="2026-10-20T09:00:00Z").json["today"]["calls"] == 1
+
+
+def test_triage_of_a_wiki_without_listings_is_refused(run: Run) -> None:
+    done = run("triage")
+    assert done.code == 1
+    assert done.err.splitlines()[-1].startswith("cerebro: There is no listing yet")

@@ -11,6 +11,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from app import __version__
 from app.bootstrap import App
 from app.domain.records import PageKind
+from app.services.costs import in_words
 from app.store import changes, links, pages, papers, runs
 from app.store.db import reading
 from app.web import templating
@@ -20,9 +21,11 @@ from app.web.memory import Bodies, Facts, Fragments
 from app.web.routes import (
     api,
     concepts,
+    costs,
     importing,
     inbox,
     jobs,
+    judging,
     mentions,
     page,
     record,
@@ -32,12 +35,16 @@ from app.web.routes import (
     settings,
     threads,
     today,
+    topics,
+    triage,
 )
 from app.web.security import Security
 
 ROUTERS = (
     today,
     inbox,
+    triage,
+    judging,
     record,
     review,
     rules,
@@ -45,8 +52,10 @@ ROUTERS = (
     page,
     mentions,
     threads,
+    topics,
     search,
     jobs,
+    costs,
     settings,
     importing,
     api,
@@ -99,16 +108,17 @@ def _nav(app: App, request: Request) -> templating.Nav:
     """The counts beside the navigation, counted once for each change of the wiki."""
     session = getattr(request.state, "reads", None)
     if session is not None:
-        return _counted(facts(request), session)
+        return _counted(app, facts(request), session)
     with reading(app.engine) as own:
-        return _counted(facts(request), own)
+        return _counted(app, facts(request), own)
 
 
 def _to_review(session: Session) -> int:
     return links.count(session) + links.count(session, tension=True) + changes.count(session)
 
 
-def _counted(known: Facts, session: Session) -> templating.Nav:
+def _counted(app: App, known: Facts, session: Session) -> templating.Nav:
+    day = app.today().isoformat()
     return templating.Nav(
         inbox=known.get(session, "inbox", lambda: papers.count(session), of=("paper",)),
         review=known.get(session, "review", lambda: _to_review(session), of=("change", "link")),
@@ -116,4 +126,5 @@ def _counted(known: Facts, session: Session) -> templating.Nav:
             session, "threads", lambda: pages.count(session, PageKind.THREAD), of=("page",)
         ),
         job=known.get(session, "job", lambda: runs.newest_in_words(session), of=("run",)),
+        cost=known.get(session, ("cost", day), lambda: in_words(session, day), of=("model_call",)),
     )

@@ -25,7 +25,9 @@ from markupsafe import Markup, escape
 from starlette.exceptions import HTTPException
 
 from app import errors
+from app.domain.money import dollars
 from app.domain.records import Relation
+from app.domain.untrusted import plain as visible
 from app.web.assets import Assets
 from app.web.render import plain_title, render_abstract, render_title
 
@@ -291,6 +293,8 @@ class Templates:
             mark=mark,
             marked=marked,
             when=self._dates.when,
+            dollars=dollars,
+            visible=visible,
         )
         self.env.globals["asset"] = assets.asset
 

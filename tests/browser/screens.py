@@ -59,6 +59,37 @@ def _palette(page: Page) -> None:
     page.locator("#palette-list [role=option]").first.wait_for()
 
 
+def _price_refused(page: Page) -> None:
+    page.fill("#price-input", "much")
+    page.locator("#prices .import button").last.click()
+    page.locator("#price-problem").wait_for()
+
+
+def _budget_refused(page: Page) -> None:
+    page.fill("#llm-daily", "a lot")
+    page.locator("#model .primary").click()
+    page.locator("#llm-problem").wait_for()
+
+
+def _tried(page: Page) -> None:
+    page.fill("#threshold", "0")
+    page.locator("button[formaction]").first.click()
+    page.locator("#trial").wait_for()
+
+
+def _topic_refused(page: Page) -> None:
+    page.fill("#name", "   ")
+    page.fill("#threshold", "much")
+    page.locator("#form .primary").click()
+    page.locator("#summary").wait_for()
+
+
+def _topic_conflict(page: Page) -> None:
+    page.locator("#form [name=base]").evaluate("field => { field.value = 'another' }")
+    page.locator("#form .primary").click()
+    page.locator("[aria-label='Changed elsewhere']").wait_for()
+
+
 def _help(page: Page) -> None:
     page.keyboard.press("?")
     page.locator("#help .keys").wait_for()
@@ -70,6 +101,13 @@ SCREENS = (
     Screen("day of a digest", "/today/2031-03-03"),
     Screen("inbox", "/inbox"),
     Screen("inbox, one open", "/inbox?sort=newest", _first_opened),
+    Screen("triage, a day", f"/triage/{DAY}"),
+    Screen("triage, entries", f"/triage/{DAY}?topic=topic-1"),
+    Screen("triage, a list", f"/triage/{DAY}?list=all"),
+    Screen("triage, the prompt", f"/triage/{DAY}?list=prompt"),
+    Screen("triage, the rest", f"/triage/{DAY}/rest?below=20"),
+    Screen("triage, a month", f"/triage/{DAY[:7]}"),
+    Screen("triage, hotspots", "/triage/hotspots"),
     Screen("review", "/review"),
     Screen("review, new concepts", "/review?tab=concepts"),
     Screen("review, tension", "/review?tab=tension"),
@@ -101,6 +139,11 @@ SCREENS = (
     Screen("pages, orphans", "/pages?by=orphans"),
     Screen("pages, wanted", "/pages?by=wanted"),
     Screen("threads", "/threads"),
+    Screen("topics", "/topics"),
+    Screen("topic, new", "/topics/_new"),
+    Screen("topic, tried", "/topics/topic-0", _tried),
+    Screen("topic, refused", "/topics/topic-0", _topic_refused),
+    Screen("topic, conflict", "/topics/topic-0", _topic_conflict),
     Screen("search, nothing asked", "/search"),
     Screen("search", "/search?q=gauges"),
     Screen("search by thread", "/search?q=gauges&group=thread&mode=words"),
@@ -108,7 +151,10 @@ SCREENS = (
     Screen("import", "/import"),
     Screen("import, previewed", "/import", _previewed),
     Screen("jobs", "/jobs"),
+    Screen("costs", "/costs?period=all"),
+    Screen("costs, a price refused", "/costs", _price_refused),
     Screen("settings", "/settings"),
+    Screen("settings, a budget refused", "/settings", _budget_refused),
     Screen("more", "/more"),
     Screen("no such page", "/w/nowhere", status=404),
     Screen("palette", "/pages?by=recent", _palette),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -10,6 +12,7 @@ from app.domain.records import Paper, PaperState
 from app.store import papers
 from app.store.db import reading
 from tests.browser.conftest import OpenPage
+from tests.browser.wiki import DAY
 
 KEPT, DROPPED, DEFERRED, WAITING = (
     PaperState.KEPT,
@@ -57,6 +60,21 @@ def test_every_paper_of_the_inbox_can_be_gone_through_by_one_key(page: Page, app
     expect(page.locator(".done")).to_be_visible()
     with reading(app.engine) as session:
         assert papers.count(session, DROPPED) == 24
+
+
+def test_the_queue_of_a_day_is_gone_through_by_key_where_the_day_is_read(
+    page: Page, app: App
+) -> None:
+    page.goto(f"/triage/{DAY}")
+    shown = rows(page)
+    page.keyboard.press("a")
+    page.keyboard.press("r")
+    expect(page.locator("#queue > li[data-going]")).to_have_count(0)
+    assert states(app, shown[:2]) == [KEPT, DROPPED]
+    expect(page).to_have_url(re.compile(rf"/triage/{DAY}$"))
+    page.keyboard.press("u")
+    expect(page.locator(f"#p{shown[1]}")).to_be_focused()
+    assert states(app, shown[:2]) == [KEPT, WAITING]
 
 
 def test_the_abstract_opens_with_the_row(page: Page) -> None:

@@ -14,11 +14,11 @@ from typing import Any
 from sqlmodel import Session
 
 from app.bootstrap import READERS, App
-from app.domain.records import LinkStatus, Origin, PageKind, RunState, Verdict
+from app.domain.records import CallState, LinkStatus, ModelCall, Origin, PageKind, RunState, Verdict
 from app.services import pages, review, rules
 from app.services.ingest import Report, import_files
 from app.sources.base import File
-from app.store import links, runs
+from app.store import calls, links, runs
 from app.store.db import reading, writing
 from app.store.pages import Content
 
@@ -246,6 +246,30 @@ def build(app: App) -> None:
         runs.note(session, run.id, step="link", done=12, failed=1, line=line)
         runs.finish(session, run.id, RunState.FAILED, now=NOW - timedelta(hours=1))
         runs.failed(session, "embed", 1, "The model was not there.", now=NOW)
+        _spend(session)
+
+
+def _spend(session: Session) -> None:
+    """Enough calls of two models for an older page of them; one unfinished, one of unknown cost."""
+    for n in range(60):
+        at = NOW - timedelta(hours=12 * (60 - n))
+        call = ModelCall(
+            at=at,
+            day=at.date().isoformat(),
+            purpose=("triage", "second look")[n % 2],
+            about=DAY if n % 2 == 0 else "",
+            model="house-model" if n % 30 == 7 else "claude-sonnet-5-5",
+            prompt="triage@1 3f2a9c01",
+            state=CallState.RESERVED if n == 59 else CallState.BOOKED,
+            batched=n % 5 == 0,
+            input_tokens=1_000 * n,
+            output_tokens=300,
+            reserved=90_000,
+            cost=None if n % 30 == 7 or n == 59 else 1_700 * n,
+            papers=20,
+            outcome="" if n == 59 else "Answered.",
+        )
+        calls.insert(session, call)
 
 
 def bring(app: App, found: list[dict[str, Any]], *, name: str = "wiki.jsonl") -> None:

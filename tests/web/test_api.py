@@ -10,8 +10,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.bootstrap import App
+from app.pipeline import triage_now
 from app.services.linker import shipped_weights
 from app.settings import Settings
+from app.store import papers
+from app.store.db import reading
 from app.web.app import create
 from tests.factories import make_engine
 from tests.web.conftest import NOW, listed, load, member
@@ -532,3 +535,73 @@ def test_what_waits_is_read_in_parts(still: TestClient) -> None:
     assert still.get("/api/v1/review?after=999999").status_code == 200
     assert still.get("/api/v1/review?after=x").status_code == 422
     assert still.get(f"/api/v1/review?after={9**20}").status_code == 422
+
+
+# ---------------------------------------------------------------- triage
+
+
+def test_a_day_is_told_best_first_with_what_has_no_marks_yet(app: App, client: TestClient) -> None:
+    load(app, [listed(1), listed(2), listed(3)])
+    assert client.get("/api/v1/triage").json() == {
+        "day": "2026-05-14", "unassessed": 3, "papers": [],
+    }  # fmt: skip
+    triage_now(app)
+    told = client.get("/api/v1/triage", params={"day": "2026-05-14"}).json()
+    assert told["unassessed"] == 0
+    assert {row["paper"] for row in told["papers"]} == {
+        f"arxiv:2605.{number:05}" for number in (1, 2, 3)
+    }
+    assert [row["score"] for row in told["papers"]] == sorted(
+        (row["score"] for row in told["papers"]), reverse=True
+    )
+    assert {row["scorer"] for row in told["papers"]} == {"local"}
+
+
+@pytest.mark.parametrize(
+    ("day", "status"), [("2026-05-13", 404), ("soon", 422), ("2026-05-14\0", 422), ("9" * 50, 422)]
+)
+def test_a_day_without_a_listing_is_refused(
+    app: App, client: TestClient, day: str, status: int
+) -> None:
+    load(app, [listed(1)])
+    answer = client.get("/api/v1/triage", params={"day": day})
+    assert answer.status_code == status
+    assert answer.json()["error"]["message"]
+
+
+def test_papers_of_the_inbox_are_decided_by_name(app: App, client: TestClient) -> None:
+    load(app, [listed(1), {**listed(2), "id": "doi:10.1000/a/b"}, listed(3)])
+    kept = client.post("/api/v1/inbox/arxiv:2605.00001", json={"decision": "keep"})
+    assert kept.status_code == 200
+    assert (kept.json()["paper"], kept.json()["verdict"]) == ("arxiv:2605.00001", "keep")
+    dropped = client.post("/api/v1/inbox/doi:10.1000/a/b", data={"decision": "drop"})
+    assert dropped.json()["verdict"] == "drop"
+    assert client.get("/w/listed-paper-1").status_code == 200
+    again = client.post("/api/v1/inbox/arxiv:2605.00001", json={"decision": "drop"})
+    assert again.status_code == 409
+    undone = client.post(f"/api/v1/decisions/{kept.json()['decision']}/undo")
+    assert undone.json() == {"undone": [kept.json()["decision"]]}
+    assert (
+        client.post("/api/v1/inbox/arxiv:2605.00001", json={"decision": "defer"}).status_code == 200
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "status"),
+    [
+        ("arxiv:2605.99999", {"decision": "keep"}, 404),
+        ("arxiv:2605.00001", {"decision": "accept"}, 422),
+        ("arxiv:2605.00001", {}, 422),
+        ("arxiv:2605.00001", {"decision": "keep", "reason": "x" * 2000}, 422),
+        ("%20", {"decision": "keep"}, 404),
+    ],
+)
+def test_a_decision_on_a_paper_that_cannot_be_is_refused(
+    app: App, client: TestClient, name: str, body: Row, status: int
+) -> None:
+    load(app, [listed(1)])
+    answer = client.post(f"/api/v1/inbox/{name}", json=body)
+    assert answer.status_code == status
+    assert answer.json()["error"]["message"]
+    with reading(app.engine) as session:
+        assert papers.count(session) == 1

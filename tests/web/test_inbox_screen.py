@@ -308,7 +308,9 @@ def test_a_paper_moves_in_the_inbox_with_what_is_said_of_it(client: TestClient, 
     load(app, [marks(3, 1, 1, day="2026-05-15")], name="third.jsonl")
     assert (first(), stands(3)) == ("Listed paper 2", (2, None, "2026-05-14"))
     load(app, [listed(3, day="2026-05-20")], name="fourth.jsonl")
-    assert stands(3)[2] == "2026-05-20"
+    assert stands(3)[2] == "2026-05-14"  # seen before
+    load(app, [listed(3, day="2026-05-21", announced="new")], name="fifth.jsonl")
+    assert stands(3)[2] == "2026-05-21"
     with writing(app.engine) as session:
         session.connection().execute(sa.delete(Assessment))
         session.connection().execute(sa.delete(ListingPaper))

@@ -146,6 +146,71 @@ def test_a_paper_shows_its_facts(wiki: App, client: TestClient) -> None:
         assert fact in text
 
 
+@pytest.fixture
+def extracted(app: App, client: TestClient) -> str:
+    """The address of a paper that was kept from the Inbox, with the summary from its abstract."""
+    load(
+        app,
+        [
+            {
+                "type": "paper",
+                "id": "arxiv:2605.00007",
+                "title": "Herons",
+                "day": "2026-05-12",
+                "abstract": "Birds matter. We propose a count of herons. It finds $9$ in [[ten]].",
+            }
+        ],
+    )
+    told = {"decision": "keep"}
+    assert client.post("/api/v1/inbox/arxiv:2605.00007", json=told).status_code == 200
+    return "herons"
+
+
+def test_an_extracted_summary_says_so_once_and_the_abstract_stands_closed_beside_it(
+    extracted: str, client: TestClient
+) -> None:
+    main = parsed(client.get(f"/w/{extracted}")).main
+    text = words(main)
+    assert "extracted from the abstract, 14 May 2026" in text
+    assert text.lower().count("extracted") == 1
+    assert "What it does. We propose a count of herons." in text
+    assert main.select_one(".prose.unreviewed a") is None  # brackets of an abstract link nothing
+    abstract = main.select_one("details.abstract")
+    assert abstract is not None
+    assert abstract.get("open") is None
+    assert "edited" not in text
+
+
+def test_the_raw_text_of_an_extracted_summary_says_what_it_is(
+    extracted: str, client: TestClient
+) -> None:
+    assert client.get(f"/w/{extracted}.md").text.startswith("*Extracted from the abstract")
+    assert "Birds matter." in client.get(f"/_/card/{extracted}", headers=PARTIAL).text
+    assert "extract@1" in words(parsed(client.get(f"/w/{extracted}/history")).main)
+
+
+def test_a_person_who_saves_an_extracted_summary_makes_it_theirs(
+    extracted: str, client: TestClient
+) -> None:
+    fields = form_of(client, extracted)
+    assert fields["body"].startswith("*Extracted from the abstract")
+    saved = client.post(
+        f"/w/{extracted}/edit", data={**fields, "body": f"{fields['body']}\nSo they say.\n"}
+    )
+    assert saved.status_code == 303
+    main = parsed(client.get(f"/w/{extracted}")).main
+    assert "edited by you" in words(main)
+    assert main.select_one(".byline") is None
+    assert main.select_one(".unreviewed") is None
+    assert "So they say." in words(main)
+
+
+def test_the_words_of_an_abstract_are_found_once(extracted: str, client: TestClient) -> None:
+    text = words(parsed(client.get("/search?q=count+herons")).main)
+    assert "1 result" in text
+    assert "What it does" not in text
+
+
 def test_the_card_of_a_page_tells_it_in_short(wiki: App, client: TestClient) -> None:
     for slug, said in (("kv-cache", "Keys of earlier"), ("less-memory", "It is enough")):
         assert said in client.get(f"/_/card/{slug}", headers=PARTIAL).text

@@ -13,17 +13,20 @@ from sqlmodel import Session
 from app.domain.identifiers import is_slug
 from app.domain.records import KINDS, ChangeKind, Page, PageKind, Relation
 from app.errors import Conflict, EditConflict, Invalid, NotFound
+from app.services import costs, health, linker, review, rules, triage
 from app.services import graph as graphs
-from app.services import health, linker, review, rules
 from app.services import pages as editing
+from app.services import topics as registry
 from app.services.search import search as find
-from app.store import changes, links, pages, papers, record
+from app.store import assessments, changes, links, pages, papers, record
 from app.store import rules as stored_rules
-from app.store.db import LARGEST_ID
+from app.store import topics as stored_topics
+from app.store.db import LARGEST_ID, reading
 from app.store.pages import Content
 from app.web.deps import Reads, TheApp, Writes, facts
 from app.web.routes.page import as_json
 from app.web.routes.threads import counted
+from app.web.routes.topics import recorded
 
 router = APIRouter(prefix="/api/v1", tags=["cere-bro"])
 
@@ -70,6 +73,33 @@ class RuleIn(BaseModel):
     preview: bool = Field(False, description="Only say what it would do")
 
 
+class TopicIn(BaseModel):
+    """A topic as a program writes it. What is left out stays as it is."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: str | None = Field(None, max_length=2000)
+    keep: str | None = Field(None, max_length=20_000)
+    filter: str | None = Field(None, max_length=20_000)
+    tier: int | None = Field(None, ge=1, le=4)
+    threshold: float | None = Field(
+        None, ge=0, le=1, description="A paper is picked from this score on"
+    )
+    place: int | None = Field(None, ge=1, le=10_000, description="In the list, from 1 on")
+    retired: bool | None = None
+
+    def over(self, standing: dict[str, str]) -> dict[str, str]:
+        """The fields of a topic with what is given here in their place."""
+        given = self.model_dump(exclude={"retired"}, exclude_none=True)
+        return standing | {name: str(value) for name, value in given.items()}
+
+
+class TrialIn(TopicIn):
+    """A topic as it might be, and the day to try it on."""
+
+    day: str = Field("", max_length=40, description="Of a listing; empty: the newest")
+
+
 class DecisionIn(BaseModel):
     """A decision on one proposal."""
 
@@ -82,6 +112,13 @@ class DecisionIn(BaseModel):
         None, max_length=5000, description="Of a new concept: the papers to link, of those offered."
     )
     swap: bool = Field(False, description="Of a merge: the other of the two concepts stays.")
+
+
+class PaperDecisionIn(BaseModel):
+    """A decision on one paper of the Inbox."""
+
+    decision: str = Field(description="keep, drop or defer")
+    reason: str = Field("", max_length=1000)
 
 
 # ---------------------------------------------------------------- finding
@@ -339,21 +376,25 @@ def _proposal(row: Any, resembles: list[dict[str, str]]) -> dict[str, object]:
     }
 
 
-async def _decision(request: Request) -> DecisionIn:
-    """The decision of a request, posted as JSON or as a form."""
+async def _posted(request: Request) -> dict[str, Any]:
+    """What was posted, as JSON or as a form."""
     if request.headers.get("content-type", "").startswith("application/json"):
         try:
-            given = json.loads(await request.body())
+            return json.loads(await request.body())  # type: ignore[no-any-return]
         except (ValueError, RecursionError) as error:
             raise Invalid("The body is no JSON.") from error
-    else:
-        form = await request.form()
-        given = {k: v for k, v in form.items() if isinstance(v, str)}
-        given = {k: v for k, v in given.items() if v or k == "decision"}
-        if "members" in form:
-            given["members"] = [each for each in form.getlist("members") if each]
+    form = await request.form()
+    given: dict[str, Any] = {k: v for k, v in form.items() if isinstance(v, str)}
+    given = {k: v for k, v in given.items() if v or k == "decision"}
+    if "members" in form:
+        given["members"] = [each for each in form.getlist("members") if each]
+    return given
+
+
+async def _decision(request: Request) -> DecisionIn:
+    """The decision of a request on a proposal."""
     try:
-        return DecisionIn.model_validate(given)
+        return DecisionIn.model_validate(await _posted(request))
     except ValueError as error:
         raise Invalid(
             "A decision needs `decision`: accept, reject or defer; and may have reason, of a link "
@@ -474,6 +515,101 @@ def candidates(
     }
 
 
+# ---------------------------------------------------------------- triage
+
+
+@router.get("/triage", responses=_REFUSED)
+def triaged(session: Reads, day: Annotated[str, Query(max_length=40)] = "") -> dict[str, object]:
+    """The papers of a day's listing by how likely you keep them; of the newest without a day.
+
+    `unassessed` counts papers that wait without marks: the worker is about to give them some.
+    """
+    which = triage.day_asked(session, day)
+    return {
+        "day": which,
+        "unassessed": assessments.count_unassessed(session, which),
+        "papers": [triage.as_json(row) for row in assessments.of_day(session, which)],
+    }
+
+
+async def _of_paper(request: Request) -> PaperDecisionIn:
+    """The decision of a request on a paper of the Inbox."""
+    try:
+        return PaperDecisionIn.model_validate(await _posted(request))
+    except ValueError as error:
+        raise Invalid(
+            "A decision needs `decision`: keep, drop or defer; and may have a reason."
+        ) from error
+
+
+@router.post("/inbox/{id:path}", responses=_REFUSED)
+def decide_paper(
+    id: str, given: Annotated[PaperDecisionIn, Depends(_of_paper)], session: Writes, app: TheApp
+) -> dict[str, object]:
+    """Keep, drop or put off a paper that waits: arxiv:…, doi:… or its name. Form fields or JSON."""
+    verdict = review.verdict(given.decision, of="paper")
+    paper = papers.named(session, id)
+    if paper is None or paper.id is None:
+        raise NotFound(f"There is no paper {id[:100]!r}. Name it arxiv:…, doi:… or by its page.")
+    made = review.decide_paper(session, paper.id, verdict, now=app.clock(), reason=given.reason)
+    return {"paper": id, "decision": made.id, "verdict": made.verdict.value}
+
+
+@router.get("/topics", responses=_REFUSED)
+def all_topics(request: Request, session: Reads, app: TheApp) -> list[dict[str, object]]:
+    """Every topic in its order with its record, by week too, and the threshold that asks for."""
+    found = recorded(request, session, app)
+    return [
+        registry.told(topic, found.get(topic.id, stored_topics.Record()))
+        for topic in stored_topics.listed(session)
+    ]
+
+
+@router.put("/topics/{id}", responses={**_REFUSED, 201: {"description": "A new topic"}})
+def save_topic(
+    id: str,
+    given: TopicIn,
+    session: Writes,
+    app: TheApp,
+    if_match: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Save a topic, or make one. `If-Match` names the state the edit began from (its `etag`), or *."""
+    standing = stored_topics.find(session, id)
+    if standing is None:
+        made = registry.make(session, registry.wanted(given.over({"id": id})))
+    else:
+        base = (if_match or "").strip().removeprefix("W/").strip('"')
+        if not base:
+            raise Invalid(
+                "This topic exists: send If-Match with the etag that the list gave, or *.",
+                fields={"If-Match": "Send the etag that the list gave."},
+            )
+        base = registry.base_of(standing) if base == "*" else base
+        asked = registry.wanted(given.over(registry.fields_of(standing)), topic_id=id)
+        made = registry.save(session, asked, base=base)
+    if given.retired is not None and given.retired != made.retired:
+        made = registry.retire(session, id, retired=given.retired, base=registry.base_of(made))
+    record = stored_topics.records(session, today=app.today())[made.id]
+    return JSONResponse(
+        registry.told(made, record),
+        200 if standing else 201,
+        headers={"ETag": f'"{registry.base_of(made)}"'},
+    )
+
+
+@router.post("/topics/{id}/try", responses=_REFUSED)
+def try_topic(id: str, given: TrialIn, app: TheApp) -> dict[str, object]:
+    """What a day would be with a topic as given, new or changed, or retired; nothing is stored."""
+    with reading(app.engine) as session:
+        standing = stored_topics.find(session, id)
+        asked = None
+        if not given.retired:
+            kept = registry.fields_of(standing) if standing else {"id": id}
+            asked = registry.wanted(given.over(kept), topic_id=id if standing else "")
+        work = registry.read(session, asked, topic_id=id, day=given.day)
+    return registry.trial_told(registry.think(work, app.query_encoder))
+
+
 # ---------------------------------------------------------------- threads, graph, health
 
 
@@ -554,6 +690,12 @@ def _node(node: graphs.Node) -> dict[str, object]:
         "score": float(f"{node.score:.6g}"),
         **at,
     }
+
+
+@router.get("/costs", responses=_REFUSED)
+def spent(session: Reads, app: TheApp) -> dict[str, object]:
+    """What calls of the model cost, by day, month and use, the budgets, and the prices in force."""
+    return costs.told(session, app.llm_in_force(session), app.today().isoformat())
 
 
 @router.get("/health", responses=_REFUSED)

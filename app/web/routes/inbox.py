@@ -5,7 +5,7 @@ It shows and hands on; what a decision means is services.review's to say.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
@@ -16,8 +16,10 @@ from fastapi.responses import RedirectResponse, Response
 from sqlmodel import Session, col
 
 from app.domain.identifiers import clean_date
-from app.domain.records import Identifier, Paper, PaperState, Verdict
+from app.domain.records import Identifier, PageKind, Paper, PaperState, Verdict
+from app.domain.tiers import CROSS_SOURCE
 from app.services import review
+from app.store import listings
 from app.store import papers as store
 from app.web.deps import Form, Reads, TheApp, UnlessKnown, Writes, facts, text, whole
 from app.web.memory import Facts
@@ -26,6 +28,7 @@ from app.web.templating import is_partial, page
 
 router = APIRouter(include_in_schema=False)
 
+NEAR = 2  # pages of a kind that a row names
 PER_PAGE = 12  # each carries its abstract, and a page may weigh 60 kB
 BEST, NEWEST, LATER = "best", "newest", "later"
 _SORTS = {BEST: "best first", NEWEST: "newest first", LATER: "put off for later"}
@@ -45,6 +48,7 @@ class Asked:
     minimum: int = 0
     sort: str = BEST
     day: str = ""
+    picked: bool = False
     page: int = 1
     after: int = 0
 
@@ -60,6 +64,7 @@ class Asked:
             "min": str(asked.minimum) if asked.minimum else "",
             "sort": "" if asked.sort == BEST else asked.sort,
             "day": asked.day,
+            "picked": "1" if asked.picked else "",
             "page": str(asked.page) if asked.page > 1 else "",
             "after": str(asked.after) if asked.after else "",
         }
@@ -72,6 +77,7 @@ def _asked(
     minimum: Annotated[str, Query(alias="min")] = "",
     sort: str = "",
     day: str = "",
+    picked: str = "",
     page: str = "",
     after: str = "",
 ) -> Asked:
@@ -80,6 +86,7 @@ def _asked(
         minimum=whole(minimum, 0, most=20),
         sort=sort if sort in _SORTS else BEST,
         day=clean_date(day),
+        picked=picked == "1",
         page=whole(page, 1, least=1, most=100_000),
         after=whole(after, 0),
     )
@@ -92,7 +99,7 @@ def inbox(request: Request, session: Reads, asked: Annotated[Asked, Depends(_ask
     more = None
     if len(rows) > PER_PAGE:
         more = asked.url(page=asked.page + 1, after=rows[PER_PAGE - 1].id)
-    papers = _papers(session, rows[:PER_PAGE])
+    papers = as_shown(session, rows[:PER_PAGE])
     if is_partial(request):
         return page(request, "inbox/_rows.html", papers=papers, more=more)
     if not papers and asked != Asked():
@@ -113,6 +120,10 @@ def inbox(request: Request, session: Reads, asked: Annotated[Asked, Depends(_ask
         next_scan="",
         minimum=asked.minimum or None,
         lower=asked.url(minimum=0),
+        listing=listings.newest(session),
+        day=asked.day,
+        picked=asked.picked,
+        every=asked.url(picked=False),
     )
 
 
@@ -142,8 +153,9 @@ def decide(
 
 
 def _back(wanted: str) -> str:
-    """Where to go after a decision: a view of the Inbox that the form names, or the Inbox."""
-    return wanted if wanted.startswith("/inbox?") and wanted.isprintable() else "/inbox"
+    """Where to go after a decision: a view of the Inbox or a day that the form names, or the Inbox."""
+    named = wanted.startswith(("/inbox?", "/triage/")) and wanted.isprintable()
+    return wanted if named and "\\" not in wanted else "/inbox"
 
 
 def _sorts(asked: Asked, *, put_off: int) -> list[dict[str, object]]:
@@ -156,7 +168,12 @@ def _sorts(asked: Asked, *, put_off: int) -> list[dict[str, object]]:
 
 def _topics(known: Facts, session: Session, asked: Asked) -> list[dict[str, object]]:
     """The topics of the papers in view, most first, behind "all topics"."""
-    view = {"day": asked.day, "minimum": asked.minimum, "state": asked.state}
+    view = {
+        "day": asked.day,
+        "minimum": asked.minimum,
+        "state": asked.state,
+        "picked": asked.picked,
+    }
     counted: list[Any] = known.get(
         session,
         ("papers by topic", *view.values()),
@@ -185,12 +202,20 @@ def _topics(known: Facts, session: Session, asked: Asked) -> list[dict[str, obje
 
 
 def paper_rows(session: Session, paper_ids: Collection[int]) -> list[dict[str, object]]:
-    """These papers as inbox/_paper.html shows them, best first: for those an undo puts back."""
-    return _papers(session, store.marked(session, paper_ids))
+    """These papers as inbox/_paper.html shows them, best first: for those an undo puts back.
+
+    Of a thousand that one action had dropped, as many as a page has: the others are there again too.
+    """
+    return as_shown(session, store.marked(session, paper_ids)[:PER_PAGE])
 
 
-def _papers(session: Session, rows: list[Any]) -> list[dict[str, object]]:
-    urls = addresses(session, [row.id for row in rows])
+def as_shown(session: Session, rows: list[Any]) -> list[dict[str, object]]:
+    """Rows of store.papers.waiting as inbox/_paper.html shows them; five statements for any number."""
+    ids = [row.id for row in rows]
+    urls = addresses(session, ids)
+    near = listings.near_pages(session, [row.evidence for row in rows])
+    met = store.sources_of(session, ids)
+    listed = listings.listed_on(session, ids)
     return [
         {
             "id": row.id,
@@ -204,11 +229,34 @@ def _papers(session: Session, rows: list[Any]) -> list[dict[str, object]]:
             "comment": row.comment or row.topic_comment or "",
             "url": urls.get(row.id, ""),
             "deferred": row.state == PaperState.DEFERRED,
-            "again": "",
-            "would_link": [],
+            "again": _again(listed.get(row.id)),
+            "sources": met[row.id] if len(met[row.id]) >= CROSS_SOURCE else [],
+            "tier": row.tier,
+            "tier_reason": row.tier_reason or "",
+            "tags": [tag.replace("_", " ") for tag in row.tags or ()],
+            **_among(near, row.evidence),
         }
         for row in rows
     ]
+
+
+def _again(listed: Any) -> str:
+    """What is to know of a paper that came more than once, or in a later version than its first."""
+    if listed is None:
+        return ""
+    said = [f"version {listed.version}"] if (listed.version or 1) > 1 else []
+    if listed.first < listed.last:
+        said.append(f"first listed on {listed.first}, last on {listed.last}")
+    return ", ".join(said)
+
+
+def _among(pages: Mapping[int, Any], evidence: Sequence[dict[str, Any]] | None) -> dict[str, Any]:
+    """What the wiki holds around a paper: the nearest pages, and concepts it would be linked to."""
+    there = [pages[page] for page in listings.near(evidence) if page in pages]
+    return {
+        "near": [page for page in there if page.kind != PageKind.CONCEPT][:NEAR],
+        "would_link": [page for page in there if page.kind == PageKind.CONCEPT][:NEAR],
+    }
 
 
 # ---------------------------------------------------------------- statements
@@ -222,6 +270,7 @@ def _waiting(session: Session, asked: Asked) -> list[Any]:
         topic=asked.topic,
         minimum=asked.minimum,
         state=asked.state,
+        picked=asked.picked,
         newest=asked.sort == NEWEST,
         after=asked.after,
         limit=PER_PAGE + 1,
@@ -230,12 +279,17 @@ def _waiting(session: Session, asked: Asked) -> list[Any]:
 
 
 def _count(known: Facts, session: Session, asked: Asked) -> int:
-    view = (asked.day, asked.topic, asked.minimum, asked.state)
+    view = (asked.day, asked.topic, asked.minimum, asked.state, asked.picked)
     return known.get(
         session,
         ("papers", *view),
         lambda: store.count(
-            session, asked.state, day=asked.day, topic=asked.topic, minimum=asked.minimum
+            session,
+            asked.state,
+            day=asked.day,
+            topic=asked.topic,
+            minimum=asked.minimum,
+            picked=asked.picked,
         ),
         of=("paper",),
     )

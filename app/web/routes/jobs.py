@@ -13,8 +13,10 @@ from fastapi.responses import RedirectResponse, Response
 from sqlmodel import Session, col
 
 from app import pipeline
-from app.domain.records import Attempt, Page, RunState
+from app.domain.records import Attempt, Page, Paper, RunState
+from app.services.judging import JUDGE
 from app.store import runs
+from app.store.judging import PAUSE
 from app.web.deps import Reads, TheApp, Writes
 from app.web.render import plain_title
 from app.web.templating import is_partial, page
@@ -58,7 +60,11 @@ def status(request: Request) -> Response:
 
 
 def _set_aside(session: Session) -> list[dict[str, Any]]:
-    """What failed and waits for another try, that which was given up first; subjects are pages."""
+    """What failed and waits for another try, that which was given up first.
+
+    Subjects are pages, or papers that wait where a model judges. A pause of it is no failure.
+    """
+    of_paper = col(Attempt.step) == JUDGE
     rows = session.connection().execute(
         sa.select(
             col(Attempt.step),
@@ -67,16 +73,18 @@ def _set_aside(session: Session) -> list[dict[str, Any]]:
             col(Attempt.last_error),
             col(Attempt.next_try_at),
             col(Page.slug),
-            col(Page.title),
+            sa.func.coalesce(col(Page.title), col(Paper.title), "").label("title"),
         )
-        .outerjoin(Page, col(Page.id) == col(Attempt.subject_id))
+        .outerjoin(Paper, of_paper & (col(Paper.id) == col(Attempt.subject_id)))
+        .outerjoin(Page, ~of_paper & (col(Page.id) == col(Attempt.subject_id)))
+        .where(~of_paper | (col(Attempt.subject_id) != PAUSE))
         .order_by(col(Attempt.parked).desc(), col(Attempt.attempts).desc(), col(Attempt.subject_id))
         .limit(SHOWN)
     )
     return [
         {
             "step": row.step,
-            "subject": plain_title(row.title) if row.slug else f"number {row.subject_id}",
+            "subject": plain_title(row.title) if row.title else f"number {row.subject_id}",
             "url": f"/w/{row.slug}" if row.slug else "",
             "attempts": row.attempts,
             "last_error": row.last_error,

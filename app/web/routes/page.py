@@ -39,6 +39,7 @@ from app.domain.records import (
     Source,
     Thread,
 )
+from app.domain.summaries import MARK
 from app.errors import EditConflict, Invalid, NotFound
 from app.services import pages as editing
 from app.store import changes, concepts, items, links, pages, papers, threads
@@ -198,7 +199,7 @@ def page_context(request: Request, session: Session, page: Any) -> dict[str, Any
     rendered = bodies(request).get(
         session,
         (page.id, page.version),
-        lambda: pages.body_of(session, page.id),
+        lambda: _shown_body(session, page),
         resolver(session),
     )
     backlinks = _one_a_page(
@@ -242,6 +243,7 @@ class _Head:
     author: str
     author_kind: str
     unreviewed: bool
+    extracted: bool
 
 
 def _head(page: Any) -> _Head:
@@ -255,7 +257,14 @@ def _head(page: Any) -> _Head:
         author=page.author,
         author_kind=page.author_kind.value,
         unreviewed=page.author_kind == AuthorKind.MODEL,
+        extracted=page.author_kind == AuthorKind.EXTRACT,
     )
+
+
+def _shown_body(session: Session, page: Any) -> str:
+    """The text of a page; that it is extracted, the page says beside it."""
+    body = pages.body_of(session, page.id)
+    return body.removeprefix(MARK) if page.author_kind == AuthorKind.EXTRACT else body
 
 
 def _duplicates(session: Session, page: Any) -> list[dict[str, str]]:
@@ -880,7 +889,10 @@ def card(request: Request, slug: str, session: Reads) -> Response:
     page = _shown(session, slug)
     counts = links.counts(session, page.id)
     thread = session.get(Thread, page.id) if page.kind == PageKind.THREAD else None
-    lead = (thread.claim if thread else "") or pages.body_of(session, page.id)
+    extracted = page.author_kind == AuthorKind.EXTRACT  # the abstract itself reads better
+    lead = (thread.claim if thread else "") or (
+        "" if extracted else pages.body_of(session, page.id)
+    )
     if not lead and page.kind == PageKind.PAPER:
         paper = papers.facts_of(session, page.id)
         lead = paper.abstract if paper else ""

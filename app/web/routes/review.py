@@ -558,6 +558,6 @@ def _back(form: Any, default: str) -> str:
     wanted = text(form, "next")
     return (
         wanted
-        if wanted.startswith(("/w/", "/review", "/rules/")) and "//" not in wanted
+        if wanted.startswith(("/w/", "/review", "/rules/", "/triage/")) and "//" not in wanted
         else default
     )

@@ -308,6 +308,7 @@ _COMMANDS = (
     ("Go to Review", "/review"),
     ("Go to Pages", "/pages"),
     ("Go to Threads", "/threads"),
+    ("Go to Topics", "/topics"),
     ("Go to Search", "/search"),
     ("Go to Jobs", "/jobs"),
     ("Go to Settings", "/settings"),

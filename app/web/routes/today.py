@@ -34,8 +34,10 @@ from app.domain.records import (
     RunState,
 )
 from app.errors import NotFound
-from app.store import links, pages, papers, runs
+from app.services.costs import at_most
+from app.store import calls, links, pages, papers, runs
 from app.store import threads as threads_of
+from app.store.calls import Sum
 from app.store.threads import ThreadRow
 from app.web.deps import Reads, TheApp, UnlessKnown, facts
 from app.web.routes.inbox import addresses
@@ -138,6 +140,8 @@ def _shown(
     previous, following = _beside(session, day.day.isoformat())
     kept = sum(entry.state == PaperState.KEPT for entry in entries)
     listing = day.listing
+    # A page that came in tells what it selected; of a listing of our own the reader's word counts.
+    selected = bool(listing and listing.item_id is not None and listing.kept is not None)
     known = facts(request)
     holds = known.get(session, "pages", lambda: pages.count(session), of=("page",))
     return screen(
@@ -146,14 +150,15 @@ def _shown(
         day=day.day,
         previous=previous,
         next=following,
-        kept=listing.kept if listing and listing.kept is not None else kept,
+        kept=listing.kept if selected and listing else kept,
         scanned=listing.scanned if listing else None,
         best=max((entry.score for entry in entries if entry.score), default=None),
         framing=_short(day.digest.framing, FRAMING) if day.digest else "",
         first=[around.item(entry) for entry in first],
         also=[around.line(entry) for entry in also],
+        all_kept=selected or bool(day.digest) or all(e.state == PaperState.KEPT for e in also),
         moved=_moved(counted(request, session, app, day=day.day), day.day, any_time=not shown),
-        selected=listing is not None and listing.kept is not None,
+        selected=selected,
         holds=holds,
         waiting=known.get(session, "waiting", lambda: _waiting(session), of=("link", "paper")),
         pace="",
@@ -257,7 +262,7 @@ def _made(session: Session, day: Day, *, left_out: int) -> list[dict[str, str]]:
     """Where this page comes from, in sentences."""
     said: list[tuple[str, str]] = []
     if day.listing:
-        said += _made_by_listing(day.listing)
+        said += _made_by_listing(session, day.listing)
     if left_out:
         said.append((f"{plural(left_out, 'paper')} more than are shown here.", ""))
     waiting = _waiting_of(session, day.day.isoformat())
@@ -274,15 +279,22 @@ def _made(session: Session, day: Day, *, left_out: int) -> list[dict[str, str]]:
     return [{"words": words, "url": url} for words, url in said]
 
 
-def _made_by_listing(listing: Listing) -> list[tuple[str, str]]:
-    said = []
+def _made_by_listing(session: Session, listing: Listing) -> list[tuple[str, str]]:
+    page = f"/triage/{listing.day}"
+    said = [("The listing in full.", page)]
     if listing.fetched is not None:
-        said.append((f"{plural(listing.fetched, 'entry', 'entries')} fetched.", ""))
+        said.append((f"{plural(listing.fetched, 'entry', 'entries')} fetched.", f"{page}?list=all"))
+    if listing.kept is not None and listing.item_id is None:
+        picked = f"{plural(listing.kept, 'paper')} picked by your topics."
+        said.append((picked, f"{page}?list=picked"))
     if listing.model:
         said.append((f"Judged by {listing.model}.", ""))
     costs = [c for c in (listing.prompt_cost_usd, listing.completion_cost_usd) if c is not None]
     if costs:
         said.append((f"${sum(costs):.2f}.", ""))
+    used = sum((each.sum for each in calls.of_listing(session, listing.day)), Sum())
+    if used.calls:
+        said.append((f"Calls of a model: {at_most(used)}.", "/costs"))
     return said
 
 
