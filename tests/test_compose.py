@@ -33,7 +33,16 @@ def test_every_service_has_one_profile_and_sqlite_is_in_force() -> None:
 def test_sqlite_is_one_web_and_one_worker() -> None:
     assert set(of("sqlite")) == {"web", "worker"}
     assert workers("sqlite") == 1
-    assert not any("environment" in each for each in of("sqlite").values())
+    for each in of("sqlite").values():
+        assert "CEREBRO_DATABASE_URL" not in each["environment"]
+
+
+def test_the_key_of_a_language_model_is_handed_on_and_written_nowhere() -> None:
+    for each in SERVICES.values():
+        if "build" in each:
+            assert {name: each["environment"][name] for name in ("ANTHROPIC_API_KEY",)} == {
+                "ANTHROPIC_API_KEY": None
+            }
 
 
 def test_postgres_is_one_web_two_workers_and_the_database_they_wait_for() -> None:
