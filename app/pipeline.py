@@ -33,6 +33,7 @@ from app.services import (
     membership,
     relations,
     rules,
+    second_look,
     terms,
     triage,
 )
@@ -394,6 +395,44 @@ def _rules(tools: Tools, owner: str) -> Batch:
         return Batch(done=rules.apply(session, now=tools.clock()))
 
 
+def _look_again_pending(session: Session, tools: Tools) -> int:
+    today = tools.today().isoformat()
+    return second_look.pending(session, tools.llm_in_force(session), today=today, now=tools.clock())
+
+
+def _may_look_again(session: Session, tools: Tools) -> bool:
+    """Not while papers wait for the model: triage has the first claim on the budget."""
+    return not _judge_pending(session, tools) and not calls.ready(session, tools)
+
+
+def _look_again(tools: Tools, owner: str) -> Batch:
+    with writing(tools.engine) as session:
+        if not _may_look_again(session, tools):
+            return Batch()
+        work = second_look.take_up(
+            session,
+            tools.llm_in_force(session),
+            owner=owner,
+            today=tools.today().isoformat(),
+            now=tools.clock(),
+        )
+    if work is None:
+        return Batch()
+    asked = calls.ask(
+        tools,
+        work.request,
+        purpose=second_look.PURPOSE,
+        about="",
+        prompt=work.prompt,
+        papers=len(work.pairs),
+    )
+    with writing(tools.engine) as session:
+        done, failed = second_look.store(
+            session, work, asked.answer, owner=owner, now=tools.clock()
+        )
+    return Batch(done=done, failed=failed)
+
+
 STEPS = (
     Step("encode", "texts to encode", _encode_pending, _encode),
     Step("upkeep", "models of vectors to put in order", _upkeep_pending, _upkeep),
@@ -407,6 +446,13 @@ STEPS = (
     Step("rules", "links that a rule accepts", _rules_pending, _rules),
     _proposing(relations, "papers to read for what they say of others", _relate),
     _proposing(membership, "papers to compare with threads", _thread),
+    Step(
+        second_look.LOOK_AGAIN,
+        "unsure links for a second look",
+        _look_again_pending,
+        _look_again,
+        _may_look_again,
+    ),
 )
 
 

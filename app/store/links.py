@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -28,6 +29,7 @@ from app.domain.records import (
     Relation,
     Role,
 )
+from app.domain.second_look import SecondLook
 from app.errors import NotFound
 from app.store.db import LARGEST_ID, bump
 
@@ -500,6 +502,8 @@ def propose(
     why = link.extra.get(RETURNED)
     link.confidence, link.reason = confidence, f"{why} {reason}" if why else reason
     link.evidence, link.signals, link.text_hash = evidence, signals, text_hash
+    if SECOND_LOOK in link.extra:
+        _look_still_stands(session, link)
     if link.origin == origin:  # what an import said of it is not this proposer's to take back
         link.role, link.note, link.day = role, note, day
     if [*resembles] != link.extra.get(RESEMBLES, []):
@@ -514,7 +518,33 @@ def propose(
 RESEMBLES = "resembles"  # ids of pages the source is most like, the nearest first
 REJECTION = "rejection"  # a Rejection: what is remembered of a pair that was rejected
 RETURNED = "returned"  # the sentence that says why a rejected pair waits again
-OWN = frozenset((RESEMBLES, REJECTION, RETURNED))  # what no import may say
+SECOND_LOOK = "second look"  # a SecondLook: what a model said of a pair the linker was unsure of
+OWN = frozenset((RESEMBLES, REJECTION, RETURNED, SECOND_LOOK))  # what no import may say
+
+
+def second_look(link: Link) -> SecondLook | None:
+    """What a model said of the pair."""
+    return SecondLook.parse(link.extra.get(SECOND_LOOK))
+
+
+def sway(session: Session, link: Link, look: SecondLook) -> None:
+    """Move a proposal, as the linker made it, by what a second look said."""
+    link.extra = {**link.extra, SECOND_LOOK: look.as_json()}
+    link.confidence, link.reason = look.moved, f"{link.reason} {look.words}".strip()
+    if look.signal:
+        parts = [*link.signals, look.signal]
+        link.signals = sorted(parts, key=lambda part: -float(part.get("value") or 0))
+    session.add(link)
+
+
+def _look_still_stands(session: Session, link: Link) -> None:
+    """A proposal made anew keeps its second look on the same texts; on others it is forgotten."""
+    look, concept = second_look(link), session.get(PageText, link.target_id)
+    stands = look and concept and (look.paper, look.concept) == (link.text_hash, concept.hash)
+    if look and stands:
+        sway(session, link, replace(look, confidence=link.confidence))
+        return
+    link.extra = {key: value for key, value in link.extra.items() if key != SECOND_LOOK}
 
 
 def rejection(link: Link) -> Rejection | None:
@@ -547,7 +577,8 @@ def remember(session: Session, link: Link, *, at: datetime) -> None:
     if text is not None and target is not None:
         said = names_said(PaperText(text.page_id, text.title, text.text), [target.title, *names])
     known = rejection(link) or Rejection(at, "", frozenset())
-    sure = link.confidence if link.origin == Origin.LINKER else None
+    look = second_look(link)  # a pair returns when the linker itself is surer
+    sure = look.confidence if look else link.confidence if link.origin == Origin.LINKER else None
     memory = known.after(text.hash if text else "", said, sure, at=at, weighed=at)
     kept = {key: value for key, value in link.extra.items() if key != RETURNED}
     link.extra = {**kept, REJECTION: memory.as_json()}

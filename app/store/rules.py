@@ -25,7 +25,7 @@ from app.domain.records import (
 from app.errors import NotFound
 from app.store import record
 from app.store.db import LARGEST_ID, rows
-from app.store.links import REJECTION
+from app.store.links import REJECTION, SECOND_LOOK
 from app.store.record import BY_RULE
 
 
@@ -162,7 +162,8 @@ _SAID = (
 def _untouched() -> list[Any]:
     """Conditions on links that a rule may decide: the linker's, proposed, never decided before.
 
-    A pair that was rejected once, put off, or taken back by the person is theirs to decide.
+    A pair that was rejected once, put off, or taken back by the person is theirs to decide, and so is
+    one whose confidence a model has moved.
     """
     return [
         # As a literal, so that the index of waiting links can be used.
@@ -171,6 +172,7 @@ def _untouched() -> list[Any]:
         col(Link.origin) == Origin.LINKER,
         col(Link.relation) != Relation.CONTRADICTS,
         col(Link.extra)[REJECTION].as_string().is_(None),
+        col(Link.extra)[SECOND_LOOK].as_string().is_(None),
         ~sa.exists().where(col(Decision.link_id) == col(Link.id)),
     ]
 

@@ -94,15 +94,23 @@ def blocked(session: Session, step: str, *, now: datetime) -> sa.Select[Any]:
     )
 
 
-def failed(session: Session, step: str, subject_id: int, error: str, *, now: datetime) -> None:
-    """Count a failure: tried again after 1, 2, 4 … minutes, parked after the fifth."""
+def failed(
+    session: Session,
+    step: str,
+    subject_id: int,
+    error: str,
+    *,
+    now: datetime,
+    park_after: int = PARK_AFTER,
+) -> None:
+    """Count a failure: tried again after 1, 2, 4 … minutes, parked after the fifth, or `park_after`."""
     row = session.get(Attempt, (step, subject_id)) or Attempt(
         step=step, subject_id=subject_id, next_try_at=now
     )
     row.attempts += 1
     row.last_error = error[:500]
     row.next_try_at = now + timedelta(minutes=2 ** (row.attempts - 1))
-    row.parked = row.attempts >= PARK_AFTER
+    row.parked = row.attempts >= park_after
     session.add(row)
 
 
