@@ -179,19 +179,21 @@ def give_up_batch(session: Session, tools: Caller, call_id: int, why: str, *, fr
         _book(session, call, [Failure(why, later=False, free=free)], now=tools.clock())
 
 
-def within_budget(session: Session, tools: Caller, requests: Sequence[Request]) -> int:
-    """How many of these requests, from the first on, a Message Batch has room for today; 1 at least."""
+def within_budget(
+    session: Session, tools: Caller, requests: Sequence[Request], *, batched: bool
+) -> int:
+    """How many of these requests, from the first on, there is room for today."""
     chosen, today = tools.llm_in_force(session), tools.today().isoformat()
     price = costs.price_on(session, requests[0].model, today)
     if price is None:
-        return 1
+        return 0
     room, fit = _room(session, chosen, today), 0
     for request in requests:
-        room -= _worst(request, price, batched=True)
+        room -= _worst(request, price, batched=batched)
         if room < 0:
             break
         fit += 1
-    return max(fit, 1)
+    return fit
 
 
 def estimate(

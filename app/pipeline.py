@@ -205,8 +205,8 @@ def _judge(tools: Tools, owner: str, *, day: str = "") -> Batch:
         taken = judging.take_up(session, chosen, owner=owner, now=now, day=day)
     if taken is None:
         return Batch()
-    with reading(tools.engine) as session:
-        works = judging.read(session, chosen, taken)
+    with writing(tools.engine) as session:
+        works = _with_room(session, tools, judging.read(session, chosen, taken), taken, owner)
     if taken.batched:
         return _send_batch(tools, works, owner)
     done = failed = 0
@@ -227,14 +227,30 @@ def _judge(tools: Tools, owner: str, *, day: str = "") -> Batch:
     return Batch(done=done, failed=failed)
 
 
+def _with_room(
+    session: Session, tools: Tools, works: Sequence[judging.Work], taken: judging.Taken, owner: str
+) -> Sequence[judging.Work]:
+    """The calls that the budget has room for: the best papers come first, and a first call that is too
+    large is made smaller. What has no room is let go, and taken up when there is some.
+    """
+    requests = [work.request for work in works]
+    fit = calls.within_budget(session, tools, requests, batched=taken.batched)
+    if fit:
+        judging.leave(session, works[fit:], owner=owner)
+        return works[:fit]
+    judging.leave(session, works[1:], owner=owner)
+    first = works[0]
+    while len(first.names) > 1:
+        first, left = judging.halved(first)
+        judging.leave(session, [left], owner=owner)
+        if calls.within_budget(session, tools, [first.request], batched=taken.batched):
+            break
+    return [first]
+
+
 def _send_batch(tools: Tools, works: Sequence[judging.Work], owner: str) -> Batch:
     """Send a day's calls as one Message Batch: written down before it is sent, named right after."""
     now = tools.clock()
-    with writing(tools.engine) as session:
-        fit = calls.within_budget(session, tools, [work.request for work in works])
-        # The best come first; what has no room today is taken up when there is some.
-        judging.leave(session, works[fit:], owner=owner)
-    works = works[:fit]
     papers_asked = sum(len(work.names) for work in works)
     sent = calls.send_batch(
         tools,

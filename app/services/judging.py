@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -297,6 +297,14 @@ def prepare(session: Session, works: Sequence[Work], *, call_id: int, now: datet
 def request_id(number: int) -> str:
     """What a request of a batch is called, by its place."""
     return f"r{number}"
+
+
+def halved(work: Work) -> tuple[Work, Work]:
+    """A call as two, the better papers in the first."""
+    names = list(work.names.items())
+    middle = (len(names) + 1) // 2
+    first, second = dict(names[:middle]), dict(names[middle:])
+    return replace(work, names=first), replace(work, names=second)
 
 
 def leave(session: Session, works: Sequence[Work], *, owner: str) -> None:

@@ -525,8 +525,30 @@ def test_a_batch_is_no_larger_than_the_budget_has_room_for(tmp_path: Path, llm: 
     app.settings.llm_daily_budget_usd = Decimal(work_of_all - 1) / 1_000_000
     assert chosen.batches
     work(app)
-    [sent] = batches_of(app)
+    sent, *more = batches_of(app)
     assert (sent.state, len(sent.requests)) == (BatchState.SENT, 1)
+    assert len(sent.requests[0]["papers"]) == 30  # whole calls first; then what still fits
+    assert all(len(each.requests[0]["papers"]) < 4 for each in more)
+    assert sum(call.reserved or 0 for call in booked(app)) < work_of_all
+    assert rows_of(app, select(Hold).where(Hold.step == judging.JUDGE)) == []
+    app.engine.dispose()
+
+
+@pytest.mark.parametrize("batches", [False, True])
+def test_a_call_that_is_larger_than_the_budget_is_made_smaller(
+    tmp_path: Path, llm: LlmServer, batches: bool
+) -> None:
+    app = build(tmp_path, batches=batches, papers=30, daily="0.2" if not batches else "0.1")
+    llm.answer = well
+    work(app)
+    assert sum(call.reserved or 0 for call in booked(app)[:1]) <= 200_000
+    if batches:
+        [request] = batches_of(app)[0].requests
+        assert 0 < len(request["papers"]) < 30
+    else:
+        assert 0 < asked(llm)[0] < 30
+        best = sorted(marks(app).values(), key=lambda each: each.call_id or 0)
+        assert len(best) >= asked(llm)[0]
     assert rows_of(app, select(Hold).where(Hold.step == judging.JUDGE)) == []
     app.engine.dispose()
 
