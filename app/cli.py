@@ -352,11 +352,13 @@ def triage(
         for row in rows:
             _out(told(row))
         return
-    print(f"{which}: {len(rows)} papers, best first")
+    print(f"{which}: {len(rows)} papers, best first (score, relevance, novelty, tier, topic)")
+    wide = max((len(row["primary_topic"] or "-") for row in rows), default=0)
     for row in rows:
         marks = [row["relevance"], row["novelty"], row["tier"]]
         words = "  ".join(f"{'-' if mark is None else mark:>2}" for mark in marks)
-        print(f"{words}  {str(row['primary_topic'] or '-')[:24]:<24}  {row['title']}")
+        topic = row["primary_topic"] or "-"
+        print(f"{row['score']:.2f}  {words}  {topic:<{wide}}  {row['title']}")
 
 
 @cli.command()
@@ -546,6 +548,7 @@ def topics(as_json: Json = False) -> None:
     with reading(app.engine) as session:
         records = stored.records(session, today=app.today())
         rows = [told(topic, records[topic.id]) for topic in stored.listed(session)]
+    wide = max((len(row["id"]) for row in rows), default=0)
     for row in rows:
         if as_json:
             _out(row)
@@ -556,7 +559,7 @@ def topics(as_json: Json = False) -> None:
         other = asks is not None and asks["better"]
         tier = "retired" if row["retired"] else f"tier {row['tier']}"
         print(
-            f"{row['id'][:24]:<24}  {tier:<7}  from {row['threshold']:<5g}  "
+            f"{row['id']:<{wide}}  {tier:<7}  from {row['threshold']:<5g}  "
             f"{row['waiting']:>6} waiting  {row['picked']:>6} picked, "
             f"{share}, {row['missed']} missed"
             + (f"; {asks['threshold']:g} would be better" if other else "")

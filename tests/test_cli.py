@@ -626,7 +626,8 @@ def test_triage_orders_a_day_and_prints_an_object_a_paper(run: Run, tmp_path: Pa
     assert done.err == "There is no sentence encoder: the day is judged by words alone.\n"
     assert run("triage", "--json").lines == done.lines  # again, and of the newest day
     table = run("triage").out.splitlines()
-    assert table[0] == "2026-05-13: 3 papers, best first"
+    assert table[0].startswith("2026-05-13: 3 papers, best first (score, ")
+    assert float(table[1].split()[0]) >= float(table[2].split()[0])
     assert table[1].endswith("Sailing hulls")
 
 
