@@ -154,3 +154,12 @@ def clean_date(text: str | None) -> str:
         except ValueError:
             return f"{year}-{month}"
     return "-".join(part for part in (year, month, day) if part)
+
+
+def whole_day(text: str) -> date | None:
+    """A day written in full, just as it stands in addresses."""
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.isoformat() == text else None

@@ -18,7 +18,7 @@ from typing import Any
 from sqlmodel import Session
 
 from app.domain import replies, scoring, tiers
-from app.domain.identifiers import clean_date
+from app.domain.identifiers import whole_day
 from app.domain.money import LLMSettings
 from app.domain.records import BatchState, ModelBatch
 from app.domain.replies import ModelMarks
@@ -165,7 +165,7 @@ def would_ask(session: Session, chosen: LLMSettings, day: str) -> list[Work]:
 
 def ask_for(session: Session, day: str) -> None:
     """The reader wants a day judged now. Raises NotFound for a day without a listing."""
-    if clean_date(day) != day or not assessments.has_papers(session, day):
+    if whole_day(day) is None or not assessments.has_papers(session, day):
         raise NotFound(f"There is no listing of {day[:40]!r}.")
     judging.ask_for(session, day)
 

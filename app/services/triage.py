@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
@@ -20,6 +20,7 @@ from sqlmodel import Session
 
 from app.domain import scoring, tiers
 from app.domain.criteria import Comment, comment
+from app.domain.identifiers import whole_day
 from app.domain.scoring import Held, Judged, Listed, Marks, Taste, TopicText
 from app.errors import Invalid, NotFound
 from app.store import assessments, paper_vectors, papers, runs, vectors
@@ -337,20 +338,13 @@ def day_asked(session: Session, day: str) -> str:
         if not newest:
             raise NotFound("There is no listing yet: import papers with a `day` first.")
         return newest
-    if not _is_day(day):
+    if whole_day(day) is None:
         raise Invalid(f"{day[:40]!r} is no day. Write it as 2026-05-08.")
     if not assessments.has_papers(session, day):
         newest = assessments.newest_day(session)
         hint = f"The newest listing is of {newest}." if newest else "There is no listing yet."
         raise NotFound(f"There is no listing of {day}. {hint}")
     return day
-
-
-def _is_day(day: str) -> bool:
-    try:
-        return date.fromisoformat(day).isoformat() == day
-    except ValueError:
-        return False
 
 
 def waits(session: Session, day: str, *, encodes: bool) -> bool:

@@ -17,6 +17,7 @@ from fastapi.responses import Response
 from sqlmodel import Session, col, select
 
 from app.bootstrap import App
+from app.domain.identifiers import whole_day
 from app.domain.markdown import plain_text, sentences
 from app.domain.records import (
     Assessment,
@@ -82,7 +83,7 @@ class Entry:
 def today(request: Request, session: Reads, app: TheApp) -> Response:
     """The newest day there is; on a wiki without any, today."""
     newest, _ = _beside(session, _LATER_THAN_ANY)
-    found = _whole_day(newest or "")
+    found = whole_day(newest or "")
     if found is None:
         return _shown(request, session, app, Day(app.today()), failed=_failed(session))
     return _shown(request, session, app, _day(session, found), failed=_failed(session))
@@ -91,7 +92,7 @@ def today(request: Request, session: Reads, app: TheApp) -> Response:
 @router.get("/today/{day}", dependencies=[UnlessKnown])
 def one_day(request: Request, session: Reads, app: TheApp, day: str) -> Response:
     """A day of the past. Raises NotFound for a day on which nothing came in."""
-    wanted = _whole_day(day)
+    wanted = whole_day(day)
     if wanted is None:
         raise NotFound(_NO_DAY)
     found = _day(session, wanted)
@@ -109,15 +110,6 @@ def one_day(request: Request, session: Reads, app: TheApp, day: str) -> Response
 def more(request: Request) -> Response:
     """What the phone's bottom bar has no room for."""
     return screen(request, "more.html")
-
-
-def _whole_day(text: str) -> date | None:
-    """A day written in full, just as it stands in addresses."""
-    try:
-        found = date.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if found.isoformat() == text else None
 
 
 def _shown(

@@ -19,6 +19,7 @@ from fastapi.responses import RedirectResponse, Response
 from sqlmodel import Session
 
 from app.bootstrap import App
+from app.domain.identifiers import whole_day
 from app.domain.records import Announced, Decision, Listing, PaperState, Verdict
 from app.errors import Conflict, Invalid, NotFound
 from app.services import review
@@ -73,7 +74,7 @@ def newest(request: Request, session: Reads) -> Response:
 @router.get("/triage/hotspots", dependencies=[UnlessKnown])
 def hotspots(request: Request, session: Reads, day: str = "", before: str = "") -> Response:
     """Papers with a tag, newest first: what a day talks about, and what opens new ground."""
-    wanted, edge = _whole_day(day), _whole_day(before)
+    wanted, edge = whole_day(day), whole_day(before)
     if (day and wanted is None) or (before and edge is None):
         raise NotFound("A day is written year, month, day: /triage/hotspots?day=2026-05-14.")
     found, more = listings.hotspots(session, day=_iso(wanted), before=_iso(edge))
@@ -216,7 +217,7 @@ class _Day:
 
 def _read(session: Session, day: str) -> _Day:
     """Raises NotFound, naming the days beside it, for a day without a listing."""
-    wanted = _whole_day(day)
+    wanted = whole_day(day)
     if wanted is None:
         raise NotFound(f"There is no such day. {_WRITE_DAY}")
     previous, following = listings.beside(session, day)
@@ -552,15 +553,6 @@ def _state(row: Any) -> str:
 
 def _words(tags: Sequence[str] | None) -> list[str]:
     return [tag.replace("_", " ") for tag in tags or ()]
-
-
-def _whole_day(text: str) -> date | None:
-    """A day written in full, just as it stands in addresses."""
-    try:
-        found = date.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if found.isoformat() == text else None
 
 
 def _iso(day: date | None) -> str:
