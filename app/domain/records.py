@@ -112,11 +112,13 @@ class PaperState(StrEnum):
 
 
 class ChangeKind(StrEnum):
-    """What a change would do to the wiki's concepts."""
+    """What a change would do to the wiki's pages."""
 
     CONCEPT = "concept"  # write a page for a term that has none
-    MERGE = "merge"  # two concepts are one: the source goes into the target
-    SPLIT = "split"  # a part of a concept becomes one of its own
+    MERGE = "merge"  # two concepts, or two threads, are one: the source goes into the target
+    SPLIT = "split"  # a part of a concept or of a thread becomes one of its own
+    THREAD = "thread"  # write a page for what several papers say together
+    EDIT = "edit"  # give sections of a page that a machine owns another text
 
 
 class Verdict(StrEnum):
@@ -136,9 +138,20 @@ class ThreadStatus(StrEnum):
 
 
 class QuestionState(StrEnum):
+    """What the reader said of a question. While they said nothing (open), accepted answers count."""
+
     OPEN = "open"
     PARTLY = "partly"
     ANSWERED = "answered"
+
+
+class PredictionState(StrEnum):
+    """How a prediction stands. The reader says so; that it is due is a matter of the day."""
+
+    OPEN = "open"
+    CAME_TRUE = "came-true"
+    FAILED = "failed"
+    WITHDRAWN = "withdrawn"
 
 
 class AliasKind(StrEnum):
@@ -445,6 +458,7 @@ class Link(SQLModel, table=True):
     A rejected link stays as a row: that is the memory which keeps it from coming back.
     `evidence` is a list of {quotation, text, where, verbatim, spans}; `signals` a list of
     {name, value, words}, strongest first. `text_hash` names the source text it was proposed on.
+    Of an `answers` link `question_id` is the question of the target that the source answers.
     `extra` has "resembles" (ids of pages), "rejection" (memory.Rejection) and "returned" (why it is
     back), written by store/links.py, beside what an import brought.
     """
@@ -487,6 +501,7 @@ class Link(SQLModel, table=True):
     evidence: list[dict[str, Any]] = json_column()
     signals: list[dict[str, Any]] = json_column()
     text_hash: str = ""
+    question_id: int | None = Field(default=None, index=True)
     extra: dict[str, Any] = json_column(dict)
     created_at: datetime
     decided_at: datetime | None = Field(default=None, index=True)
@@ -505,7 +520,7 @@ class RedLink(SQLModel, table=True):
 
 
 class Change(SQLModel, table=True):
-    """A proposal that is no link: a new concept, or two concepts that are one.
+    """A proposal that is no link: a new concept or thread, two that are one, a page's new text.
 
     It waits in Review beside the proposed links, under "c" and its id. `key` says what it is about,
     so that it is made once: a rejected change stays as a row, and that is the memory which keeps it
@@ -633,7 +648,11 @@ class Thread(SQLModel, table=True):
 
 
 class Question(SQLModel, table=True):
-    """An open problem a page raised, which a later paper may answer."""
+    """An open problem a page raised, which a later paper may answer.
+
+    `state` is the reader's word. Where that is `open`, an accepted `answers` link that names the
+    question makes it answered (store/questions.py).
+    """
 
     __table_args__ = (sa.UniqueConstraint("page_id", "number"),)
 
@@ -645,14 +664,87 @@ class Question(SQLModel, table=True):
     day: str = ""
 
 
+class Prediction(SQLModel, table=True):
+    """A claim that can turn out wrong, with the day on which it is to be judged.
+
+    `page_id` is the page that made it, `made` the day (ISO); `due` a day, a month or a year, of
+    which the last day counts, or "" when nobody said. `probability` is what its author gave it, if
+    anything. `evidence` of its resolution is a list of {page, quotation}.
+    """
+
+    __table_args__ = (sa.UniqueConstraint("page_id", "key"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    page_id: int = Field(foreign_key="page.id", ondelete="CASCADE")
+    key: str  # its text as texts are compared: a prediction stands once on a page
+    text: str
+    made: str = ""
+    due: str = Field(default="", index=True)
+    probability: float | None = None
+    state: PredictionState = Field(
+        default=PredictionState.OPEN, sa_type=choice(PredictionState), index=True
+    )
+    resolved: str = ""  # the day on which it was judged
+    resolution: str = ""  # why, in the reader's words
+    evidence: list[dict[str, Any]] = json_column()
+    origin: Origin = Field(sa_type=choice(Origin))
+    extra: dict[str, Any] = json_column(dict)
+    created_at: datetime
+
+
+class PredictionTouch(SQLModel, table=True):
+    """A paper that bears on a prediction, by a sentence of its own. Derived, but for `dismissed`."""
+
+    __tablename__ = "prediction_touch"
+
+    prediction_id: int = Field(primary_key=True, foreign_key="prediction.id", ondelete="CASCADE")
+    page_id: int = Field(primary_key=True, foreign_key="page.id", index=True, ondelete="CASCADE")
+    day: str = ""
+    confidence: float
+    quotation: str
+    spans: list[list[int]] = json_column()
+    dismissed: bool = False
+
+
+class PageSection(SQLModel, table=True):
+    """Who wrote a section of a page last: a machine may propose another text for its own alone.
+
+    A section is what stands under one heading of the body up to the next (domain/ownership.py); `key`
+    names it within its page, "" what stands before the first heading. Kept by the write path of pages.
+    """
+
+    __tablename__ = "page_section"
+
+    page_id: int = Field(primary_key=True, foreign_key="page.id", ondelete="CASCADE")
+    key: str = Field(primary_key=True)
+    position: int
+    hash: str
+    owner: AuthorKind = Field(sa_type=choice(AuthorKind))
+    author: str = ""
+    prompt: str = ""
+    at: datetime
+
+
 class Digest(SQLModel, table=True):
-    """One day told in sections: a list of {name, title, items, text}; empty ones are kept empty."""
+    """One day, or one month, told in sections; `day` is "2026-05-14" or "2026-05".
+
+    `sections` is a list of {name, title, text, items}: of one that came in, `items` are titles; of
+    one of our own, domain/digests.py says what they are. `teller` is "" of one that came in, "local"
+    or the id of a model of our own; `key` the state of the facts it was told from. `struck` counts
+    sentences of a model that its checker took out. The page's body is the text; once a person
+    edited it, nothing is told anew.
+    """
 
     page_id: int = Field(primary_key=True, foreign_key="page.id", ondelete="CASCADE")
     day: str = Field(unique=True)
     framing: str = ""
     sections: list[dict[str, Any]] = json_column()
     ledger: dict[str, Any] = json_column(dict)
+    teller: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    key: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    struck: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    told_at: datetime | None = None
+    mailed_at: datetime | None = None
 
 
 class Episode(SQLModel, table=True):

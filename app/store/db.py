@@ -452,14 +452,16 @@ _UNSEEN = {
 # Tables with a counter of their own, for what is counted over a few of them.
 COUNTED = frozenset(
     {
-        *("alias", "change", "decision", "link", "model_call", "page", "paper", "question"),
-        *("red_link", "rule", "run"),
+        *("alias", "change", "decision", "digest", "link", "model_call", "page", "paper"),
+        *("prediction", "question", "red_link", "rule", "run"),
     }
 )
 # Writes into these change a paper, by trigger or in what is said of it; a thread is its page.
 _SAYS = {"assessment": "paper", "listing_paper": "paper", "thread": "page", "topic": "paper"} | {
     "model_batch": "model_call",
     "price": "model_call",
+    "prediction_touch": "prediction",
+    "page_section": "page",
 }
 
 
