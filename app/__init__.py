@@ -7,8 +7,8 @@ teaches both, *threads* count what recurs. The graph is not a layer: it is pages
 when a question needs it. Whatever a machine does to the wiki is a proposal with evidence; a person's
 decision, or a rule the person switched on, makes it true; every decision can be undone.
 
-    errors | settings  <-  domain  <-  store | sources | llm | embeddings | vault
-             <-  services  <-  calls  <-  pipeline  <-  bootstrap  <-  web | worker  <-  cli
+    errors | settings  <-  domain  <-  store | sources | llm | embeddings | vault | mail | rendering
+             <-  reading  <-  services  <-  calls  <-  pipeline  <-  bootstrap  <-  web | worker  <-  cli
 
 An arrow is "is imported by"; `|` marks siblings that may not import each other.
 
@@ -19,6 +19,8 @@ An arrow is "is imported by"; `|` marks siblings that may not import each other.
     llm         the language model: prompts as files, one client, prices; off without key and budget
     embeddings  the sentence encoder, in the worker alone; everyone else asks the worker
     vault       Markdown files on disk
+    mail        the SMTP server: one letter handed over, and what came of it
+    rendering   the one way text becomes HTML; `reading` looks up what its links lead to
     services    the verbs, the only writers: ingest, triage and judging, what proposes (linker,
                 relations, membership, terms, concepts), review and rules, which decide, pages
     calls       one call of the model: reserved against the budget, made, booked

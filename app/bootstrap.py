@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from pathlib import Path
 
 from sqlalchemy.engine import Engine
@@ -18,7 +18,9 @@ from app.embeddings.sentence import SentenceTransformerEncoder, available, model
 from app.errors import Unavailable
 from app.llm.anthropic import AnthropicModel
 from app.llm.base import Model
+from app.mail.smtp import Post
 from app.services.linker import shipped_weights
+from app.services.sending import HOME
 from app.services.triage import Fitted
 from app.settings import Settings
 from app.sources.base import Reader
@@ -95,6 +97,23 @@ class App:
     @property
     def raw_folder(self) -> Path:
         return self.settings.data / "raw"
+
+    @property
+    def post(self) -> Post | None:
+        """How mail goes out, or None while it is off."""
+        server, sender = self.settings.mail_server, self.settings.sender
+        readers = self.settings.readers
+        return Post(server, sender, readers) if server and sender and readers else None
+
+    @property
+    def home(self) -> str:
+        """Where this wiki is for who reads elsewhere; no slash at the end."""
+        return self.settings.base_url or HOME
+
+    @property
+    def zone(self) -> tzinfo | None:
+        """The reader's time zone, or None for the system's."""
+        return self.settings.zone
 
     def today(self) -> date:
         """The reader's day, in their time zone."""

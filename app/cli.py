@@ -288,6 +288,8 @@ def _written(file: Path | None) -> Iterator[Callable[[bytes], object]]:
     if file is None:
         yield sys.stdout.buffer.write
         return
+    if file.is_dir():
+        raise Invalid(f"{file} is a folder. Name a file in it.")
     part = file.with_name(f"{file.name}.part")
     try:
         with part.open("wb") as stream:
@@ -297,6 +299,49 @@ def _written(file: Path | None) -> Iterator[Callable[[bytes], object]]:
         raise Unavailable(f"{file} cannot be written: {error.strerror}.") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+@cli.command()
+def digest(
+    day: Annotated[str, typer.Option(help="A day; the newest that has one when left out.")] = "",
+    month: Annotated[str, typer.Option(help="The overview of a month, such as 2026-05.")] = "",
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Write it as one HTML file that loads nothing; - is standard output."),
+    ] = None,
+    mail: Annotated[
+        bool, typer.Option("--mail", help="Send it by mail now, whether it went out or not.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Print the digest of a day or a month, write it to a file, or send it by mail."""
+    from app.pipeline import digest_now, mail_now
+    from app.reading import rendered
+    from app.services.sending import as_file
+    from app.store.db import reading
+
+    if day and month:
+        raise Invalid("Name a day or a month, not both.")
+    to_output = html is not None and str(html) == "-"
+    if to_output and as_json:
+        raise Invalid("Standard output takes one of --json and --html -.")
+    app = _open()
+    told = digest_now(app, day=day, month=month)
+    if html is not None:
+        if told.edition is None:
+            raise Invalid(
+                "A month that is not over has no page yet. It is read at /digest/" + month
+            )
+        with reading(app.engine) as session:
+            page = as_file(told.edition, rendered(session, told.edition.body).html, base=app.home)
+        with _written(None if to_output else html) as write:
+            write(page)
+    if mail:
+        _say(mail_now(app, told.day))
+    if as_json:
+        _out(told.document.as_json())
+    elif html is None and not mail:
+        print(told.body, end="")
 
 
 # ---------------------------------------------------------------- the linker and review
@@ -388,6 +433,7 @@ def review(as_json: Json = False) -> None:
                     "evidence": row.evidence,
                     "resembles": near[row.id],
                     "signals": row.signals,
+                    **({"question": row.question_text} if row.question_text else {}),
                 }
             )
         else:
@@ -526,7 +572,7 @@ def costs(as_json: Json = False) -> None:
         ("this month", found.month, chosen.monthly),
         ("in all", found.all, None),
     ):
-        of = "" if budget is None else f" of {dollars(budget)}"
+        of = f" of {dollars(budget)}" if budget else ""
         print(f"{words:<11} {at_most(spent)}{of}, {spent.calls} calls")
     for use in uses:
         print(
@@ -568,40 +614,235 @@ def topics(as_json: Json = False) -> None:
         print("There are no topics. Add one at /topics, or import lines of type topic.")
 
 
+@cli.command()
+def atlas(
+    range_: Annotated[
+        str, typer.Option("--range", help="12-weeks, 6-months, year or all.")
+    ] = "12-weeks",
+    of: Annotated[str, typer.Option(help="Papers to count: picked, kept or came.")] = "picked",
+    asof: Annotated[str, typer.Option(help="The last day that counts; default today.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Count papers by topic and week; weeks are named by their Monday."""
+    from app.domain.atlas import Measure, Range, columns, measured, spread
+    from app.domain.identifiers import whole_day
+    from app.errors import Invalid
+    from app.store import atlas as stored
+    from app.store import topics as registry
+    from app.store.db import reading
+
+    app = _open()
+    day = whole_day(asof) if asof else app.today()
+    if range_ not in set(Range) or of not in set(Measure):
+        raise Invalid(f"Use --range {', '.join(Range)} and --of {', '.join(Measure)}.")
+    if day is None or day > app.today():
+        raise Invalid(f"{asof[:40]!r} is no day that has been. Days are written 2026-05-14.")
+    with reading(app.engine) as session:
+        earliest = stored.earliest(session) if range_ == Range.ALL else None
+        weeks = columns(Range(range_), today=day, earliest=earliest)
+        counted = stored.by_day(session, weeks[0].first, day)
+        names = {each.id: each.name for each in registry.listed(session)}
+    found = spread(measured(counted, Measure(of)), weeks, today=day)
+    if not as_json and found:
+        print(f"{'':<30}" + "".join(f"{each.first:%d.%m.}".rjust(8) for each in weeks))
+    for topic, name in [*names.items(), (None, "No topic")]:
+        if topic not in found:
+            continue
+        if as_json:
+            numbers = {
+                each.first.isoformat(): number
+                for each, number in zip(weeks, found[topic], strict=True)
+            }
+            told = {"topic": topic, "name": name, "of": of, "weeks": weeks[0].weeks}
+            _out(told | {"papers": numbers})
+        else:
+            cells = "".join(f"{number or '':>8}" for number in found[topic])
+            print(f"{name[:29]:<30}{cells}")
+    if not found and not as_json:
+        print("No such paper came in these weeks.")
+
+
 # ---------------------------------------------------------------- threads and search
 
 
 @cli.command()
-def threads(as_json: Json = False) -> None:
-    """List threads with their computed counters, the last moved first."""
-    from app.store import threads as stored
+def threads(
+    query: Annotated[
+        str, typer.Option(help="Words, or a sentence, that claims or members say.")
+    ] = "",
+    status: Annotated[str, typer.Option(help="growing, dormant, contradicted or closed.")] = "",
+    moved: Annotated[
+        bool, typer.Option("--moved", help="Only those that moved this week.")
+    ] = False,
+    between: Annotated[
+        tuple[str, str] | None, typer.Option(help="Only those with members about both concepts.")
+    ] = None,
+    asof: Annotated[str, typer.Option(help="As they stood on this day.")] = "",
+    members: Annotated[bool, typer.Option("--members", help="Name the members too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List threads with their computed counters, the last moved first, or the best match."""
+    from app.services.search import AskedThreads
+    from app.services.search import threads as find
+    from app.services.threads import as_json as told
     from app.store.db import reading
 
     app = _open()
+    asked = AskedThreads(query, status, moved, between or (), asof)
+    encoder = app.query_encoder_for_commands(_say) if query else None
     with reading(app.engine) as session:
-        rows = stored.all_threads(session, today=app.today())
-    counted = [(row, row.numbers) for row in rows]
-    for row, numbers in sorted(counted, key=lambda each: each[1].latest, reverse=True):
+        found = find(session, asked, today=app.today(), index=app.index, query_encoder=encoder)
+        rows = told(session, found.rows, until=found.day, members=members)
+    if found.notice:
+        _say(found.notice)
+    for row, thread in zip(rows, found.rows, strict=True):
         if as_json:
-            _out(
-                {
-                    "id": row.slug,
-                    "title": row.title,
-                    "claim": row.claim,
-                    "papers": numbers.papers,
-                    "since": numbers.since,
-                    "latest": numbers.latest,
-                    "this_week": numbers.this_week,
-                    "momentum": numbers.momentum,
-                    "status": numbers.status,
-                    "questions": row.questions,
-                }
+            _out(row)
+            continue
+        numbers = thread.numbers
+        print(
+            f"{thread.title}\n    {thread.claim}\n    {numbers.papers} papers since "
+            f"{numbers.since or 'never'}, latest {numbers.latest or 'never'}, {numbers.status}"
+        )
+        for each in row.get("members", ()):
+            print(
+                f"    {each['day'] or '          '}  {each['role'] or 'belongs'}: {each['title']}"
             )
+    if not rows and not as_json:
+        print("No thread fits." if asked != AskedThreads() else "There are no threads yet.")
+
+
+@cli.command()
+def questions(
+    state: Annotated[str, typer.Option(help="open, partly, answered or all.")] = "open",
+    thread: Annotated[str, typer.Option(help="Only of this thread (its address).")] = "",
+    concept: Annotated[str, typer.Option(help="Only of pages about this concept.")] = "",
+    as_json: Json = False,
+) -> None:
+    """List what pages leave open, the newest first."""
+    from app.domain.records import QuestionState
+    from app.services.questions import as_json as told
+    from app.store import questions as stored
+    from app.store.db import reading
+
+    known = [each.value for each in QuestionState]
+    if state not in (*known, "all"):
+        raise Invalid(f"{state[:40]!r} is no state of a question: {', '.join(known)} or all.")
+    app = _open()
+    with reading(app.engine) as session:
+        rows = stored.listed(
+            session,
+            state=None if state == "all" else QuestionState(state),
+            thread=thread,
+            concept=concept,
+            limit=100_000,
+        )
+    for row in rows:
+        if as_json:
+            _out(told(row))
+        else:
+            by = f", answered by {row.by[1]}" if row.by else ""
+            print(f"{row.id:>6}  {row.state.value:<8}  {row.text}\n        {row.title}{by}")
+    if not rows and not as_json:
+        print("There is no such question.")
+
+
+@cli.command()
+def predictions(
+    due: Annotated[bool, typer.Option("--due", help="Only those that are due today.")] = False,
+    resolved: Annotated[bool, typer.Option("--resolved", help="Those that were judged.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List predictions, the soonest due first; `predict` adds one, `resolve` judges one."""
+    from app.services.predictions import as_json as told
+    from app.store import predictions as stored
+    from app.store.db import reading
+
+    if due and resolved:
+        raise Invalid("Use --due or --resolved, not both.")
+    app = _open()
+    with reading(app.engine) as session:
+        if due:
+            rows = stored.due(session, until=app.today().isoformat(), limit=100_000)
+        elif resolved:
+            rows = stored.resolved(session, limit=100_000)
+        else:
+            rows = stored.open_ones(session, limit=100_000)
+    for row in rows:
+        if as_json:
+            _out(told(row))
         else:
             print(
-                f"{row.title}\n    {row.claim}\n    {numbers.papers} papers since "
-                f"{numbers.since or 'never'}, latest {numbers.latest or 'never'}, {numbers.status}"
+                f"{row.id:>6}  {row.due or 'no date':<10}  {row.state.value:<9}  {row.text}\n"
+                f"        {row.title}"
             )
+    if not rows and not as_json:
+        print("There is no such prediction.")
+
+
+@cli.command()
+def predict(
+    page: Annotated[str, typer.Argument(help="The page that says so: its address or title.")],
+    text: Annotated[str, typer.Argument(help="What will be true, in one sentence.")],
+    due: Annotated[str, typer.Option(help="2026-09-30, 2026-09, 2026 or “in 90 days”.")] = "",
+    probability: Annotated[str, typer.Option(help="0.7 or 70%; may be left out.")] = "",
+    made: Annotated[str, typer.Option(help="The day it was said; today when left out.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Note what a page foretells."""
+    from app.services import predictions as foretelling
+    from app.store.db import writing
+
+    app = _open()
+    with writing(app.engine) as session:
+        row = foretelling.add(
+            session,
+            page,
+            text,
+            due=due,
+            made=made,
+            probability=probability,
+            today=app.today(),
+            now=app.clock(),
+        )
+    if as_json:
+        _out(foretelling.as_json(row))
+    else:
+        print(f"Noted as {row.id}" + (f", due {row.due}." if row.due else "; it has no date."))
+
+
+@cli.command()
+def resolve(
+    id: Annotated[int, typer.Argument(help="The prediction, as `cerebro predictions` lists it.")],
+    state: Annotated[str, typer.Argument(help="came-true, failed, withdrawn; open takes it back.")],
+    reason: Annotated[str, typer.Option(help="Why; kept with the judgement.")] = "",
+    page: Annotated[str, typer.Option(help="Evidence: the page, by address or title.")] = "",
+    quotation: Annotated[str, typer.Option(help="Its words, as they stand in that page.")] = "",
+    day: Annotated[str, typer.Option(help="When it turned out; today when left out.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Judge a prediction, or take its judgement back."""
+    from app.services import predictions as foretelling
+    from app.store.db import writing
+
+    app = _open()
+    with writing(app.engine) as session:
+        row = foretelling.resolve(
+            session,
+            id,
+            state,
+            resolution=reason,
+            page=page,
+            quotation=quotation,
+            day=day,
+            today=app.today(),
+        )
+    if as_json:
+        _out(foretelling.as_json(row))
+    elif row.state.value == "open":
+        print("It is open again.")
+    else:
+        print(f"Done. Take it back with `cerebro resolve {row.id} open`.")
 
 
 @cli.command()

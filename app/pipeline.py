@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from functools import partial
 from typing import Any, Protocol
 
@@ -19,28 +19,40 @@ from sqlalchemy.engine import Engine
 from sqlmodel import Session
 
 from app import calls
+from app.domain.digests import Document
 from app.domain.linking import Weights
 from app.domain.money import LLMSettings
 from app.domain.records import ModelBatch
 from app.embeddings.base import Encoder
 from app.errors import Unavailable
 from app.llm.base import Failure, Model
+from app.mail.smtp import NotSent, Post, Sent
+from app.reading import rendered
 from app.services import (
     concepts,
+    digest,
+    edits,
     encoding,
     judging,
     linker,
     membership,
+    months,
+    new_threads,
+    predictions,
+    prose,
+    questions,
     relations,
     rules,
     second_look,
+    sending,
     terms,
     triage,
 )
 from app.services.triage import Fitted
-from app.store import assessments, links, paper_vectors, papers, runs, vectors
+from app.store import assessments, digests, editions, links, paper_vectors, papers, runs, vectors
 from app.store.corpus import Library
 from app.store.db import reading, writing
+from app.store.editions import Edition
 from app.store.relations import NameIndex
 from app.store.vectors import VectorIndex
 
@@ -69,6 +81,12 @@ class Tools(Protocol):
     def scorer(self) -> Fitted: ...
     @property
     def clock(self) -> Callable[[], datetime]: ...
+    @property
+    def post(self) -> Post | None: ...
+    @property
+    def home(self) -> str: ...
+    @property
+    def zone(self) -> tzinfo | None: ...
 
 
 @dataclass(frozen=True)
@@ -386,6 +404,58 @@ def _thread(
     return work, membership.think(work, tools.weights, proposed_only=True)
 
 
+def _bearing(service: Any, waits: str, think: Callable[[Any], Sequence[Any]]) -> Step:
+    """The step of a service that reads papers for what they say to earlier pages."""
+
+    def pending(session: Session, tools: Tools) -> int:
+        waiting: int = service.pending(session, now=tools.clock())
+        return waiting
+
+    def run(tools: Tools, owner: str) -> Batch:
+        now = tools.clock()
+        with writing(tools.engine) as session:
+            if not _may_link(session, tools):
+                return Batch()
+            taken = service.take_up(session, owner=owner, now=now)
+        if not taken:
+            return Batch()
+        with reading(tools.engine) as session:
+            work = service.read(session, tools.index, taken, tools.library)
+        found = think(work)
+        with writing(tools.engine) as session:
+            service.store(session, work, found, owner=owner, now=now)
+        return Batch(done=len(taken.papers) + len(taken.new))
+
+    return Step(service.STEP, waits, pending, run, _may_link)
+
+
+def _new_threads_pending(session: Session, tools: Tools) -> int:
+    return new_threads.pending(session, now=tools.clock())
+
+
+def _new_threads(tools: Tools, owner: str) -> Batch:
+    now, encoder = tools.clock(), tools.encoder
+    with writing(tools.engine) as session:
+        if not _may_link(session, tools):
+            return Batch()
+        taken = new_threads.take_up(session, owner=owner, now=now)
+    if not taken.hashes:
+        return Batch()
+    model = encoder.model if encoder else ""
+    with reading(tools.engine) as session:
+        work = new_threads.read(session, taken, tools.library, model=model)
+    made: dict[str, Any] = {}
+    if encoder and work.unencoded:
+        rows = encoding.encoded(encoder, work.unencoded)
+        made = dict(zip(work.unencoded, rows, strict=True))
+        with writing(tools.engine, alone=False) as session:
+            paper_vectors.save_texts(session, model, made)
+    proposals = new_threads.think(work, made)
+    with writing(tools.engine) as session:
+        new_threads.store(session, work, proposals, taken, owner=owner, now=now)
+    return Batch(done=len(taken.hashes) + len(taken.passed))
+
+
 def _duplicates_pending(session: Session, tools: Tools) -> int:
     return concepts.pending(session)
 
@@ -449,6 +519,150 @@ def _look_again(tools: Tools, owner: str) -> Batch:
     return Batch(done=done, failed=failed)
 
 
+def _digest_pending(session: Session, tools: Tools) -> int:
+    return digest.pending(session, today=tools.today(), now=tools.clock())
+
+
+def _may_tell(session: Session, tools: Tools) -> bool:
+    """Not while papers wait for their marks or their links: they are what is told."""
+    before = STEPS[: [step.name for step in STEPS].index(digest.STEP)]
+    waits = (step for step in before if step.name in _TOLD_FROM)
+    return not any(step.pending(session, tools) for step in waits)
+
+
+# Not what a model is waited for: a budget may be used up for the day.
+_TOLD_FROM = {encoding.PAPERS, triage.STEP, linker.STEP, relations.STEP, membership.STEP}
+
+
+def _digest(tools: Tools, owner: str) -> Batch:
+    with writing(tools.engine) as session:
+        day = digest.take_up(session, today=tools.today(), owner=owner, now=tools.clock())
+    if not day:
+        return Batch()
+    with reading(tools.engine) as session:
+        work = digest.read(session, day, zone=tools.zone)
+    with writing(tools.engine) as session:
+        digest.store(session, work, owner=owner, now=tools.clock())
+    return Batch(done=1)
+
+
+def _months_pending(session: Session, tools: Tools) -> int:
+    return months.pending(session, today=tools.today())
+
+
+def _months(tools: Tools, owner: str) -> Batch:
+    today = tools.today()
+    with writing(tools.engine) as session:
+        month = months.take_up(session, today=today, owner=owner)
+    if not month:
+        return Batch()
+    with reading(tools.engine) as session:
+        work = months.read(session, month, today=today, zone=tools.zone)
+    with writing(tools.engine) as session:
+        months.store(session, work, owner=owner, now=tools.clock())
+    return Batch(done=1)
+
+
+def _mail_pending(session: Session, tools: Tools) -> int:
+    return sending.pending(session, now=tools.clock()) if tools.post else 0
+
+
+def _may_mail(session: Session, tools: Tools) -> bool:
+    """Not while a model is about to write the digest."""
+    return not (_prose_pending(session, tools) and _may_write(session, tools))
+
+
+def _mail(tools: Tools, owner: str) -> Batch:
+    """Send the digest that waits. Nothing is open while a server is spoken to."""
+    if tools.post is None:
+        return Batch()
+    now = tools.clock()
+    with writing(tools.engine) as session:
+        lost = sending.set_aside(session, now=now)
+        edition = sending.take_up(session, owner=owner, now=now)
+    if edition is None:
+        return Batch(failed=lost)
+    came = _posted(tools, tools.post, edition, owner)
+    sent = isinstance(came, Sent)
+    return Batch(done=int(sent), failed=lost + int(not sent))
+
+
+def _posted(
+    tools: Tools, post: Post, edition: Edition, owner: str, *, again: bool = False
+) -> Sent | NotSent:
+    """Hand over a digest that was taken up, and write down what came of it."""
+    now = tools.clock()
+    with reading(tools.engine) as session:
+        html = rendered(session, edition.body).html
+    letter = sending.compose(edition, html, post, base=tools.home, now=now, again=again)
+    came = post.send(letter)
+    with writing(tools.engine) as session:
+        sending.store(session, edition, came, owner=owner, now=tools.clock())
+    return came
+
+
+def _prose_pending(session: Session, tools: Tools) -> int:
+    chosen = tools.llm_in_force(session)
+    return prose.pending(session, chosen, today=tools.today(), now=tools.clock())
+
+
+def _may_write(session: Session, tools: Tools) -> bool:
+    """Not while papers wait for the model: what it says of them is told in the digest."""
+    return not _judge_pending(session, tools) and not calls.ready(session, tools)
+
+
+def _prose(tools: Tools, owner: str) -> Batch:
+    with writing(tools.engine) as session:
+        if not _may_write(session, tools):
+            return Batch()
+        work = prose.take_up(
+            session,
+            tools.llm_in_force(session),
+            owner=owner,
+            today=tools.today(),
+            now=tools.clock(),
+        )
+    if work is None:
+        return Batch()
+    asked = calls.ask(
+        tools, work.request, purpose=prose.PURPOSE, about=work.day, prompt=work.prompt, papers=1
+    )
+    with writing(tools.engine) as session:
+        done, failed = prose.store(session, work, asked.answer, owner=owner, now=tools.clock())
+    return Batch(done=done, failed=failed)
+
+
+def _edits_pending(session: Session, tools: Tools) -> int:
+    today = tools.today().isoformat()
+    return edits.pending(session, tools.llm_in_force(session), today=today, now=tools.clock())
+
+
+def _may_edit(session: Session, tools: Tools) -> bool:
+    """Last of all that costs money."""
+    return _may_look_again(session, tools) and not _look_again_pending(session, tools)
+
+
+def _edits(tools: Tools, owner: str) -> Batch:
+    with writing(tools.engine) as session:
+        if not _may_edit(session, tools):
+            return Batch()
+        work = edits.take_up(
+            session,
+            tools.llm_in_force(session),
+            owner=owner,
+            today=tools.today().isoformat(),
+            now=tools.clock(),
+        )
+    if work is None:
+        return Batch()
+    asked = calls.ask(
+        tools, work.request, purpose=edits.PURPOSE, about="", prompt=work.prompt, papers=1
+    )
+    with writing(tools.engine) as session:
+        done, failed = edits.store(session, work, asked.answer, owner=owner, now=tools.clock())
+    return Batch(done=done, failed=failed)
+
+
 STEPS = (
     Step("encode", "texts to encode", _encode_pending, _encode),
     Step("upkeep", "models of vectors to put in order", _upkeep_pending, _upkeep),
@@ -463,12 +677,26 @@ STEPS = (
     _proposing(relations, "papers to read for what they say of others", _relate),
     _proposing(membership, "papers to compare with threads", _thread),
     Step(
+        new_threads.STEP,
+        "papers to read for new threads",
+        _new_threads_pending,
+        _new_threads,
+        _may_link,
+    ),
+    _bearing(questions, "papers to hold against open questions", questions.think),
+    _bearing(predictions, "papers to hold against predictions", predictions.think),
+    Step(
         second_look.LOOK_AGAIN,
         "unsure links for a second look",
         _look_again_pending,
         _look_again,
         _may_look_again,
     ),
+    Step(digest.STEP, "days to tell", _digest_pending, _digest, _may_tell),
+    Step(prose.STEP, "digests for a model to write", _prose_pending, _prose, _may_write),
+    Step(edits.STEP, "pages for a model to write", _edits_pending, _edits, _may_edit),
+    Step(months.STEP, "months to tell", _months_pending, _months),
+    Step(editions.STEP, "digests to send by mail", _mail_pending, _mail, _may_mail),
 )
 
 
@@ -489,8 +717,82 @@ def judge_now(tools: Tools, day: str) -> tuple[int, int]:
     return done, failed
 
 
+@dataclass(frozen=True)
+class ToldNow:
+    """A digest that was asked for. `edition` is its page; a month that is not over has none."""
+
+    day: str
+    body: str
+    document: Document
+    edition: Edition | None
+
+
+def digest_now(tools: Tools, *, day: str = "", month: str = "") -> ToldNow:
+    """The digest of a day, of the newest without one, or of a month. Raises Invalid or NotFound.
+
+    A month is told anew first, where it is ours to tell.
+    """
+    if month:
+        return _month_now(tools, month)
+    if day:
+        _tell_now(tools, day)
+    with reading(tools.engine) as session:
+        edition = editions.of_day(session, day or editions.newest_day(session))
+        document = editions.document(session, edition.page_id)
+    return ToldNow(edition.day, edition.body, document, edition)
+
+
+def _tell_now(tools: Tools, day: str) -> None:
+    """Tell a day if there is no digest of it, or if it is today's and ours."""
+    day = digest.asked(day)
+    with reading(tools.engine) as session:
+        stands = digests.of_day(session, day)
+        if stands is not None and day != tools.today().isoformat():
+            return
+        if not digest.is_ours(session, day):
+            return
+        work = digest.read(session, day, zone=tools.zone)
+    with writing(tools.engine) as session:
+        digest.store(session, work, now=tools.clock())
+
+
+def _month_now(tools: Tools, month: str) -> ToldNow:
+    today = tools.today()
+    with reading(tools.engine) as session:
+        work = months.read(session, month, today=today, zone=tools.zone)
+    with writing(tools.engine) as session:
+        months.store(session, work, now=tools.clock())
+    with reading(tools.engine) as session:
+        told = months.shown(session, month, today=today, zone=tools.zone)
+        page = editions.of_page(session, told.page_id) if told.page_id else None
+    return ToldNow(month, told.body, told.document, page)
+
+
+def mail_now(tools: Tools, day: str) -> str:
+    """Send the digest of a day or month by mail, whether it went out before or not; in words, to whom.
+
+    Raises Invalid or NotFound for the day, Conflict while a worker sends it, and Unavailable with the
+    reason when mail is off or the letter did not go out.
+    """
+    if tools.post is None:
+        raise Unavailable("Mail is off: set CEREBRO_SMTP and CEREBRO_MAIL_TO.")
+    with runs.at_work(tools.engine) as owner:
+        with writing(tools.engine) as session:
+            edition = sending.take_up_day(session, day, owner=owner)
+        came = _posted(tools, tools.post, edition, owner, again=True)
+    if isinstance(came, NotSent):
+        raise Unavailable(f"The digest of {edition.words} was not sent: {came.why}.")
+    return sending.in_words(came)
+
+
 def begin(tools: Tools) -> None:
-    """What a worker does once, before its first batch: pages are encoded by its model from now on."""
+    """What a worker does once, before its first batch: its model encodes pages, its mail is on or off."""
+    _choose_encoder(tools)
+    with writing(tools.engine) as session:
+        sending.begin(session, tools.post, now=tools.clock())
+
+
+def _choose_encoder(tools: Tools) -> None:
     if tools.encoder is not None:
         with writing(tools.engine) as session:
             encoding.choose(session, tools.encoder)
@@ -516,7 +818,7 @@ def triage_now(
     """
     with reading(tools.engine) as session:
         day = triage.day_asked(session, day)
-    begin(tools)
+    _choose_encoder(tools)
     with runs.at_work(tools.engine) as owner:
         for words, left, encode in (
             ("pages", _encode_pending, _encode),

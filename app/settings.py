@@ -5,13 +5,19 @@ Read by `bootstrap` and the migration environment alone; everyone else is given 
 
 from __future__ import annotations
 
+import dataclasses
 import os
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from email.errors import HeaderParseError
+from email.headerregistry import Address
+from email.utils import getaddresses
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -20,6 +26,64 @@ from pydantic_settings import (
 )
 
 from app.errors import Misconfigured
+
+
+@dataclass(frozen=True)
+class Server:
+    """A mail server. `tls` is "offered" (when it offers it), "required" or "at once"."""
+
+    host: str
+    port: int
+    tls: str
+    user: str = ""
+    password: str = dataclasses.field(default="", repr=False)
+
+
+_MAIL_SCHEMES = {"smtp": ("offered", 25), "starttls": ("required", 587), "smtps": ("at once", 465)}
+
+
+def server_of(address: str) -> Server:
+    """The mail server that an address names. Raises ValueError, in words that repeat none of it."""
+    try:
+        parts = urlsplit(address.strip())
+        port = parts.port
+    except ValueError:
+        raise ValueError("the port is no number") from None
+    if parts.scheme not in _MAIL_SCHEMES or not parts.hostname:
+        raise ValueError(
+            "use smtp://host:port, starttls://host:port or smtps://host:port, with user:password@ "
+            "before the host where the server asks for them"
+        )
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError(
+            "nothing may follow the port; write signs such as / and # in a password as %2F and %23"
+        )
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if bool(user) != bool(password):
+        raise ValueError("a user and a password belong together: user:password@host")
+    if not (user + password).isprintable():
+        raise ValueError("user and password must be readable signs")
+    tls, usual = _MAIL_SCHEMES[parts.scheme]
+    return Server(parts.hostname, usual if port is None else port, tls, user, password)
+
+
+def addresses(text: str) -> tuple[Address, ...]:
+    """Mail addresses with commas between, each perhaps with a name: `Ada <ada@example.org>`.
+
+    Raises ValueError for what is none, or could not stand in a header.
+    """
+    if not text.isprintable():
+        raise ValueError("use addresses such as ada@example.org on one line, with commas between")
+    found = []
+    for name, address in getaddresses([text]) if text.strip() else ():
+        try:
+            made = Address(display_name=name, addr_spec=address)
+        except (ValueError, IndexError, HeaderParseError):
+            made = None
+        if made is None or not made.username or not made.domain:
+            raise ValueError("use addresses such as ada@example.org, with commas between")
+        found.append(made)
+    return tuple(found)
 
 
 class Settings(BaseSettings):
@@ -73,6 +137,20 @@ class Settings(BaseSettings):
     fetch_allow: str = Field(
         "", description="Exact host:port pairs that may be private addresses, with commas between."
     )
+    base_url: str = Field(
+        "",
+        description="Where the wiki is found from elsewhere (https://wiki.example), for links in the "
+        "feed, in mail and in files; default the address it is asked under, or "
+        "http://127.0.0.1:8000.",
+    )
+    smtp: SecretStr = Field(
+        SecretStr(""),
+        description="Mail server that each new digest is sent through: "
+        "smtp://user:password@host:port (TLS where it offers it), starttls:// (TLS or nothing) or "
+        "smtps:// (TLS from the start); a sign such as @ in the password as %40. Empty: no mail.",
+    )
+    mail_to: str = Field("", description="Who gets each digest by mail, with commas between.")
+    mail_from: str = Field("", description="Who mail is from; default the first of its readers.")
     now: datetime | None = Field(
         None, description="A fixed time of records and days, for tests and replays."
     )
@@ -95,6 +173,38 @@ class Settings(BaseSettings):
         if value is None:
             return None
         return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+    @field_validator("base_url")
+    @classmethod
+    def _base_is_an_address(cls, value: str) -> str:
+        parts = urlsplit(value.strip())
+        if value and (
+            parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or parts.username is not None
+            or parts.query
+            or parts.fragment
+            or not value.isprintable()
+        ):
+            raise ValueError(
+                "use an address such as https://wiki.example, without a user or a query"
+            )
+        return value.strip().rstrip("/")
+
+    @field_validator("smtp")
+    @classmethod
+    def _smtp_is_a_server(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value():
+            server_of(value.get_secret_value())
+        return value
+
+    @field_validator("mail_to", "mail_from")
+    @classmethod
+    def _mail_addresses(cls, value: str, info: ValidationInfo) -> str:
+        found = addresses(value)
+        if info.field_name == "mail_from" and len(found) > 1:
+            raise ValueError("use one address")
+        return value
 
     @field_validator("log")
     @classmethod
@@ -130,6 +240,22 @@ class Settings(BaseSettings):
     @property
     def hosts(self) -> frozenset[str]:
         return frozenset(h.strip().lower() for h in self.allowed_hosts.split(",") if h.strip())
+
+    @property
+    def mail_server(self) -> Server | None:
+        """The server that mail goes through, or None when none is named."""
+        address = self.smtp.get_secret_value()
+        return server_of(address) if address else None
+
+    @property
+    def readers(self) -> tuple[Address, ...]:
+        """Who gets each digest by mail."""
+        return addresses(self.mail_to)
+
+    @property
+    def sender(self) -> Address | None:
+        """Who mail is from."""
+        return next(iter((*addresses(self.mail_from), *self.readers)), None)
 
     @property
     def vectors_wanted(self) -> bool:

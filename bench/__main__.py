@@ -24,7 +24,9 @@ python -m bench terms      proposed new concepts of three lists, beside the list
 python -m bench link_day   a day's papers linked beside a plain matrix product, and memory (by hand)
 python -m bench triage_day a day's 1,086 papers judged without a model, beside encoding (by hand)
 python -m bench relations  proposals between papers and of threads, printed likewise (by hand)
+python -m bench new_threads    threads proposed on seven days, printed for judging (by hand)
 python -m bench budget     eight workers at the cap of a budget: calls made, and overshoot
+python -m bench checker    sentences of a model: 200 true ones and 200 with an error planted
 python -m bench workers    pages encoded a second by one worker and by four, on PostgreSQL (by hand)
 """
 
@@ -52,6 +54,7 @@ ALL = (
     "duplicates",
     "budget",
     "triage",
+    "checker",
 )
 BY_HAND = (
     "workers",
@@ -60,6 +63,7 @@ BY_HAND = (
     "vault",
     "first_places",
     "relations",
+    "new_threads",
     "ablation",
     "learning",
 )
@@ -72,11 +76,13 @@ WITH_OPTIONS = (
     "vault",
     "first_places",
     "relations",
+    "new_threads",
     "terms",
     "linker",
     "ablation",
     "learning",
     "triage",
+    "checker",
 )
 
 

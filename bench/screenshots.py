@@ -16,8 +16,11 @@ from playwright.sync_api import Browser, sync_playwright
 from bench.process import ROOT, SHARED, cerebro, run, server
 
 PORT = 8795
+DAY = "2026-05-14"  # of the sample digest: what the day says is told of it
 SCREENS = {
     "today": "/",
+    "digest": f"/w/digest-{DAY}",
+    "month": f"/digest/{DAY[:7]}",
     "inbox": "/inbox",
     "review": "/review",
     "concepts": "/review?tab=concepts",
@@ -37,6 +40,10 @@ SCREENS = {
     "threads": "/threads",
     "topics": "/topics",
     "topic": "/topics/_new",
+    "atlas": "/atlas?of=came",
+    "growth": "/atlas/growth?of=came",
+    "sources": "/atlas/sources?of=papers",
+    "kept-share": "/atlas/kept",
     "search": "/search?q=cache",
     "import": "/import",
     "jobs": "/jobs",

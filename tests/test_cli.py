@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from app.cli import cli, main
 from tests import databases
 from tests.llm_server import LlmServer, papers_of
+from tests.mail_server import MailServer
 
 ROOT = Path(__file__).parents[1]
 Row = dict[str, Any]
@@ -200,6 +201,7 @@ def test_help_is_there_at_once_and_loads_nothing_heavy() -> None:
         "decide",
         "undo",
         "threads",
+        "atlas",
         "search",
     ],
 )
@@ -367,6 +369,19 @@ def test_the_commands_of_a_day(run: Run, tmp_path: Path) -> None:
     harmed = run("doctor", "--json")
     assert harmed.code == 1
     assert [check["check"] for check in harmed.json if not check["ok"]] == ["raw bytes"]
+
+
+def test_the_atlas_counts_papers_by_topic_and_week(run: Run, tmp_path: Path) -> None:
+    assert run("atlas").out == "No such paper came in these weeks.\n"
+    assert run("import", write(tmp_path, WIKI)).code == 0
+    [none] = run("atlas", "--of", "came", "--range", "all", "--json").lines
+    assert (none["topic"], none["name"], none["weeks"]) == (None, "No topic", 1)
+    assert sum(none["papers"].values()) == sum(row["type"] == "paper" for row in WIKI)
+    assert "No topic" in run("atlas", "--of", "came", "--range", "all").out
+    refused(run("atlas", "--of", "liked"), 2, "picked, kept")
+    refused(run("atlas", "--range", "1-week"), 2, "6-months")
+    for day in ("never", "9999-12-31"):
+        refused(run("atlas", "--asof", day), 2, "no day that has been")
 
 
 # ---------------------------------------------------------------- files
@@ -552,7 +567,7 @@ def test_costs_say_what_was_spent_and_why_nothing_is_called(run: Run) -> None:
     done = run("costs")
     assert (done.code, done.err) == (0, "")
     assert done.out.splitlines() == [
-        "today       $0 of $0, 0 calls",
+        "today       $0, 0 calls",
         "this month  $0, 0 calls",
         "in all      $0, 0 calls",
         "Nothing is called now. No model is set. Name one in Settings.",
@@ -668,3 +683,92 @@ def test_triage_of_a_wiki_without_listings_is_refused(run: Run) -> None:
     done = run("triage")
     assert done.code == 1
     assert done.err.splitlines()[-1].startswith("cerebro: There is no listing yet")
+
+
+# ---------------------------------------------------------------- digests
+
+
+def _digest(run: Run, tmp_path: Path) -> None:
+    row = {"type": "page", "id": "d", "kind": "note", "title": "N", "text": "t"}
+    (tmp_path / "w.jsonl").write_text("\n".join(map(json.dumps, [*WIKI, row])), encoding="utf-8")
+    assert run("import", "w.jsonl").code == 0
+
+
+def test_a_month_is_printed_as_text_json_and_a_file(run: Run, tmp_path: Path) -> None:
+    _digest(run, tmp_path)
+    now = "2026-06-02T09:00:00Z"
+    shown = run("digest", "--month", "2026-05", now=now)
+    assert (shown.code, shown.err) == (0, "")
+    assert "[[less-memory|Less memory]]: 1 paper joined" in shown.out
+    told = json.loads(run("digest", "--month", "2026-05", "--json", now=now).out)
+    assert set(told) == {"day", "sections", "ledger"} and told["day"] == "2026-05"
+    assert {"name", "title", "items"} <= set(told["sections"][0])
+    (tmp_path / "kept.html").write_text("old")
+    assert run("digest", "--month", "2026-05", "--html", "kept.html", now=now) == Done(0, "", "")
+    kept = (tmp_path / "kept.html").read_text(encoding="utf-8")
+    assert kept.startswith("<!doctype html>") and "http://127.0.0.1:8000/w/less-memory" in kept
+    elsewhere = run(
+        "digest", "--month", "2026-05", "--html", "-", now=now, base_url="https://wiki.example/"
+    )
+    assert elsewhere.out == kept.replace("http://127.0.0.1:8000/", "https://wiki.example/")
+    assert sorted(path.name for path in tmp_path.glob("*.part")) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("--month", "2026-05", "--html", "."), 2, "is a folder. Name a file in it."),
+        (("--month", "2026-05", "--html", "no/such/x.html"), 1, "cannot be written"),
+        (("--month", "2026-05", "--html", "-", "--json"), 2, "Standard output takes one"),
+        (("--month", "2026-05", "--mail"), 1, "Mail is off: set CEREBRO_SMTP"),
+        (("--month", "2026-05", "--day", "2026-05-14"), 2, "a day or a month, not both"),
+        (("--month", "2026-13"), 2, "is no month"),
+        (("--month", "2026-01"), 1, "Nothing came in during January 2026"),
+    ],
+)
+def test_a_digest_that_cannot_be_is_one_line(
+    run: Run, tmp_path: Path, words: tuple[str, ...], code: int, says: str
+) -> None:
+    _digest(run, tmp_path)
+    done = run("digest", *words, now="2026-06-02T09:00:00Z")
+    assert done.code == code and done.out == ""
+    assert says in done.err and done.err.count("\n") == 1
+
+
+def test_a_month_that_runs_has_no_file_and_no_letter(run: Run, tmp_path: Path) -> None:
+    _digest(run, tmp_path)
+    for words in (("--html", "x.html"), ("--mail",)):
+        done = run(
+            "digest", "--month", "2026-05", *words,
+            now="2026-05-20T09:00:00Z", smtp="smtp://127.0.0.1:1", mail_to="a@example.org",
+        )  # fmt: skip
+        assert done.code in (1, 2) and done.err.count("\n") == 1
+    assert not (tmp_path / "x.html").exists()
+
+
+def test_a_digest_is_sent_by_mail(run: Run, tmp_path: Path) -> None:
+    _digest(run, tmp_path)
+    with MailServer() as server:
+        done = run(
+            "digest", "--month", "2026-05", "--mail", now="2026-06-02T09:00:00Z",
+            smtp=f"smtp://127.0.0.1:{server.port}", mail_to="ada@example.org",
+        )  # fmt: skip
+        assert done == Done(0, "", "Sent.\n")
+        assert [took.letter["Subject"] for took in server.letters] == ["Digest of May 2026"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("smtp", "smtp://ada:hunter2@mail.example/x"),
+        ("mail_to", "nobody"),
+        ("mail_from", "a@example.org, b@example.org"),
+        ("base_url", "wiki.example"),
+    ],
+)
+def test_a_wrong_setting_of_mail_is_named_and_shows_no_secret(
+    run: Run, name: str, value: str
+) -> None:
+    done = run("doctor", **{name: value})
+    assert done.code == 1 and f"CEREBRO_{name.upper()}" in done.err and "hunter2" not in done.err
+    assert done.err.count("\n") == 1

@@ -7,12 +7,16 @@ out to; the body is what people read and edit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from app.domain.latex import laid_out
 from app.domain.records import AuthorKind
+from app.domain.summaries import literal
+from app.domain.untrusted import line
 
 
 class SectionName(StrEnum):
@@ -49,16 +53,21 @@ class Sentence:
     `ids` are the references (`arxiv:…`, `doi:…`, a page's slug) of the texts that must hold its
     numbers and names. `by`: EXTRACT word for word from one of them, AGENT counted or put together by
     us from stored facts, MODEL written by a model, PERSON. `struck` is why the checker took it out of
-    the text, "" when it stands.
+    the text, "" when it stands. `links` are words of the text with the address that they lead to, in
+    the order in which they stand; `lead` says whose words follow and is no part of them.
     """
 
     text: str
     ids: tuple[str, ...] = ()
     by: AuthorKind = AuthorKind.AGENT
     struck: str = ""
+    links: tuple[tuple[str, str], ...] = ()
+    lead: str = ""
 
     def as_json(self) -> dict[str, Any]:
         told: dict[str, Any] = {"text": self.text, "ids": list(self.ids), "by": self.by.value}
+        told |= {"links": [list(each) for each in self.links]} if self.links else {}
+        told |= {"lead": self.lead} if self.lead else {}
         return told | ({"struck": self.struck} if self.struck else {})
 
     @classmethod
@@ -68,6 +77,8 @@ class Sentence:
             tuple(map(str, told.get("ids", ()))),
             AuthorKind(told.get("by", AuthorKind.AGENT)),
             str(told.get("struck", "")),
+            tuple((str(words), str(url)) for words, url in told.get("links", ())),
+            str(told.get("lead", "")),
         )
 
 
@@ -215,3 +226,197 @@ class Document:
             "sections": [each.as_json() for each in self.sections],
             "ledger": dict(self.ledger),
         }
+
+
+def framing(document: Document) -> str:
+    """The sentence or sentences that frame a day; "" where there are none."""
+    section = document.section(SectionName.FRAMING)
+    every = (each for some in section.paragraphs for each in some) if section else ()
+    return " ".join(each.text for each in every if not each.struck)
+
+
+# ---------------------------------------------------------------- as the text of a page
+
+
+def as_markdown(document: Document) -> str:
+    """The document as the body of its page: what was struck is left out, and nothing in it has power.
+
+    Sentences from a text stand in quotation marks; ours link what they name. A section of a digest
+    that came in is its own text.
+    """
+    parts = []
+    for section in document.sections:
+        told = section.text.strip() or "\n\n".join(_section_parts(section))
+        if not told:
+            continue
+        if section.name == SectionName.FRAMING:
+            parts.append(told)
+        else:
+            parts.append(f"## {literal(line(section.title))}\n\n{told}")
+    if ledger := ledger_in_words(document.ledger):
+        parts.append(f"## {TITLES[SectionName.LEDGER]}\n\n{ledger}")
+    return "\n\n".join(parts) + ("\n" if parts else "")
+
+
+def _section_parts(section: Section) -> Iterator[str]:
+    told = [said for some in section.paragraphs if (said := _run(some))]
+    if section.name == SectionName.TLDR and len(told) > 1:
+        yield "\n".join(f"- {said}" for said in told)
+    else:
+        yield from told
+    if section.name in _ROWS:
+        if section.items:
+            yield "\n".join(_row(item) for item in section.items)
+        return
+    for item in section.items:
+        yield from _item_parts(item)
+
+
+_ROWS = (SectionName.QUICK_HITS, SectionName.INDUSTRY, SectionName.WATCHING)
+
+
+def _row(item: Item) -> str:
+    """An item on one line: its title, what it says, and where it was met."""
+    title = literal(line(item.title))
+    head = _inline(title) if item.kind == "prediction" else f"**{_link(title, item.url)}**"
+    said = " ".join(
+        told
+        for some in (item.hook, *(part.sentences for part in item.parts))
+        if (told := _run(some))
+    )
+    end = "" if title[-1:] in ".!?…" else "."
+    source = f" {literal(item.sources[0])}." if item.kind != "paper" and item.sources else ""
+    return f"- {head}{end} {said}{source}".rstrip()
+
+
+def _item_parts(item: Item) -> Iterator[str]:
+    yield f"### {_link(literal(line(item.title)), item.url)}"
+    if about := _about(item):
+        yield about
+    if hook := _run(item.hook):
+        yield hook
+    shown = item.diagram.strip("\n")
+    for place, part in enumerate(item.parts):
+        if shown and place == 1:
+            yield _fenced(shown)
+            shown = ""
+        standing = [each for each in part.sentences if not each.struck]
+        if not standing:
+            continue
+        name = f"**{literal(part.title)}.**" if part.title else ""
+        if part.listed and len(standing) > 1:
+            mark = "1." if part.name == "research-angle" else "-"
+            rows = "\n".join(f"{mark} {_inline(_said(each))}" for each in standing)
+            yield f"{name}\n\n{rows}" if name else rows
+        else:
+            yield f"{name} {_run(standing)}".strip()
+    if shown:
+        yield _fenced(shown)
+
+
+def _about(item: Item) -> str:
+    """Where a deep dive is from, why it is told, and where it is read."""
+    if item.kind != "paper":
+        return ""
+    told = []
+    if item.sources:
+        told.append(literal(", ".join(item.sources)))
+    if item.tier:
+        topic = str(item.extra.get("topic") or "")
+        told.append(f"tier {item.tier}")
+        told += [literal(line(topic))] if topic else []
+    marks = [
+        f"{name} {item.extra[name]}"
+        for name in ("relevance", "novelty")
+        if isinstance(item.extra.get(name), int)
+    ]
+    if marks:
+        told.append(", ".join(marks))
+    if item.signals:
+        told.append(literal(", ".join(item.signals)))
+    read = item.extra.get("read")
+    if isinstance(read, str) and read:
+        told.append(_link("the paper", read))
+    return f"*{' · '.join(told)}*" if told else ""
+
+
+def _run(sentences: Iterable[Sentence]) -> str:
+    return _inline(" ".join(_said(each) for each in sentences if not each.struck))
+
+
+def _inline(text: str) -> str:
+    """Text that begins a line and is no heading, list, quotation or rule for all that."""
+    found = _BLOCK.match(text)
+    return f"{text[: found.start(1)]}\\{text[found.start(1) :]}" if found else text
+
+
+_BLOCK = re.compile(r"\s*(?:\d{1,9})?([#>+=~:.)-])")
+
+
+def _said(sentence: Sentence) -> str:
+    """A sentence as Markdown: words of others in quotation marks, what we name linked."""
+    lead = literal(line(sentence.lead))
+    if lead:
+        lead += " "
+    text = line(sentence.text)
+    if sentence.by == AuthorKind.EXTRACT:
+        return f"{lead}“{literal(_read(text))}”"
+    told, rest = [], text
+    for words, url in sentence.links:
+        before, found, after = rest.partition(line(words))
+        if found and words:
+            told += [literal(before), _link(literal(found), url)]
+            rest = after
+    return lead + "".join([*told, literal(rest)])
+
+
+def _read(text: str) -> str:
+    """Its LaTeX read: macros as letters; formulas stay formulas, which the page sets."""
+    return laid_out(text, str, lambda source: f"${source}$")
+
+
+def _link(words: str, url: str) -> str:
+    if not url:
+        return words
+    return f"[{words}](<{_UNSAFE.sub('', url)}>)"
+
+
+_UNSAFE = re.compile(r"[<>\\\s]")
+
+
+def _fenced(diagram: str) -> str:
+    longest = max((len(run) for run in re.findall(r"`{3,}", diagram)), default=2)
+    fence = "`" * (longest + 1)
+    return f"{fence}\n{diagram}\n{fence}"
+
+
+def ledger_in_words(ledger: Mapping[str, Any]) -> str:
+    """The ledger in sentences; "" when it holds no number."""
+    pages = ledger.get("pages")
+    pages = pages if isinstance(pages, Mapping) else {}
+    told = [
+        f"{words}: {counts}."
+        for words, found in (
+            ("Came in", ledger.get("sources")),
+            ("Papers", ledger.get("papers")),
+            ("Links", ledger.get("links")),
+            ("Pages written", pages.get("created")),
+            ("Pages changed", pages.get("updated")),
+        )
+        if (counts := _counts(found))
+    ]
+    cost = ledger.get("cost_usd")
+    if isinstance(cost, str) and cost.strip("0."):
+        told.append(f"Calls of a model: ${cost}.")
+    return " ".join(told)
+
+
+def _counts(found: object) -> str:
+    if not isinstance(found, Mapping):
+        return ""
+    told = [
+        f"{literal(line(str(name)))} {number:,}"
+        for name, number in found.items()
+        if isinstance(number, int) and number
+    ]
+    return ", ".join(told)

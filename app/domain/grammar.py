@@ -1,7 +1,7 @@
 """The grammar of Markdown bodies: CommonMark with tables, footnotes, task lists, formulas, wikilinks.
 
 It owns the parser and the rules added to it, and nothing else: `domain.markdown` reads its tokens,
-`web.render` writes them as HTML, so what is a link for one is a link for the other. Every rule here
+`app.rendering` writes them as HTML, so what is a link for one is a link for the other. Every rule here
 is linear in the text, also on text made to hurt, and `parse` refuses what would take too long.
 """
 

@@ -11,7 +11,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.domain.records import Announced, LinkStatus, PageKind, Relation, Role, SourceKind, Verdict
+from app.domain.records import (
+    Announced,
+    LinkStatus,
+    PageKind,
+    PredictionState,
+    QuestionState,
+    Relation,
+    Role,
+    SourceKind,
+    Verdict,
+)
 
 Ref = str
 Extra = Mapping[str, Any]
@@ -76,6 +86,34 @@ class PaperArrival:
     aliases: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     questions: tuple[str, ...] = ()
+    extra: Extra = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuestionArrival:
+    """An open problem that a page raises; no `state`: nobody said."""
+
+    page: Ref
+    text: str
+    state: QuestionState | None = None
+    day: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionArrival:
+    """What a page foretells. `due`: a day, a month or a year, or words ("in the next 90 days").
+
+    `made`: the day it was said, '' for that of the document.
+    """
+
+    page: Ref
+    text: str
+    made: str = ""
+    due: str = ""
+    probability: float | None = None
+    state: PredictionState = PredictionState.OPEN
+    resolved: str = ""
+    resolution: str = ""
     extra: Extra = field(default_factory=dict)
 
 
@@ -229,6 +267,8 @@ Arrival = (
     | DecisionArrival
     | MentionArrival
     | AssessmentArrival
+    | QuestionArrival
+    | PredictionArrival
 )
 
 

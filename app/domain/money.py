@@ -75,6 +75,7 @@ class LLMSettings:
 
     `daily` 0: no spending. `monthly` None: none beside the daily one. `batches`: what is not asked
     for now goes through Message Batches. `papers`: the most that a day's listing gives the model.
+    `prose`: it writes the day's digest; `edits`: it proposes texts for pages of papers and concepts.
     """
 
     model: str = ""
@@ -83,6 +84,8 @@ class LLMSettings:
     batches: bool = True
     papers: int = 200
     second_look: bool = False
+    prose: bool = True
+    edits: bool = False
 
 
 def in_force(prices: Iterable[ModelPrice], model: str, day: str) -> ModelPrice | None:

@@ -402,6 +402,8 @@ class Paper(SQLModel, table=True):
         sa.Index("ix_paper_best", "state", "score", "came", "published", "id", "topic_id"),
         sa.Index("ix_paper_newest", "state", "came", "published", "score", "id", "topic_id"),
         sa.Index("ix_paper_topic", "state", "topic_id", "score"),
+        # What the atlas counts, in the order in which it is grouped.
+        sa.Index("ix_paper_topic_by_day", "topic_id", "came", "state", "score"),
         sa.Index("ix_paper_published_of_page", "page_id", "published"),
     )
 
@@ -651,7 +653,9 @@ class Question(SQLModel, table=True):
     """An open problem a page raised, which a later paper may answer.
 
     `state` is the reader's word. Where that is `open`, an accepted `answers` link that names the
-    question makes it answered (store/questions.py).
+    question makes it answered (store/questions.py). `in_text`: it stands under a heading of the
+    page's own text, and follows it. `withdrawn`: it was taken out there, and is kept for what was
+    decided of it.
     """
 
     __table_args__ = (sa.UniqueConstraint("page_id", "number"),)
@@ -662,6 +666,8 @@ class Question(SQLModel, table=True):
     text: str
     state: QuestionState = Field(default=QuestionState.OPEN, sa_type=choice(QuestionState))
     day: str = ""
+    in_text: bool = Field(default=False, sa_column_kwargs={"server_default": sa.false()})
+    withdrawn: bool = Field(default=False, sa_column_kwargs={"server_default": sa.false()})
 
 
 class Prediction(SQLModel, table=True):
@@ -805,9 +811,10 @@ class ListingPaper(SQLModel, table=True):
     """A paper in the listing of a day; `version` and `announced` as the listing named them."""
 
     __tablename__ = "listing_paper"
+    __table_args__ = (sa.Index("ix_listing_paper_days", "paper_id", "day"),)
 
     day: str = Field(primary_key=True)
-    paper_id: int = Field(primary_key=True, foreign_key="paper.id", index=True, ondelete="CASCADE")
+    paper_id: int = Field(primary_key=True, foreign_key="paper.id", ondelete="CASCADE")
     position: int = 0
     version: int | None = None
     announced: Announced | None = Field(default=None, sa_type=choice(Announced))

@@ -18,7 +18,7 @@ from app.domain.latex import formulas
 from app.domain.sentences import after_mark, sentence_spans
 from app.domain.untrusted import line
 
-AUTHOR = "extract@1"  # and its version: raised when other sentences would be chosen
+AUTHOR = "extract@2"  # and its version: raised when other sentences would be chosen
 MOST = 5  # sentences
 _LEAST = 20  # characters of a sentence
 _READ = 20_000  # characters of an abstract that are looked at
@@ -159,13 +159,15 @@ def _sentences(text: str) -> Iterable[_Sentence]:
 def _approach(title: str, told: list[_Sentence]) -> _Sentence:
     """The sentence in which the paper says what it does, else the one that is most like its title."""
     named = set(words.stems(title))
+    called = title.partition(":")[0].strip() if ":" in title else ""
 
     def worth(each: _Sentence) -> float:
         like = len(named & set(words.stems(each.head))) / (len(named) or 1)
         proposes = PROPOSES.search(each.head) or _TAKES_UP.search(each.head)
         makes = proposes and _MAKES.search(each.head, proposes.start(), proposes.end() + 40)
         tells = BACKGROUND.match(each.head) is not None
-        return like + 1.5 * (proposes is not None) + bool(makes) - 0.5 * tells
+        is_one = bool(called) and each.head.startswith((f"{called} is ", f"{called} are "))
+        return like + 1.5 * (proposes is not None or is_one) + bool(makes) - 0.5 * tells
 
     best = _best(told, worth)
     assert best is not None
@@ -200,7 +202,9 @@ def _best(found: Iterable[_Sentence], worth: Callable[[_Sentence], float]) -> _S
 
 MARK = "*Extracted from the abstract, word for word.*"
 _ADDRESS = re.compile(r"https?://[^\s<>\[\]`\"|\\^{}*~]{1,1990}+", re.I)
-_SIGNS = re.compile(r"[`*~\[\]<|]|(?<![^\W_])_|_(?![^\W_])|\\(?=[!-/:-@\[-`{-~])|&(?=#?\w{1,32};)")
+_SIGNS = re.compile(
+    r"[`*~\[\]<|]|\{(?=\{)|(?<![^\W_])_|_(?![^\W_])|\\(?=[!-/:-@\[-`{-~])|&(?=#?\w{1,32};)"
+)
 
 
 def as_markdown(summary: Summary) -> str:
@@ -210,11 +214,13 @@ def as_markdown(summary: Summary) -> str:
     """
     parts = [MARK]
     for each in summary.sentences:
-        parts.append(f"**{each.role.value}.** {_literal(line(each.text))}")
+        parts.append(f"**{each.role.value}.** {literal(line(each.text))}")
     return "\n\n".join(parts) + "\n"
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """Words as Markdown that shows them as they are: no sign in them means anything but itself."""
+    """Plain text on one line as Markdown: its signs mean themselves, formulas stay formulas."""
     kept = sorted(
         [(each.start, each.end) for each in formulas(text)]
         + [found.span() for found in _ADDRESS.finditer(text)]

@@ -11,6 +11,7 @@ from app.domain.records import ThreadStatus
 
 DORMANT_DAYS = 60
 WEEKS = 12
+STATES = ("growing", "dormant", "contradicted", "closed")
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,17 @@ def counted(
         momentum=sum(weekly[-4:]) - sum(weekly[-8:-4]),
         status=_status(last, today, marked),
     )
+
+
+def momentum_words(numbers: Counters) -> str:
+    """How the last four weeks compare with the four before, in words; "" where nothing moved."""
+    recent, before = sum(numbers.weekly[-4:]), sum(numbers.weekly[-8:-4])
+    if not recent and not before:
+        return ""
+    if recent == before:
+        return f"steady: {recent} in the last four weeks as in the four before"
+    word = "speeding up" if recent > before else "slowing down"
+    return f"{word}: {recent} in the last four weeks, {before} in the four before"
 
 
 def weeks_begin(today: date) -> date:

@@ -118,7 +118,7 @@ def _wrong_model(model: str) -> str:
 def save_llm(session: Session, fields: Mapping[str, str], *, fixed: frozenset[str]) -> None:
     """Keep what was chosen for the model; it is in force from the next call on, in every process.
 
-    `fields`: model, daily, monthly, papers as typed; batches and second_look "on" or nothing. What
+    `fields`: model, daily, monthly, papers as typed; batches, second_look, prose and edits "on" or nothing. What
     is `fixed` (the names of `LLMSettings`) is left as it is. Raises Invalid with a sentence a field.
     """
     wrong: dict[str, str] = {}
@@ -149,7 +149,8 @@ def save_llm(session: Session, fields: Mapping[str, str], *, fixed: frozenset[st
         raise Invalid(" ".join(wrong.values()), fields=wrong)
     kept["llm_papers"] = str(int(papers))
     kept["llm_batches"] = "on" if fields.get("batches") == "on" else "off"
-    kept["llm_second_look"] = "on" if fields.get("second_look") == "on" else "off"
+    for name in ("second_look", "prose", "edits"):
+        kept[f"llm_{name}"] = "on" if fields.get(name) == "on" else "off"
     preferences.set_llm(session, kept)
 
 

@@ -21,8 +21,10 @@ import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from app.domain import items as arrived
-from app.domain.identifiers import PaperId, is_slug, parse_id, title_key
+from app.domain.digests import SectionName
+from app.domain.identifiers import PaperId, is_slug, parse_id, title_key, whole_day
 from app.domain.markdown import name_key
+from app.domain.predictions import deadline, entries_of, given_due, stated, watched
 from app.domain.records import (
     Alias,
     AliasKind,
@@ -44,7 +46,8 @@ from app.domain.records import (
     PageKind,
     Paper,
     PaperState,
-    Question,
+    PredictionState,
+    QuestionState,
     Revision,
     SourceKind,
     Thread,
@@ -53,7 +56,7 @@ from app.domain.records import (
 )
 from app.errors import CerebroError, Unreadable
 from app.sources.base import File, Reader, reader_for
-from app.store import decisions, items, links, pages, papers
+from app.store import decisions, items, links, pages, papers, predictions, questions
 from app.store.db import bump
 from app.store.pages import IMPORT, Author, Content
 
@@ -74,6 +77,8 @@ _JOINS = (
     arrived.DecisionArrival,
     arrived.MentionArrival,
     arrived.AssessmentArrival,
+    arrived.QuestionArrival,
+    arrived.PredictionArrival,
 )
 
 
@@ -201,6 +206,10 @@ class _Ingest:
                 return self._mention(arrival)
             case arrived.AssessmentArrival():
                 return self._assessment(arrival)
+            case arrived.QuestionArrival():
+                return self._question(arrival)
+            case arrived.PredictionArrival():
+                return self._prediction(arrival)
 
     # ------------------------------------------------------------ the item itself
 
@@ -393,23 +402,10 @@ class _Ingest:
             tags=frozenset(tag for row in rows for tag in row.tags),
         )
 
-    def _questions(self, page: Page, questions: tuple[str, ...]) -> Outcome:
+    def _questions(self, page: Page, texts: tuple[str, ...]) -> Outcome:
         assert page.id is not None
-        if not questions:
-            return Outcome.SAME
-        standing = pages.questions_of(self.session, page.id)
-        known = {title_key(question.text) for question in standing}
-        number = max((question.number for question in standing), default=0)
-        outcome = Outcome.SAME
-        for text in questions:
-            if text.strip() and title_key(text) not in known:
-                known.add(title_key(text))
-                number += 1
-                self.session.add(
-                    Question(page_id=page.id, number=number, text=text, day=self.document.published)
-                )
-                outcome = Outcome.CHANGED
-        return outcome
+        added = texts and questions.add(self.session, page.id, texts, day=self.document.published)
+        return Outcome.CHANGED if added else Outcome.SAME
 
     def _paper(self, arrival: arrived.PaperArrival) -> Outcome:
         identifiers = [found for ref in arrival.refs if (found := parse_id(ref))]
@@ -600,7 +596,31 @@ class _Ingest:
             ],
             "ledger": dict(arrival.ledger),
         }
-        return _most(outcome, self._facts(Digest, page.id, facts, day=arrival.day))
+        outcome = _most(outcome, self._facts(Digest, page.id, facts, day=arrival.day))
+        return _most(outcome, self._foretold(page.id, arrival))
+
+    def _foretold(self, page_id: int, arrival: arrived.DigestArrival) -> Outcome:
+        """What a digest of a day says is to come: under "Worth Watching", and with a date anywhere."""
+        made = whole_day(arrival.day)
+        if made is None:
+            return Outcome.SAME
+        watching = [s.text for s in arrival.sections if s.name == SectionName.WATCHING]
+        found = watched(entries_of("\n".join(watching)), made)
+        for section in arrival.sections:
+            found += stated(section.text, made)
+        outcome = Outcome.SAME
+        for each in found:
+            new = predictions.note(
+                self.session,
+                page_id,
+                each.text,
+                due=each.due,
+                made=arrival.day,
+                origin=Origin.IMPORT,
+                now=self.now,
+            )
+            outcome = _most(outcome, Outcome.CHANGED if new else Outcome.SAME)
+        return outcome
 
     def _episode(self, arrival: arrived.EpisodeArrival) -> Outcome:
         page, outcome = self._page(arrival.page)
@@ -786,6 +806,73 @@ class _Ingest:
         )
         return Outcome.NEW
 
+    def _noted_at(self, ref: str) -> int:
+        """The page that a question or a prediction belongs to."""
+        identifier = parse_id(ref)
+        found = self._identified(identifier) if identifier else None
+        if found is None and identifier is None and ref not in self.local_slugs:
+            row = pages.named(self.session, ref)
+            found = row.id if row is not None else None
+        if found is None and (paper := self._find_paper(ref)) is not None:
+            if paper.page_id is None:
+                raise _Refused(f"{ref} is not kept: keep it first, and import this again.")
+            found = paper.page_id
+        if found is None:
+            raise _Refused(f"There is no page {ref!r} here or in this file.")
+        return found
+
+    def _question(self, arrival: arrived.QuestionArrival) -> Outcome:
+        page_id = self._noted_at(arrival.page)
+        day = arrival.day or self.document.published
+        new = questions.add(self.session, page_id, [arrival.text], day=day)
+        standing = questions.called(self.session, page_id, arrival.text)
+        said = arrival.state or QuestionState.OPEN
+        if standing is None or said in (QuestionState.OPEN, standing.state):
+            return Outcome.NEW if new else Outcome.SAME
+        if not new and standing.state != QuestionState.OPEN:
+            return Outcome.SAME  # the reader's word stands
+        standing.state = said
+        self.session.add(standing)
+        return Outcome.NEW if new else Outcome.CHANGED
+
+    def _prediction(self, arrival: arrived.PredictionArrival) -> Outcome:
+        page_id = self._noted_at(arrival.page)
+        made = arrival.made or self.document.published or self.now.date().isoformat()
+        day = whole_day(made) or self.now.date()
+        due = given_due(arrival.due, day) if arrival.due else ""
+        if arrival.due and not due:
+            raise _Refused(
+                f"The due date {arrival.due[:40]!r} is none: write YYYY-MM-DD, YYYY-MM or YYYY."
+            )
+        if due and (last := deadline(due)) is not None and last < day:
+            raise _Refused(f"It is due on {due}, before the day it was made, {day.isoformat()}.")
+        text = " ".join(arrival.text.split())
+        new = predictions.note(
+            self.session,
+            page_id,
+            text,
+            due=due,
+            made=day.isoformat(),
+            probability=arrival.probability,
+            origin=Origin.IMPORT,
+            now=self.now,
+            extra=arrival.extra,
+        )
+        row = predictions.keyed(self.session, page_id, title_key(text))
+        assert row is not None
+        outcome = (
+            Outcome.NEW
+            if new
+            else self._fill(row, {"due": due, "probability": arrival.probability})
+        )
+        untouched = row.state == PredictionState.OPEN and "judgements" not in row.extra
+        if arrival.state != PredictionState.OPEN and untouched:
+            row.state, row.resolution = arrival.state, arrival.resolution
+            row.resolved = arrival.resolved or self.now.date().isoformat()
+            self.session.add(row)
+            outcome = _most(outcome, Outcome.CHANGED)
+        return outcome
+
     def _mention(self, arrival: arrived.MentionArrival) -> Outcome:
         paper = self._known(arrival.paper)
         standing = self.session.exec(
@@ -946,6 +1033,8 @@ def _label(arrival: arrived.Arrival) -> str:
             return arrival.id
         case arrived.ListingArrival():
             return arrival.day
+        case arrived.QuestionArrival() | arrived.PredictionArrival():
+            return f"of {arrival.page}: {arrival.text[:60]}"
         case _:
             return arrival.paper
 

@@ -5,7 +5,10 @@ A decision is a row that is only added to; an undo is a decision too. Proposals 
 
 A proposed link is named by its number, a change by "c" and its number. What accepting a change
 writes stands in its `content`: of a new concept {"aliases", "body", "members" (ids of papers)}, of
-a split {"title", "aliases", "members"}; a merge needs none, its source goes into its target.
+a split {"title", "aliases", "members", and of a thread "claim"}, of an edit see store/edits.py; of a
+new thread {"claim", "claim_from" (the paper whose sentence it is), "members" ({page, role, line,
+day} each), "concepts"}; a merge needs none, its source
+goes into its target.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ from app.domain.records import (
     Verdict,
 )
 from app.errors import Conflict, Invalid, NotFound
-from app.store import changes, concepts, decisions, links, pages, papers
+from app.store import changes, concepts, decisions, edits, links, new_threads, pages, papers
 from app.store.db import LARGEST_ID, bump
 from app.store.pages import PERSON, Author, Content
 
@@ -46,6 +49,7 @@ _PAPER_STATE = {
     Verdict.DEFER: PaperState.DEFERRED,
 }
 MAX_BULK = 500
+MAX_CLAIM = 1_000  # characters of a thread's claim
 MAX_PAPERS = 5_000  # that one action decides: a day has some hundreds, or a thousand
 
 
@@ -115,6 +119,7 @@ def decide(
     target: str = "",
     title: str = "",
     members: Sequence[int] | None = None,
+    claim: str = "",
     swap: bool = False,
     who: str = "person",
     batch: str = "",
@@ -122,7 +127,7 @@ def decide(
     """Decide one proposal. A person who accepts may change what it says.
 
     Of a link: another `relation` or `target`, and that one is accepted instead. Of a new concept:
-    another `title`, fewer `members` (ids of papers; None: all). Of a merge: `swap`, the other of
+    another `title`, fewer `members` (ids of papers; None: all); of a new thread its `claim` too. Of a merge: `swap`, the other of
     the two pages stays. Raises Invalid or NotFound for no such proposal, target or title, Conflict
     when it was decided elsewhere or the wiki has moved on.
     """
@@ -138,6 +143,7 @@ def decide(
             reason=reason,
             title=title,
             members=members,
+            claim=claim,
             swap=swap,
             who=who,
             batch=batch,
@@ -186,6 +192,7 @@ def _decide_change(
     reason: str = "",
     title: str = "",
     members: Sequence[int] | None = None,
+    claim: str = "",
     swap: bool = False,
     who: str = "person",
     batch: str = "",
@@ -199,6 +206,8 @@ def _decide_change(
         if swap and change.kind == ChangeKind.MERGE:
             change.source_id, change.target_id = change.target_id, change.source_id
             before["swapped"] = True
+        if change.kind == ChangeKind.THREAD and " ".join(claim.split()):
+            _reword(change, claim, before)
         session.flush()
         accept = _ACCEPT[change.kind]
         before["did"] = accept(session, change, title=title, members=members, now=now)
@@ -222,6 +231,22 @@ def _decide_change(
     session.flush()
     bump(session)
     return decision
+
+
+def _reword(change: Change, claim: str, before: dict[str, Any]) -> None:
+    """Give a proposed thread the claim that the person wrote; `before` keeps the one it had.
+
+    Raises Invalid for one that is too long.
+    """
+    words = " ".join(claim.split())
+    if len(words) > MAX_CLAIM:
+        wrong = f"A claim is one sentence: at most {MAX_CLAIM:,} characters."
+        raise Invalid(wrong, fields={"claim": wrong})
+    if words != change.content.get("claim"):
+        kept = ("claim", "claim_from")
+        before["content"] = {name: change.content.get(name) for name in kept}
+        # Whose sentence it was is no more: it is the person's own.
+        change.content = {**change.content, "claim": words, "claim_from": None}
 
 
 # A page that a machine put together and a person took as it was.
@@ -289,6 +314,7 @@ def _accept_split(
         title=title.strip() or str(change.content.get("title", "")) or change.title,
         aliases=[str(each) for each in change.content.get("aliases", [])],
         members=_chosen(offered, members),
+        claim=str(change.content.get("claim", "")),
         author=PERSON,
         now=now,
     )
@@ -298,10 +324,39 @@ def _accept_split(
     return memory
 
 
+def _accept_edit(
+    session: Session, change: Change, *, title: str, members: Sequence[int] | None, now: datetime
+) -> concepts.Memory:
+    return edits.apply(session, change, now=now)
+
+
+def _accept_thread(
+    session: Session, change: Change, *, title: str, members: Sequence[int] | None, now: datetime
+) -> concepts.Memory:
+    offered = new_threads.pages_of(change.content)
+    wanted = set(_chosen(offered, members))
+    if len(wanted) < 2:
+        wrong = "A thread joins two papers at least. Choose more of them, or reject the proposal."
+        raise Invalid(wrong, fields={"members": wrong})
+    return new_threads.write(
+        session,
+        title=title.strip() or change.title,
+        claim=str(change.content.get("claim", "")),
+        claim_from=int(change.content.get("claim_from") or 0),
+        members=[each for each in change.content["members"] if each.get("page") in wanted],
+        confidence=change.confidence,
+        evidence=change.evidence,
+        author=_LINKER,
+        now=now,
+    )
+
+
 _ACCEPT = {
+    ChangeKind.THREAD: _accept_thread,
     ChangeKind.CONCEPT: _accept_concept,
     ChangeKind.MERGE: _accept_merge,
     ChangeKind.SPLIT: _accept_split,
+    ChangeKind.EDIT: _accept_edit,
 }
 
 
@@ -311,7 +366,7 @@ def _pages_of(session: Session, change: Change) -> tuple[Page | None, Page | Non
 
 
 def merge(session: Session, slug: str, into: str, *, now: datetime) -> Decision:
-    """Let a concept go into another because a person says so; a decision like any, with its undo.
+    """Let a concept or thread go into another because a person says so; a decision like any, with its undo.
 
     `into` is a name as links have it. Raises NotFound for no such page, Invalid when the two cannot
     become one.
@@ -319,7 +374,7 @@ def merge(session: Session, slug: str, into: str, *, now: datetime) -> Decision:
     source = pages.get(session, slug)
     named = pages.named(session, into) if into.strip() else None
     if named is None:
-        wrong = f"There is no page called {into.strip()[:100]!r}: name the concept that stays."
+        wrong = f"There is no page called {into.strip()[:100]!r}: name the {_word(source)} that stays."
         raise Invalid(wrong, fields={"into": wrong})
     target = session.get(Page, named.id)
     assert source.id is not None and target is not None and target.id is not None
@@ -340,10 +395,15 @@ def merge(session: Session, slug: str, into: str, *, now: datetime) -> Decision:
             ),
         )
     if change is None:
-        raise Invalid(f"{source.title} is this very page: choose another concept.")
+        raise Invalid(f"{source.title} is this very page: choose another {_word(source)}.")
     return _decide_change(
         session, change, Verdict.ACCEPT, now=now, swap=change.source_id != source.id
     )
+
+
+def _word(page: Page) -> str:
+    """What a page that is put together or taken apart is called."""
+    return (PageKind.THREAD if page.kind == PageKind.THREAD else PageKind.CONCEPT).value
 
 
 def split(
@@ -354,14 +414,17 @@ def split(
     aliases: Sequence[str],
     members: Sequence[int],
     now: datetime,
+    claim: str = "",
 ) -> Decision:
-    """Make a part of a concept one of its own because a person says so; undone like any decision.
+    """Make a part of a concept or thread one of its own because a person says so.
+
+    It is undone like any decision. A new thread may get a `claim`.
 
     Raises NotFound for no such page, Invalid when it cannot be split so.
     """
     source = pages.get(session, slug)
     if not title.strip():
-        raise Invalid("The new concept needs a title.", fields={"title": "Give it a title."})
+        raise Invalid(f"The new {_word(source)} needs a title.", fields={"title": "Give it a title."})
     taken = pages.named(session, title)
     if taken is not None and taken.id != source.id:
         wrong = f"There is a page of that name already: {taken.title}. Choose another title."
@@ -375,7 +438,12 @@ def split(
             source_id=source.id,
             status=LinkStatus.REJECTED,
             origin=Origin.AUTHOR,
-            content={"title": title, "aliases": list(aliases), "members": list(members)},
+            content={
+                "title": title,
+                "aliases": list(aliases),
+                "members": list(members),
+                **({"claim": " ".join(claim.split())[:MAX_CLAIM]} if claim.strip() else {}),
+            },
             created_at=now,
         ),
     )
@@ -581,7 +649,7 @@ def _restore_change(session: Session, decision: Decision, *, now: datetime) -> N
         later = _later(session, change, decision)
         if later is not None:
             raise Conflict(
-                f"The same concept was changed again since ({later.title}). Undo that first."
+                f"The same page was changed again since ({later.title}). Undo that first."
             )
         source, target = _pages_of(session, change)
         match change.kind:
@@ -597,9 +665,15 @@ def _restore_change(session: Session, decision: Decision, *, now: datetime) -> N
                 if source is None:
                     raise Conflict("The page that was split is gone: this cannot be undone.")
                 concepts.unsplit(session, source, did, author=PERSON, now=now)
+            case ChangeKind.THREAD:
+                new_threads.take_back(session, did, now=now)
+            case ChangeKind.EDIT:
+                edits.take_back(session, change, did, now=now)
     change = changes.get(session, change_id)
     if before.get("swapped"):
         change.source_id, change.target_id = change.target_id, change.source_id
+    if "content" in before:
+        change.content = {**change.content, **before["content"]}
     change.status = LinkStatus(str(before["status"]))
     at = before.get("decided_at")
     change.decided_at = datetime.fromisoformat(at) if at else None

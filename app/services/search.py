@@ -6,15 +6,17 @@ the encoder does not answer in time, words alone answer, and the answer says so.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import date
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlmodel import Session
 
-from app.domain.identifiers import clean_date, is_slug
+from app.domain.identifiers import clean_date, is_slug, whole_day
 from app.domain.queries import (
     MAX_TOPIC,
     Filters,
@@ -23,13 +25,19 @@ from app.domain.queries import (
     fuse,
     fused_scores,
     has_letters,
+    index_words,
     parse_query,
 )
 from app.domain.records import KINDS, PageKind
+from app.domain.threads import STATES as THREAD_STATES
 from app.embeddings.base import QueryEncoder
 from app.errors import Invalid
+from app.store import pages
 from app.store import search as found_by
+from app.store import threads as stored_threads
+from app.store.pages import PageRef
 from app.store.search import RANKED, Facets, Hit, Matched, ThreadRef, Why
+from app.store.threads import Says, ThreadRow
 from app.store.vectors import VectorIndex, recall
 
 NEAREST = 50  # pages that meaning may add
@@ -334,6 +342,145 @@ def _why_nothing(session: Session, query: Query, filters: Filters) -> str:
     if filters or query.excludes:
         return "Nothing was found with these filters."
     return "" if query.is_empty else "Nothing was found."
+
+
+# ---------------------------------------------------------------- threads
+
+MOST_THREADS = 100  # that words and meaning may find
+_SAID = 2  # members that are named with a thread they found
+_PLACE = 60  # as in reciprocal-rank fusion: how fast a page further down counts less
+
+
+@dataclass(frozen=True)
+class AskedThreads:
+    """Which threads are wanted; what is left empty narrows nothing.
+
+    `query` is looked for in claims and in members, by words and meaning. `between` are names of
+    concepts: a thread has members about each of them. `moved`: it got a member in the last week. As
+    of `asof`, an ISO day.
+    """
+
+    query: str = ""
+    status: str = ""
+    moved: bool = False
+    between: tuple[str, ...] = ()
+    asof: str = ""
+
+
+@dataclass(frozen=True)
+class FoundThreads:
+    """Threads, the best first for a query, else the last moved first, as they stood on `day`.
+
+    `said` names for a thread the members by which it was found; `facets` count by status, and
+    "moved", the threads that there would be with that filter in place of the one of its kind.
+    """
+
+    rows: tuple[ThreadRow, ...]
+    day: date
+    said: dict[int, tuple[Says, ...]]
+    facets: dict[str, int]
+    concepts: tuple[PageRef, ...] = ()
+    notice: str = ""
+
+
+def threads(
+    session: Session,
+    asked: AskedThreads,
+    *,
+    today: date,
+    counted: Callable[[date], list[ThreadRow]] | None = None,
+    index: VectorIndex | None = None,
+    query_encoder: QueryEncoder | None = None,
+    remember: Remember | None = None,
+) -> FoundThreads:
+    """The threads that fit. `counted` gives all of them as of a day, where they are known already.
+
+    Raises Invalid for a status, concept or day that cannot be.
+    """
+    if asked.status and asked.status not in THREAD_STATES:
+        raise _invalid("status", f"A thread is {', '.join(THREAD_STATES)}.")
+    day = as_of(asked.asof, today)
+    rows = counted(day) if counted else stored_threads.all_threads(session, today=day)
+    rows = sorted(rows, key=lambda row: row.title.casefold())
+    rows.sort(key=lambda row: row.numbers.latest, reverse=True)
+    named = tuple(_concept(session, name) for name in asked.between if name.strip())
+    if named:
+        ids = [each.id for each in named]
+        within = stored_threads.between(session, ids, until=day.isoformat())
+        rows = [row for row in rows if row.page_id in within]
+    said: dict[int, tuple[Says, ...]] = {}
+    notice = ""
+    if clean(asked.query):
+        meaning = _Meaning(index, query_encoder, remember)
+        scores, said, notice = _scored(session, asked.query, meaning)
+        rows = [row for row in rows if row.page_id in scores]
+        rows.sort(key=lambda row: -scores[row.page_id])
+        rows = rows[:MOST_THREADS]
+    # A filter counts what there would be without it, the others in force.
+    facets = Counter(row.numbers.status for row in rows if row.numbers.this_week or not asked.moved)
+    right = [row for row in rows if asked.status in ("", row.numbers.status)]
+    facets["moved"] = sum(bool(row.numbers.this_week) for row in right)
+    return FoundThreads(
+        rows=tuple(row for row in right if row.numbers.this_week or not asked.moved),
+        day=day,
+        said=said,
+        facets=dict(facets),
+        concepts=named,
+        notice=notice,
+    )
+
+
+def as_of(text: str, today: date) -> date:
+    """The day as of which is counted, `today` without one. Raises Invalid."""
+    if not text.strip():
+        return today
+    day = whole_day(text.strip())
+    if day is None or day > today:
+        wrong = f"{text.strip()[:40]!r} is no day that has been. Write it as in 2026-05-08."
+        raise _invalid("asof", wrong)
+    return day
+
+
+def _concept(session: Session, name: str) -> PageRef:
+    found = pages.named(session, name)
+    if found is None or found.kind != PageKind.CONCEPT:
+        raise _invalid("between", f"There is no concept called {name.strip()[:100]!r}.")
+    return found
+
+
+def _scored(
+    session: Session, text: str, meaning: _Meaning
+) -> tuple[dict[int, float], dict[int, tuple[Says, ...]], str]:
+    """What threads the words and the meaning lead to: a score each, the members that say so.
+
+    A thread is found by its own text, by its members' texts, and by their lines in it. It counts by
+    the place of its own page, twice, and of its best members.
+    """
+    query = parse_query(text)
+    filters = replace(query.filters, kind=None, thread="")
+    if query.is_empty or not has_letters(query.plain):
+        return {}, {}, ONLY_SIGNS
+    answer = _find(_Ask(session, text, query, filters, meaning, False, False), Mode.BOTH)
+    places = {page_id: place for place, page_id in enumerate(answer.ranked, start=1)}
+    scores = {page_id: 2 / (_PLACE + place) for page_id, place in places.items()}
+    noted = stored_threads.noting(session, index_words(query.plain), limit=RANKED)
+    lines = {(each.thread_id, each.page_id) for each in noted}
+    found: dict[int, dict[int, Says]] = {}
+    for each in (*stored_threads.holding(session, answer.ranked), *noted):
+        found.setdefault(each.thread_id, {})[each.page_id] = each
+
+    def place(each: Says) -> int:
+        said = (each.thread_id, each.page_id) in lines
+        return 1 if said else places[each.page_id]
+
+    said = {}
+    for thread_id, members in found.items():
+        best = sorted(members.values(), key=lambda each: (place(each), each.page_id))[:3]
+        scores[thread_id] = scores.get(thread_id, 0.0) + sum(
+            1 / (_PLACE + place(each)) for each in best
+        )
+        said[thread_id] = tuple(best[:_SAID])
+    return scores, said, answer.notice
 
 
 # ---------------------------------------------------------------- what was asked

@@ -32,6 +32,7 @@ from app.domain.items import (
     SourceRef,
     ThreadArrival,
 )
+from app.domain.questions import numbered
 from app.domain.records import LinkStatus, PageKind, Relation, Role, SourceKind
 from app.errors import Unreadable
 from app.sources.base import File
@@ -862,9 +863,6 @@ def _arxiv_in(text: str) -> str:
 
 _FIELD = re.compile(r"(?:^|\s)[*_]{0,3}(sources?|links?|tier)[*_]{0,3}:[*_]{0,3}\s*", re.IGNORECASE)
 _TIER = re.compile(r"\btier ([1-4])\b", re.IGNORECASE)
-_NUMBERED = re.compile(
-    r"(\b(?:and|or)\s|(?<=[.?!:;,…)\"”*])\s|^)?(?<!\w)\((\d{1,2})\)\s+(?:(?=([A-Z]))|(?=\S))"
-)
 _ARTICLE = re.compile(
     r"\b(?:newsletters?|podcast|substack|blogs?|gmail|youtube|video|twitter|tweet|reddit|hacker news"
     r"|issue|episode|interview|coverage|essay|weekly)\b|\br/\w",
@@ -884,23 +882,10 @@ _ACRONYMS = {
 
 
 def _research_questions(text: str, listed: Sequence[str]) -> list[str]:
-    """`(1) … (2) …` taken apart, without what leads up to the first; else one question.
-
-    `listed` are list items under the label. A number counts when it is the next one due and stands
-    after a mark or "and", or before a capital: "sinks (3) times" is no third question.
-    """
+    """What `numbered` takes apart; `listed` are list items under the label, and come first."""
     if listed:
         return [" ".join(item.split()) for item in listed if item.strip()]
-    cuts: list[tuple[int, int]] = []
-    for match in _NUMBERED.finditer(text):
-        opens = match[1] or match.start() == 0 or match[3] or len(cuts) == 0
-        if opens and int(match[2]) == len(cuts) + 1:
-            cuts.append(match.span())
-    if not cuts:
-        return [text] if text else []
-    ends = [start for start, _ in cuts[1:]] + [len(text)]
-    pieces = [text[cut[1] : end].strip().rstrip(",;") for cut, end in zip(cuts, ends, strict=True)]
-    return [piece for piece in pieces if piece]
+    return numbered(text)
 
 
 @dataclass

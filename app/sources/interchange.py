@@ -27,6 +27,8 @@ from app.domain.items import (
     LinkArrival,
     PageArrival,
     PaperArrival,
+    PredictionArrival,
+    QuestionArrival,
     Quotation,
     Ref,
     Rejected,
@@ -38,6 +40,8 @@ from app.domain.records import (
     Announced,
     LinkStatus,
     PageKind,
+    PredictionState,
+    QuestionState,
     Relation,
     Role,
     SourceKind,
@@ -51,7 +55,7 @@ MAX_NAME = 2_000
 MAX_DEPTH = 20
 _LARGEST = 2**63 - 1
 _TOPIC_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
-_LATER = frozenset(["revision", "item", "question", "prediction", "usage"])
+_LATER = frozenset(["revision", "item", "usage"])
 _PAGE_KINDS = (PageKind.NOTE, PageKind.ARTICLE, PageKind.EPISODE, PageKind.DIGEST, PageKind.CONCEPT)
 _DECISIONS = (Verdict.KEEP, Verdict.DROP, Verdict.DEFER)
 _VERSION = re.compile(r"v?([1-9][0-9]{0,3})")
@@ -534,6 +538,34 @@ def _assessment(row: _Row) -> AssessmentArrival:
     )
 
 
+def _question(row: _Row) -> QuestionArrival:
+    return QuestionArrival(
+        page=row.ref("page"),
+        text=row.name("text"),
+        state=row.choice("state", QuestionState),
+        day=row.day("day"),
+    )
+
+
+def _prediction(row: _Row) -> PredictionArrival:
+    page, text = row.ref("page"), row.name("text")
+    state = row.choice("state", PredictionState) or PredictionState.OPEN
+    resolved = row.day("resolved", whole=True)
+    if state is PredictionState.OPEN and resolved:
+        raise _BadLine('It has "resolved" and its "state" is open.')
+    return PredictionArrival(
+        page=page,
+        text=text,
+        made=row.day("made", whole=True),
+        due=row.text("due").strip(),
+        probability=row.share("probability"),
+        state=state,
+        resolved=resolved,
+        resolution=row.text("resolution"),
+        extra=row.rest(),
+    )
+
+
 _TYPES: dict[str, Callable[[_Row], Arrival]] = {
     "topic": _topic,
     "concept": _concept,
@@ -543,4 +575,6 @@ _TYPES: dict[str, Callable[[_Row], Arrival]] = {
     "link": _link,
     "decision": _decision,
     "assessment": _assessment,
+    "question": _question,
+    "prediction": _prediction,
 }

@@ -18,20 +18,29 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from app.domain.identifiers import clean_date, is_slug, parse_id, slugify
+from app.domain.identifiers import clean_date, is_slug, parse_id, slugify, whole_day
 from app.domain.items import (
     Arrival,
     Document,
     LinkArrival,
     PageArrival,
     PaperArrival,
+    PredictionArrival,
     Quotation,
     Ref,
     Rejected,
     SourceRef,
     ThreadArrival,
 )
-from app.domain.records import KINDS, LinkStatus, PageKind, Relation, Role, SourceKind
+from app.domain.records import (
+    KINDS,
+    LinkStatus,
+    PageKind,
+    PredictionState,
+    Relation,
+    Role,
+    SourceKind,
+)
 from app.errors import Unreadable
 from app.sources.base import File
 
@@ -47,6 +56,7 @@ _UNPRINTABLE = re.compile("[\ud800-\udfff\x00]")
 _LARGEST = 2**63 - 1
 
 Word = TypeVar("Word", bound=StrEnum)
+Entry = TypeVar("Entry", LinkArrival, PredictionArrival)
 
 
 class _BadField(Exception):
@@ -201,24 +211,29 @@ class _Page:
     body: str
     stem: str
     problems: list[Rejected] = field(default_factory=list)
-    taken: set[str] = field(default_factory=lambda: {"id", "links"})
+    taken: set[str] = field(default_factory=lambda: {"id", "links", "predictions"})
 
     def arrivals(self) -> Iterator[Arrival]:
         match self.kind:
             case PageKind.PAPER:
                 paper = self._paper()
                 yield paper
-                yield from self._links(paper.refs[0] if paper.refs else paper.slug)
+                source = paper.refs[0] if paper.refs else paper.slug
+                yield from self._links(source)
+                yield from self._predictions(source)
             case PageKind.THREAD:
                 claim, members = self._text("claim"), list(self._members())
                 links = list(self._links(self.slug))
+                foretold = list(self._predictions(self.slug))
                 yield ThreadArrival(page=self._page(self.slug), claim=claim)
                 yield from members
                 yield from links
+                yield from foretold
             case _:
-                links = list(self._links(self.ref or slugify(self.stem)))
-                yield self._page(self.ref or (slugify(self.stem) if links else ""))
-                yield from links
+                source = self.ref or slugify(self.stem)
+                joins: list[Arrival] = [*self._links(source), *self._predictions(source)]
+                yield self._page(self.ref or (slugify(self.stem) if joins else ""))
+                yield from joins
 
     @property
     def kind(self) -> PageKind:
@@ -325,6 +340,10 @@ class _Page:
     def _links(self, source: Ref) -> Iterator[LinkArrival]:
         yield from self._each("links", lambda entry: _link(entry, source=source))
 
+    def _predictions(self, source: Ref) -> Iterator[PredictionArrival]:
+        made = self.published
+        yield from self._each("predictions", lambda entry: _prediction(entry, source, made))
+
     def _members(self) -> Iterator[LinkArrival]:
         yield from self._each("members", lambda entry: _member(entry, thread=self.slug))
 
@@ -363,9 +382,7 @@ class _Page:
         listed = [part for text in self._names("tags") for part in text.split(",")]
         return tuple(dict.fromkeys(tag for part in listed if (tag := part.strip().lstrip("#"))))
 
-    def _each(
-        self, name: str, read: Callable[[Mapping[str, Node]], LinkArrival]
-    ) -> Iterator[LinkArrival]:
+    def _each(self, name: str, read: Callable[[Mapping[str, Node]], Entry]) -> Iterator[Entry]:
         node = self.front.get(name)
         self.taken.add(name)
         if node is None or _scalar(node) == "":
@@ -407,6 +424,35 @@ def _link(entry: Mapping[str, Node], *, source: Ref) -> LinkArrival:
         day=clean_date(_scalar(entry.get("date"))),
         reason=_scalar(entry.get("reason")) or "",
         evidence=tuple(_quotations(entry.get("evidence"))),
+    )
+
+
+def _prediction(entry: Mapping[str, Node], source: Ref, published: str) -> PredictionArrival:
+    text = " ".join((_scalar(entry.get("text")) or "").split())
+    if not text:
+        raise _BadField("It has no text.")
+    made = _scalar(entry.get("made")) or (published if len(published) == 10 else "")
+    if made and whole_day(made) is None:
+        raise _BadField(f"The day {made[:40]!r} on which it was made is none (YYYY-MM-DD).")
+    given = (_scalar(entry.get("probability")) or "").strip()
+    try:
+        probability = float(given) if given else None
+    except ValueError:
+        probability = -1.0
+    if probability is not None and not 0 <= probability <= 1:
+        raise _BadField(f"The probability {given[:40]!r} is not a number from 0 to 1.")
+    resolved = _scalar(entry.get("resolved")) or ""
+    if resolved and whole_day(resolved) is None:
+        raise _BadField(f"The day {resolved[:40]!r} on which it was judged is none (YYYY-MM-DD).")
+    return PredictionArrival(
+        page=source,
+        text=text,
+        made=made,
+        due=_scalar(entry.get("due")) or "",
+        probability=probability,
+        state=_word(entry, "state", PredictionState) or PredictionState.OPEN,
+        resolved=resolved,
+        resolution=_scalar(entry.get("resolution")) or "",
     )
 
 

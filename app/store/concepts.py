@@ -1,4 +1,4 @@
-"""Concepts that become one, or two: what moves, and what must be remembered to move it back.
+"""Concepts and threads that become one, or two: what moves, and what must be remembered to move it back.
 
 A merged page keeps its row, its text and its history; its names, its links and what else hung on it
 go to the page it went into, so that no list and no search meets it. What each function returns is
@@ -36,6 +36,7 @@ from app.domain.records import (
     Question,
     Relation,
     Rule,
+    Thread,
     Vector,
 )
 from app.errors import Conflict, Invalid
@@ -44,6 +45,7 @@ from app.store.db import TEXTS, bump
 from app.store.pages import Author, Content
 
 Memory = dict[str, Any]
+CLAIMS = "claims"  # in `Page.extra` of a thread: the claims it had before
 _SOME = 400  # ids in one statement
 _MOST_EVIDENCE = 8
 _BEGINNING = 3_000  # characters of a paper's text, for its words
@@ -58,6 +60,15 @@ _SAID = (
     *("role", "note", "day", "status", "origin", "confidence", "reason", "evidence", "signals"),
     *("text_hash", "extra", "created_at", "decided_at"),
 )
+
+
+# What is put together and taken apart, and how a paper belongs to it.
+_HOLDS = {PageKind.CONCEPT: Relation.ABOUT, PageKind.THREAD: Relation.PART_OF}
+
+
+def belongs(kind: PageKind) -> Relation:
+    """How papers are linked to a page of this kind: about a concept, part of a thread."""
+    return _HOLDS.get(kind, Relation.ABOUT)
 
 
 def heir(session: Session, page_id: int) -> Page | None:
@@ -77,7 +88,7 @@ def heir(session: Session, page_id: int) -> Page | None:
 
 
 def stays(session: Session, one: Page, other: Page) -> tuple[Page, Page]:
-    """Two concepts as (the one that goes, the one that stays).
+    """Two concepts, or threads, as (the one that goes, the one that stays).
 
     The one with more accepted links stays, then the one with more text, then the older.
     """
@@ -94,12 +105,12 @@ def stays(session: Session, one: Page, other: Page) -> tuple[Page, Page]:
 
 
 def merge(session: Session, source: Page, target: Page, *, author: Author, now: datetime) -> Memory:
-    """Let the concept `source` go into `target`; what `unmerge` needs to undo it.
+    """Let a concept or thread go into another of its kind; what `unmerge` needs to undo it.
 
     The target takes its names, addresses, tags and links, what was decided about them included; of
     two links that become the same the more decided one speaks. It takes the text too, after its own
-    and under a heading of the source's title. Raises Invalid for a page with itself or one that is
-    no concept.
+    and under a heading of the source's title. A thread keeps its own claim, and takes the other's
+    where it has none. Raises Invalid for a page with itself, or one of another kind.
     """
     _check(source, target)
     assert source.id is not None and target.id is not None
@@ -107,8 +118,10 @@ def merge(session: Session, source: Page, target: Page, *, author: Author, now: 
     before = _watched(session, source.id, target.id, writers)
     was_source, was_target = pages.content_of(session, source), pages.content_of(session, target)
     memory: Memory = {
+        "claim": _take_claim(session, source, target),
         "source": {
             "slug": source.slug,
+            "kind": source.kind.value,
             "title_key": source.title_key,
             "aliases": _alias_rows(session, source.id),
             "tags": list(was_source.tags),
@@ -178,8 +191,12 @@ def unmerge(
                 col(Alias.kind) == AliasKind.REDIRECT,
             )
         )
-    source.slug, source.title_key, source.kind = was["slug"], was["title_key"], PageKind.CONCEPT
+    source.slug, source.title_key, source.kind = was["slug"], was["title_key"], target.kind
     session.add(source)
+    thread = session.get(Thread, target.id)
+    if thread is not None and memory.get("claim") and thread.claim == memory["claim"]:
+        thread.claim = ""
+        session.add(thread)
     for row in was["aliases"]:
         session.connection().execute(sa.insert(Alias.__table__).values(row))  # type: ignore[attr-defined]
     session.add_all(PageTag(page_id=source.id, name=name) for name in was["tags"])
@@ -201,9 +218,22 @@ def unmerge(
     _say_so(session)
 
 
-def effect(session: Session, source_id: int, target_id: int) -> dict[str, int]:
+def _take_claim(session: Session, source: Page, target: Page) -> str:
+    """The claim that a thread without one gets from the one that goes into it, else ""."""
+    theirs, own = session.get(Thread, source.id), session.get(Thread, target.id)
+    if target.kind != PageKind.THREAD or not (theirs and theirs.claim) or (own and own.claim):
+        return ""
+    own = own or Thread(page_id=target.id or 0)
+    own.claim = theirs.claim
+    session.add(own)
+    return own.claim
+
+
+def effect(
+    session: Session, source_id: int, target_id: int, *, kind: PageKind = PageKind.CONCEPT
+) -> dict[str, int]:
     """What a merge would move: `links`, `papers` (that both hold: `shared`), `names`, `mentions`."""
-    held = [_members_of(page_id) for page_id in (source_id, target_id)]
+    held = [_members_of(page_id, kind) for page_id in (source_id, target_id)]
     one, other = (set(session.connection().execute(each).scalars()) for each in held)
     counted = links.counts(session, source_id)
     return {
@@ -229,8 +259,10 @@ def paper_counts(session: Session, page_ids: Collection[int]) -> dict[int, int]:
     return dict(session.connection().execute(statement).all())
 
 
-def members(session: Session, page_id: int, *, limit: int) -> list[Any]:
-    """The papers a concept holds, the newest link first: id, slug, title, text (its beginning).
+def members(
+    session: Session, page_id: int, *, limit: int, kind: PageKind = PageKind.CONCEPT
+) -> list[Any]:
+    """The papers a concept or thread holds, the newest link first: id, slug, title, text (its beginning).
 
     Links that a text makes are left out: they stay as the text says.
     """
@@ -245,7 +277,7 @@ def members(session: Session, page_id: int, *, limit: int) -> list[Any]:
         .outerjoin(PageText, col(PageText.page_id) == col(Page.id))
         .where(
             col(Link.target_id) == page_id,
-            col(Link.relation) == Relation.ABOUT,
+            col(Link.relation) == belongs(kind),
             col(Link.status) == LinkStatus.ACCEPTED,
             col(Link.origin) != Origin.AUTHOR,
         )
@@ -255,20 +287,23 @@ def members(session: Session, page_id: int, *, limit: int) -> list[Any]:
     return list(session.connection().execute(statement))
 
 
-def _members_of(page_id: int) -> sa.Select[Any]:
+def _members_of(page_id: int, kind: PageKind) -> sa.Select[Any]:
     return sa.select(col(Link.source_id)).where(
         col(Link.target_id) == page_id,
-        col(Link.relation) == Relation.ABOUT,
+        col(Link.relation) == belongs(kind),
         col(Link.status) == LinkStatus.ACCEPTED,
     )
 
 
 def _check(source: Page, target: Page) -> None:
+    if source.kind not in _HOLDS:
+        wrong = "only two concepts, or two threads, can become one."
+        raise Invalid(f"{source.title} is no {PageKind.CONCEPT.value}: {wrong}")
+    word = source.kind.value
     if source.id == target.id:
-        raise Invalid(f"{source.title} is this very page: choose another concept.")
-    for page in (source, target):
-        if page.kind != PageKind.CONCEPT:
-            raise Invalid(f"{page.title} is no concept: only two concepts can become one.")
+        raise Invalid(f"{source.title} is this very page: choose another {word}.")
+    if target.kind != source.kind:
+        raise Invalid(f"{target.title} is no {word}: only two {word}s can become one.")
 
 
 def _check_undoing(session: Session, source: Page, target: Page, memory: Memory) -> None:
@@ -280,8 +315,9 @@ def _check_undoing(session: Session, source: Page, target: Page, memory: Memory)
             f"{target.title} went into {into.title if into else 'another page'} since. "
             "Undo that merge first."
         )
-    if target.kind != PageKind.CONCEPT:
-        raise Conflict(f"{target.title} is no concept any more. Make it one again first.")
+    kind = memory["source"].get("kind", PageKind.CONCEPT.value)
+    if target.kind != kind:
+        raise Conflict(f"{target.title} is no {kind} any more. Make it one again first.")
     taken = pages.by_slug(session, memory["source"]["slug"])
     if taken is not None:
         raise Conflict(f"{taken.title} lives at {taken.slug!r} now. Move it to another address.")
@@ -386,6 +422,8 @@ def _join(link: Link, other: Link) -> None:
             theirs, mine = mine, theirs
         other.evidence = [*theirs, *(each for each in mine if each not in theirs)]
         other.evidence = other.evidence[: max(_MOST_EVIDENCE, len(theirs))]
+    if link.status == other.status == LinkStatus.ACCEPTED:  # in both: what one does not say
+        other.role, other.note = other.role or link.role, other.note or link.note
     link.status = LinkStatus.REJECTED
 
 
@@ -530,8 +568,9 @@ def _move_the_rest(session: Session, source_id: int, target_id: int) -> Memory:
     numbers: list[list[int | None]] = []
     for question in pages.questions_of(session, source_id):
         number += 1
-        numbers.append([question.id, question.number])
-        question.page_id, question.number = target_id, number
+        numbers.append([question.id, question.number, int(question.in_text)])
+        # The text it stood in went too: that of the target does not list it.
+        question.page_id, question.number, question.in_text = target_id, number, False
         session.add(question)
     session.flush()
     return {
@@ -585,10 +624,11 @@ def _put_back_the_rest(session: Session, memory: Memory, source_id: int, target_
                 .where(table.id.in_(some), here == target_id)
                 .values({column: source_id})
             )
-    for question_id, number in memory["questions"]:
+    for question_id, number, *in_text in memory["questions"]:
         question = session.get(Question, question_id)
         if question is not None and question.page_id == target_id:
             question.page_id, question.number = source_id, number
+            question.in_text = bool(in_text and in_text[0])
             session.add(question)
             session.flush()
     for change_id, old, new in reversed(memory["changes"]):
@@ -611,17 +651,19 @@ def split(
     members: Collection[int],
     author: Author,
     now: datetime,
+    claim: str = "",
 ) -> tuple[Page, Memory]:
-    """Make a part of a concept a page of its own: these of its names and of its papers.
+    """Make a part of a concept or thread a page of its own: these of its names and of its papers.
 
-    The text stays. Returns the new page and what `unsplit` needs. Raises Invalid when the page is
-    no concept, or the new title is the old one.
+    The text stays; a new thread has a `claim` of its own. Returns the new page and what `unsplit`
+    needs. Raises Invalid when the page is neither, or the new title is the old one.
     """
     assert source.id is not None
-    if source.kind != PageKind.CONCEPT:
-        raise Invalid(f"{source.title} is no concept: only a concept can be split.")
+    if source.kind not in _HOLDS:
+        wrong = "only a concept or a thread can be split."
+        raise Invalid(f"{source.title} is no {PageKind.CONCEPT.value}: {wrong}")
     if name_key(title) == source.title_key:
-        wrong = "The new concept needs a title of its own."
+        wrong = f"The new {source.kind.value} needs a title of its own."
         raise Invalid(wrong, fields={"title": wrong})
     before = pages.content_of(session, source)
     own = {name_key(name): name for name in before.aliases}
@@ -635,7 +677,7 @@ def split(
         session,
         Content(
             title=title,
-            kind=PageKind.CONCEPT,
+            kind=source.kind,
             aliases=tuple(own[key] for key in own if key in going),
             tags=before.tags,
         ),
@@ -644,12 +686,16 @@ def split(
         note=f"split from {source.title}",
     )
     assert made.id is not None
+    if source.kind == PageKind.THREAD:
+        session.add(Thread(page_id=made.id, claim=claim))
+        session.flush()
+        pages.reindex(session, made)
     wanted = set(members)
     rows = session.connection().execute(
         sa.select(col(Link.id), col(Link.source_id))
         .where(
             col(Link.target_id) == source.id,
-            col(Link.relation) == Relation.ABOUT,
+            col(Link.relation) == belongs(source.kind),
             col(Link.status) == LinkStatus.ACCEPTED,
             col(Link.origin) != Origin.AUTHOR,  # what a text says stays as it says it
         )
@@ -657,7 +703,7 @@ def split(
     )
     standing = session.connection().execute(
         sa.select(col(Link.source_id)).where(
-            col(Link.target_id) == made.id, col(Link.relation) == Relation.ABOUT
+            col(Link.target_id) == made.id, col(Link.relation) == belongs(source.kind)
         )
     )
     wanted -= set(standing.scalars())
@@ -669,7 +715,12 @@ def split(
     moved = [link_id for paper, link_id in held.items() if paper in wanted]
     _move(session, moved, "target_id", made.id)
     _say_so(session)
-    return made, {"page": made.id, "links": moved, "aliases": [own[key] for key in sorted(going)]}
+    return made, {
+        "page": made.id,
+        "kind": source.kind.value,
+        "links": moved,
+        "aliases": [own[key] for key in sorted(going)],
+    }
 
 
 def unsplit(
@@ -678,8 +729,9 @@ def unsplit(
     """Take a split back: names and papers return and the page it made goes. Raises Conflict."""
     assert source.id is not None
     made = session.get(Page, memory["page"])
-    if source.kind != PageKind.CONCEPT:
-        raise Conflict(f"{source.title} is no concept any more. Undo what was done to it first.")
+    kind = memory.get("kind", PageKind.CONCEPT.value)
+    if source.kind != kind:
+        raise Conflict(f"{source.title} is no {kind} any more. Undo what was done to it first.")
     if made is not None:
         _make_room(session, source, made, memory["links"])
         _move(session, memory["links"], "target_id", source.id)
@@ -713,7 +765,7 @@ def _make_room(session: Session, source: Page, made: Page, link_ids: Sequence[in
             .where(
                 col(moved.id).in_(some),
                 col(again.target_id) == source.id,
-                col(again.relation) == Relation.ABOUT,
+                col(again.relation) == belongs(source.kind),
             )
         )
     if not all(is_free for _, _, is_free in found):
@@ -798,7 +850,7 @@ def _about(session: Session, page_id: int) -> Sequence[Link]:
 def take_page(session: Session, page: Page, *, but: Collection[int], now: datetime) -> None:
     """Take away a page that a decision made, its links `but` included.
 
-    Raises Conflict when somebody has worked on it since: an edit, a link, a question, a rule.
+    Raises Conflict when somebody has worked on it since: an edit, a claim, a link, a question, a rule.
     Proposals go with it, and what texts link to is unwritten again.
     """
     assert page.id is not None
@@ -814,6 +866,7 @@ def take_page(session: Session, page: Page, *, but: Collection[int], now: dateti
     ]
     if (
         page.version > 1
+        or page.extra.get(CLAIMS)
         or page.kind == PageKind.MERGED
         or session.scalar(sa.select(sa.or_(*worked)))
     ):

@@ -458,6 +458,7 @@ COUNTED = frozenset(
 )
 # Writes into these change a paper, by trigger or in what is said of it; a thread is its page.
 _SAYS = {"assessment": "paper", "listing_paper": "paper", "thread": "page", "topic": "paper"} | {
+    "mention": "paper",
     "model_batch": "model_call",
     "price": "model_call",
     "prediction_touch": "prediction",

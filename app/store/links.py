@@ -26,6 +26,7 @@ from app.domain.records import (
     Page,
     PageKind,
     PageText,
+    Question,
     Relation,
     Role,
 )
@@ -110,11 +111,22 @@ def _with_both_sides() -> sa.Select[Any]:
                 for side, page in (("source", source), ("target", target))
                 for name in ("slug", "title", "kind")
             ),
+            *(_of_its_question(name) for name in ("number", "text")),
         )
         .join(source, col(source.id) == col(Link.source_id))
         .join(target, col(target.id) == col(Link.target_id))
     )
     return statement
+
+
+def _of_its_question(name: str) -> Any:
+    """A column of the question that a proposed answer answers; null of any other link."""
+    return (
+        sa.select(getattr(Question, name))
+        .where(col(Question.id) == col(Link.question_id))
+        .scalar_subquery()
+        .label(f"question_{name}")
+    )
 
 
 def proposals(
@@ -461,6 +473,7 @@ def propose(
     role: Role | None = None,
     note: str = "",
     day: str = "",
+    question_id: int | None = None,
     resembles: Sequence[int] = (),
     returns: Returned | None = None,
     among: Mapping[tuple[int, int], Link] | None = None,
@@ -470,7 +483,7 @@ def propose(
     A proposal that still waits is brought up to date instead of being made twice. What is linked,
     decided or a page with itself is left as it is; only a rejected pair `returns`, on new evidence,
     when it still stands as it was looked at. `resembles` are the pages it is most like; role, note
-    and day are those of a member of a thread. Who proposes many names what the pages have, `among`
+    and day are those of a member of a thread, `question_id` what an answer answers. Who proposes many names what the pages have, `among`
     the links of `standing`: no statement for each.
     """
     if source_id == target_id:
@@ -505,7 +518,7 @@ def propose(
     if SECOND_LOOK in link.extra:
         _look_still_stands(session, link)
     if link.origin == origin:  # what an import said of it is not this proposer's to take back
-        link.role, link.note, link.day = role, note, day
+        link.role, link.note, link.day, link.question_id = role, note, day, question_id
     if [*resembles] != link.extra.get(RESEMBLES, []):
         link.extra = {**link.extra, RESEMBLES: [*resembles]}
     session.add(link)
@@ -517,6 +530,7 @@ def propose(
 # In a link's `extra`.
 RESEMBLES = "resembles"  # ids of pages the source is most like, the nearest first
 REJECTION = "rejection"  # a Rejection: what is remembered of a pair that was rejected
+MEMBER = "member"  # in what a decision remembers: role, note and day of a member as they were
 RETURNED = "returned"  # the sentence that says why a rejected pair waits again
 SECOND_LOOK = "second look"  # a SecondLook: what a model said of a pair the linker was unsure of
 OWN = frozenset((RESEMBLES, REJECTION, RETURNED, SECOND_LOOK))  # what no import may say
@@ -604,6 +618,9 @@ def put_back(session: Session, link: Link, before: Mapping[str, Any]) -> None:
     at = before.get("decided_at")
     link.decided_at = datetime.fromisoformat(at) if at else None
     link.status = LinkStatus(str(before["status"]))
+    if (said := before.get(MEMBER)) is not None:
+        link.role = Role(said["role"]) if said["role"] else None
+        link.note, link.day = said["note"], said["day"]
     session.add(link)
 
 

@@ -115,6 +115,21 @@ _TEXTS = (
 )
 
 
+def marks_of(ids: sa.BindParameter[Any]) -> Any:
+    """A statement for the newest marks of papers: rows id, relevance, novelty, topic (name or None)."""
+    return (
+        sa.select(
+            col(Paper.id),
+            col(Assessment.relevance),
+            col(Assessment.novelty),
+            col(Topic.name).label("topic"),
+        )
+        .join(Assessment, col(Assessment.id) == _NEWEST_MARKS)
+        .outerjoin(Topic, col(Topic.id) == col(Assessment.topic_id))
+        .where(col(Paper.id).in_(ids))
+    )
+
+
 def texts(session: Session, paper_ids: Iterable[int]) -> dict[int, Any]:
     """What is read of papers, by id: abstract, authors, and the words of their newest marks."""
     ids = list(paper_ids)

@@ -18,6 +18,8 @@ from sqlmodel import Session, col, select
 
 from app.domain.identifiers import is_slug, slugify
 from app.domain.markdown import link_keys, name_key, plain_text, wikilinks
+from app.domain.ownership import Owner
+from app.domain.questions import left_open
 from app.domain.records import (
     Alias,
     AliasKind,
@@ -42,7 +44,7 @@ from app.domain.records import (
     Thread,
 )
 from app.errors import Conflict, Invalid, NotFound
-from app.store import decisions, links, search
+from app.store import decisions, links, questions, search, sections
 from app.store.db import LARGEST_ID, TEXTS, bump, generation
 
 MAX_BODY = 1_000_000
@@ -343,18 +345,6 @@ def questions_of(session: Session, page_id: int) -> list[Question]:
     )
 
 
-def question_rows(session: Session, page_id: int) -> list[Any]:
-    """Rows (number, text, state) of what a page leaves open."""
-    return list(session.connection().execute(_QUESTIONS, {"page": page_id}))
-
-
-_QUESTIONS = (
-    sa.select(col(Question.number), col(Question.text), col(Question.state))
-    .where(col(Question.page_id) == sa.bindparam("page"))
-    .order_by(col(Question.number))
-)
-
-
 # ---------------------------------------------------------------- lists
 
 
@@ -596,6 +586,9 @@ def revise(
     if content == before:
         return False
     _keep_kind(session, page, content.kind)
+    if content.body != before.body:
+        owner = Owner(author.kind, author.name, author.prompt)
+        sections.note(session, page, content.body, owner, now=now)
     page.title, page.title_key = content.title, name_key(content.title)
     page.kind, page.body = content.kind, content.body
     page.author_kind, page.author = author.kind, author.name
@@ -739,7 +732,19 @@ def _write(
     if not fresh or _may_link(page.body):
         relink(session, page, now=now)
     _index(session, page, content.aliases, fresh=fresh, paper=paper)
+    _ask(session, page, author, fresh=fresh, paper=paper)
     bump(session)
+
+
+def _ask(session: Session, page: Page, author: Author, *, fresh: bool, paper: Paper | None) -> None:
+    """Its questions follow its text; a digest tells those of other pages."""
+    assert page.id is not None
+    if page.kind != PageKind.DIGEST:
+        questions.follow(session, page.id, page.body, fresh=fresh)
+    if page.kind == PageKind.PAPER and author.kind == AuthorKind.EXTRACT:
+        paper = paper or session.exec(select(Paper).where(Paper.page_id == page.id)).first()
+        if paper is not None and (left := left_open(paper.abstract)):
+            questions.add(session, page.id, left, day=paper.came or paper.published)
 
 
 def _add_names(session: Session, page_id: int, content: Content) -> None:

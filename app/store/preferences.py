@@ -36,6 +36,8 @@ LLM = (
     "llm_batches",
     "llm_papers",
     "llm_second_look",
+    "llm_prose",
+    "llm_edits",
 )
 """Names of what was chosen for the language model. Budgets are in dollars, "" where there is none."""
 
@@ -51,6 +53,8 @@ def llm(session: Session) -> LLMSettings:
         daily=money.parsed(kept.get("llm_daily_budget", "")) or 0,
         monthly=money.parsed(kept.get("llm_monthly_budget", "")),
         second_look=kept.get("llm_second_look") == "on",
+        prose=kept.get("llm_prose") != "off",
+        edits=kept.get("llm_edits") == "on",
         batches=kept.get("llm_batches") != "off",
     )
     papers = kept.get("llm_papers", "")

@@ -18,6 +18,8 @@ from sqlmodel import Session, col
 from app.domain.records import (
     Alias,
     AliasKind,
+    Change,
+    ChangeKind,
     Link,
     LinkStatus,
     Page,
@@ -25,12 +27,15 @@ from app.domain.records import (
     PageText,
     Paper,
     Question,
-    QuestionState,
     Relation,
+    Role,
     Thread,
     ThreadStatus,
 )
 from app.domain.threads import Counters, counted, weeks_begin
+from app.store.questions import is_open
+
+LAST = "9999-12-31"  # the day up to which members count, where nobody named one
 
 
 @dataclass(frozen=True)
@@ -141,7 +146,7 @@ _RECENT = (
 _OPEN = (
     sa.select(col(Link.target_id), sa.func.count(sa.distinct(col(Question.id))))
     .join(Question, col(Question.page_id) == col(Link.source_id))
-    .where(_IS_MEMBER, col(Question.state) != QuestionState.ANSWERED)
+    .where(_IS_MEMBER, is_open())
     .group_by(col(Link.target_id))
 )
 _THREADS = (
@@ -278,46 +283,245 @@ _MEMBERS = (
 )
 
 
-def questions(session: Session, page_id: int) -> list[Any]:
-    """Questions that a thread's members and the thread itself raise: text, state, number, page."""
-    return list(session.connection().execute(_QUESTIONS, {"page": page_id}))
+@dataclass(frozen=True)
+class Joined:
+    """A page that became part of a thread: its role there, its one line, and since which day."""
+
+    thread_id: int
+    slug: str
+    title: str
+    claim: str
+    page_id: int
+    paper_slug: str
+    paper_title: str
+    role: str
+    note: str
+    day: str
 
 
-def _raised() -> Any:
+def joined_on(session: Session, day: str) -> list[Joined]:
+    """Who joined which thread on an ISO day, by thread title and in the order they came."""
+    return joined_between(session, day, day)
+
+
+def joined_between(session: Session, first: str, last: str) -> list[Joined]:
+    """The same for all days from `first` to `last`, both included."""
+    rows = session.connection().execute(_JOINED_BETWEEN, {"first": first, "last": last})
+    return [_joining(row) for row in rows]
+
+
+def members_before(session: Session, thread_id: int, day: str, *, limit: int) -> list[Joined]:
+    """The members that a thread had before an ISO day, the newest first; undated ones come last."""
+    values = {"page": thread_id, "day": day, "limit": limit}
+    return [_joining(row) for row in session.connection().execute(_BEFORE, values)]
+
+
+def _joining(row: Any) -> Joined:
+    values = dict(row._mapping)
+    del values["link_id"]
+    return Joined(**{**values, "role": row.role.value if row.role else ""})
+
+
+def _with_thread() -> sa.Select[Any]:
+    """Members with the thread they are in, as `Joined` has them."""
     member = aliased(Page)
-    page: sa.BindParameter[int] = sa.bindparam("page")
-    raised = col(Question.page_id)
-    return (
+    statement: sa.Select[Any] = (
         sa.select(
-            col(Question.number),
-            col(Question.text),
-            col(Question.state),
-            col(member.slug).label("slug"),
-            col(member.title).label("title"),
+            col(Page.id).label("thread_id"),
+            col(Page.slug),
+            col(Page.title),
+            sa.func.coalesce(col(Thread.claim), "").label("claim"),
+            col(member.id).label("page_id"),
+            col(member.slug).label("paper_slug"),
+            col(member.title).label("paper_title"),
+            col(Link.role),
+            col(Link.note),
+            _DAY,
+            col(Link.id).label("link_id"),
         )
-        .join(member, col(member.id) == raised)
-        .where(raised.in_(_inside(sa.select(col(Link.source_id)))) | (raised == page))
-        .order_by(col(member.title), col(Question.number))
+        .select_from(Link)
+        .join(Page, sa.and_(col(Page.id) == col(Link.target_id), col(Page.kind) == PageKind.THREAD))
+        .join(member, col(member.id) == col(Link.source_id))
+        .outerjoin(Thread, col(Thread.page_id) == col(Page.id))
+        .outerjoin(Paper, col(Paper.page_id) == col(Link.source_id))
+        .where(_IS_MEMBER)
     )
+    return statement
 
 
-_QUESTIONS = _raised()
+_JOINED_BETWEEN = (
+    _with_thread()
+    .where(_membership().between(sa.bindparam("first"), sa.bindparam("last")))
+    .order_by(col(Page.title), _DAY, col(Link.id))
+)
+_BEFORE = (
+    _with_thread()
+    .where(col(Link.target_id) == sa.bindparam("page"), _membership() < sa.bindparam("day"))
+    .order_by(_DAY.desc(), col(Link.id).desc())
+    .limit(sa.bindparam("limit"))
+)
 
 
-def concept_count(session: Session, page_id: int) -> int:
-    """How many concepts the members of a thread are about."""
-    return session.connection().execute(_CONCEPTS, {"page": page_id}).scalar() or 0
+@dataclass(frozen=True)
+class ConceptOf:
+    """A concept that members of a thread are about, and how many of them."""
+
+    slug: str
+    title: str
+    papers: int
+
+
+def concepts(
+    session: Session, page_ids: Sequence[int] | None = None, *, until: str = LAST
+) -> dict[int, list[ConceptOf]]:
+    """The concepts that each of these threads is over, those of most members first.
+
+    `until` is the last ISO day on which a member may have joined. Without ids: of every thread.
+    """
+    statement, values = _OVER, {"until": until}
+    if page_ids is not None:
+        statement = statement.where(col(Link.target_id).in_(list(page_ids)))
+    counted = statement.subquery()
+    rows = session.connection().execute(
+        sa.select(counted.c.thread_id, col(Page.slug), col(Page.title), counted.c.papers)
+        .join(Page, col(Page.id) == counted.c.concept_id)
+        .where(col(Page.kind) == PageKind.CONCEPT)
+        .order_by(counted.c.thread_id, counted.c.papers.desc(), col(Page.title)),
+        values,
+    )
+    found: dict[int, list[ConceptOf]] = defaultdict(list)
+    for thread_id, slug, title, papers in rows:
+        found[thread_id].append(ConceptOf(slug, title, papers))
+    return found
+
+
+def between(session: Session, concept_ids: Sequence[int], *, until: str = LAST) -> set[int]:
+    """The threads that have members about each of these concepts, by their ids."""
+    wanted = sorted(set(concept_ids))
+    statement = (
+        _OVER.with_only_columns(col(Link.target_id))
+        .where(col(_ABOUT.target_id).in_(wanted))
+        .group_by(None)
+        .group_by(col(Link.target_id))
+        .having(sa.func.count(sa.distinct(col(_ABOUT.target_id))) == len(wanted))
+    )
+    return set(session.connection().execute(statement, {"until": until}).scalars())
 
 
 _ABOUT = aliased(Link)
-_CONCEPTS = _inside(
-    sa.select(sa.func.count(sa.distinct(col(_ABOUT.target_id))))
+_OVER: Any = (
+    sa.select(
+        col(Link.target_id).label("thread_id"),
+        col(_ABOUT.target_id).label("concept_id"),
+        sa.func.count().label("papers"),
+    )
     .select_from(Link)
     .join(_ABOUT, col(_ABOUT.source_id) == col(Link.source_id))
-).where(
-    col(_ABOUT.relation) == Relation.ABOUT,
-    col(_ABOUT.status) == LinkStatus.ACCEPTED,
+    .outerjoin(Paper, col(Paper.page_id) == col(Link.source_id))
+    .where(
+        _IS_MEMBER,
+        _membership() <= sa.bindparam("until"),
+        col(_ABOUT.relation) == Relation.ABOUT,
+        col(_ABOUT.status) == LinkStatus.ACCEPTED,
+    )
+    .group_by(col(Link.target_id), col(_ABOUT.target_id))
 )
+
+
+@dataclass(frozen=True)
+class Says:
+    """A member that speaks of what was looked for."""
+
+    thread_id: int
+    page_id: int
+    slug: str
+    title: str
+    note: str
+
+
+def holding(session: Session, page_ids: Sequence[int]) -> list[Says]:
+    """The places that these pages have in threads."""
+    statement = _SAYING.where(col(Link.source_id).in_(list(page_ids)))
+    return [Says(*row) for row in session.connection().execute(statement)]
+
+
+def noting(session: Session, words: Sequence[str], *, limit: int) -> list[Says]:
+    """The members whose one line holds all of these words, the newest place first."""
+    line = sa.func.lower(col(Link.note))
+    having = [line.contains(word.lower(), autoescape=True) for word in words]
+    statement = _SAYING.where(col(Link.note) != "", *having).order_by(col(Link.id).desc())
+    return [Says(*row) for row in session.connection().execute(statement.limit(limit))]
+
+
+_SAYING: Any = (
+    sa.select(
+        col(Link.target_id), col(Link.source_id), col(Page.slug), col(Page.title), col(Link.note)
+    )
+    .join(Page, col(Page.id) == col(Link.source_id))
+    .where(_IS_MEMBER)
+)
+
+
+def of_role(session: Session, page_id: int, role: Role, *, until: str, limit: int) -> list[Any]:
+    """The newest members in this role: rows of slug, title and note, as members have them."""
+    statement = (
+        _inside(
+            sa.select(col(Page.slug), col(Page.title), col(Link.note), _DAY)
+            .select_from(Link)
+            .join(Page, col(Page.id) == col(Link.source_id))
+            .outerjoin(Paper, col(Paper.page_id) == col(Link.source_id))
+        )
+        .where(col(Link.role) == role, _membership() <= until)
+        .order_by(_DAY.desc(), col(Link.id).desc())
+        .limit(limit)
+    )
+    return list(session.connection().execute(statement, {"page": page_id}))
+
+
+def joins_and_splits(session: Session, page_id: int, *, limit: int = 20) -> list[Any]:
+    """The joins and splits of a thread that stand, the newest first.
+
+    Rows: id, kind, title, at, source_id, target_id, other_slug, other_title (None where it is gone).
+    """
+    other = aliased(Page)
+    statement: Any = (
+        sa.select(
+            col(Change.id),
+            col(Change.kind),
+            col(Change.title),
+            col(Change.decided_at).label("at"),
+            col(Change.source_id),
+            col(Change.target_id),
+            col(other.slug).label("other_slug"),
+            col(other.title).label("other_title"),
+        )
+        .outerjoin(
+            other,
+            col(other.id)
+            == sa.case(
+                (col(Change.source_id) == page_id, col(Change.target_id)),
+                else_=col(Change.source_id),
+            ),
+        )
+        .where(
+            col(Change.kind).in_([ChangeKind.MERGE, ChangeKind.SPLIT]),
+            col(Change.status) == LinkStatus.ACCEPTED,
+            (col(Change.source_id) == page_id) | (col(Change.target_id) == page_id),
+        )
+        .order_by(col(Change.decided_at).desc(), col(Change.id).desc())
+        .limit(limit)
+    )
+    return list(session.connection().execute(statement))
+
+
+def members_of(session: Session, page_ids: Sequence[int], *, until: str = LAST) -> list[Joined]:
+    """The members of these threads up to an ISO day, thread by thread, the newest first."""
+    statement = (
+        _with_thread()
+        .where(col(Link.target_id).in_(list(page_ids)), _membership() <= until)
+        .order_by(col(Link.target_id), _DAY.desc(), col(Link.id).desc())
+    )
+    return [_joining(row) for row in session.connection().execute(statement)]
 
 
 def of_pages(session: Session, page_ids: list[int]) -> dict[int, list[tuple[str, str]]]:

@@ -20,14 +20,19 @@ from app.web.deps import facts
 from app.web.memory import Bodies, Facts, Fragments
 from app.web.routes import (
     api,
+    atlas,
     concepts,
     costs,
+    feed,
     importing,
     inbox,
     jobs,
     judging,
     mentions,
+    months,
     page,
+    predictions,
+    questions,
     record,
     review,
     rules,
@@ -41,6 +46,7 @@ from app.web.routes import (
 from app.web.security import Security
 
 ROUTERS = (
+    feed,  # before what takes a day: /today/2026-05-14.html is a file
     today,
     inbox,
     triage,
@@ -50,9 +56,13 @@ ROUTERS = (
     rules,
     concepts,
     page,
+    questions,
+    predictions,
     mentions,
+    months,
     threads,
     topics,
+    atlas,
     search,
     jobs,
     costs,

@@ -16,8 +16,8 @@ from typing import Any, TypeVar, cast
 from markupsafe import Markup
 from sqlmodel import Session
 
+from app.rendering import LinkTarget, Rendered, Resolve, render_body
 from app.store.db import COUNTED, SHOWN, generations, rows_of
-from app.web.render import LinkTarget, Rendered, Resolve, render_body
 
 MOST_FACTS = 4_000
 MOST_BYTES = 32_000_000  # of rendered texts

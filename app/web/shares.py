@@ -17,14 +17,15 @@ from app.domain import record as rule
 from app.domain.record import Share
 from app.domain.records import ChangeKind
 from app.errors import Invalid
+from app.rendering import plain_title
 from app.store import pages
 from app.store import record as stored
 from app.store.decisions import Only
-from app.web.render import plain_title
 from app.web.templating import relation_words
 
 _WHAT = {
     ChangeKind.CONCEPT.value: "new concept",
+    ChangeKind.THREAD.value: "new thread",
     ChangeKind.MERGE.value: "merge of two concepts",
     ChangeKind.SPLIT.value: "split of a concept",
 }

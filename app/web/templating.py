@@ -28,8 +28,8 @@ from app import errors
 from app.domain.money import dollars
 from app.domain.records import Relation
 from app.domain.untrusted import plain as visible
+from app.rendering import plain_title, render_abstract, render_title
 from app.web.assets import Assets
-from app.web.render import plain_title, render_abstract, render_title
 
 log = logging.getLogger("cerebro.web")
 

@@ -22,6 +22,8 @@ def upgrade() -> None:
     # deletes a question empties the column (store/questions.py); with its page the link goes too.
     op.add_column('link', sa.Column('question_id', sa.Integer(), nullable=True))
     op.create_index(op.f('ix_link_question_id'), 'link', ['question_id'])
+    for column in ('in_text', 'withdrawn'):
+        op.add_column('question', sa.Column(column, sa.Boolean(), server_default=sa.false(), nullable=False))
     op.create_table('prediction',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('page_id', sa.Integer(), nullable=False),
@@ -73,12 +75,20 @@ def upgrade() -> None:
     op.add_column('digest', sa.Column('struck', sa.Integer(), server_default='0', nullable=False))
     op.add_column('digest', sa.Column('told_at', UTCDateTime(), nullable=True))
     op.add_column('digest', sa.Column('mailed_at', UTCDateTime(), nullable=True))
+    op.create_index('ix_paper_topic_by_day', 'paper', ['topic_id', 'came', 'state', 'score'])
+    op.create_index('ix_listing_paper_days', 'listing_paper', ['paper_id', 'day'])
+    op.drop_index(op.f('ix_listing_paper_paper_id'), table_name='listing_paper')
 
 
 def downgrade() -> None:
+    op.create_index(op.f('ix_listing_paper_paper_id'), 'listing_paper', ['paper_id'])
+    op.drop_index('ix_listing_paper_days', table_name='listing_paper')
+    op.drop_index('ix_paper_topic_by_day', table_name='paper')
     for column in ('mailed_at', 'told_at', 'struck', 'key', 'teller'):
         op.drop_column('digest', column)
     for table in ('page_section', 'prediction_touch', 'prediction'):
         op.drop_table(table)
+    for column in ('withdrawn', 'in_text'):
+        op.drop_column('question', column)
     op.drop_index(op.f('ix_link_question_id'), table_name='link')
     op.drop_column('link', 'question_id')

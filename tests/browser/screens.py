@@ -90,6 +90,12 @@ def _topic_conflict(page: Page) -> None:
     page.locator("[aria-label='Changed elsewhere']").wait_for()
 
 
+def _steady_opened(page: Page) -> None:
+    page.locator("main details:not([open]) summary").evaluate_all(
+        "all => all.forEach((e) => e.click())"
+    )
+
+
 def _help(page: Page) -> None:
     page.keyboard.press("?")
     page.locator("#help .keys").wait_for()
@@ -144,6 +150,14 @@ SCREENS = (
     Screen("topic, tried", "/topics/topic-0", _tried),
     Screen("topic, refused", "/topics/topic-0", _topic_refused),
     Screen("topic, conflict", "/topics/topic-0", _topic_conflict),
+    Screen("atlas", "/atlas?of=came"),
+    Screen("atlas, a year", "/atlas?range=year&of=kept"),
+    Screen("atlas, another day", "/atlas?asof=2026-04-01"),
+    Screen("atlas, growth", "/atlas/growth?of=came&asof=never", _steady_opened),
+    Screen("atlas, sources", "/atlas/sources?of=papers&range=all"),
+    Screen("atlas, kept share", "/atlas/kept?range=6-months"),
+    Screen("atlas, papers", "/atlas/papers?of=came&from=2026-05-11&to=2026-05-14"),
+    Screen("atlas, items", "/atlas/items?source=2&from=2020-01-01&to=2031-12-31"),
     Screen("search, nothing asked", "/search"),
     Screen("search", "/search?q=gauges"),
     Screen("search by thread", "/search?q=gauges&group=thread&mode=words"),

@@ -11,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from app.domain.atlas import LEVELS
 from app.errors import Unavailable, Unreadable
 from app.web.assets import IMMUTABLE, ROOT, SCRIPTS, Assets, Static, install, listed, sha384
 
@@ -168,6 +169,20 @@ def test_every_font_of_the_style_sheet_is_a_listed_file() -> None:
     css = (ROOT / "static" / "app.css").read_text(encoding="utf-8")
     fonts = set(re.findall(r"url\(vendor/([^)]+)\)", css))
     assert fonts == {each.name for each in listed(ROOT) if each.name.endswith(".woff2")}
+
+
+def test_no_rule_of_the_style_sheet_is_for_a_name_that_nothing_has() -> None:
+    css = (ROOT / "static" / "app.css").read_text(encoding="utf-8")
+    selectors = re.findall(r"([^{};]+)\{", re.sub(r'/\*.*?\*/|"[^"]*"', "", css, flags=re.DOTALL))
+    names = set(re.findall(r"[.#]([a-zA-Z][\w-]*)", " ".join(selectors)))
+    files = [*(ROOT / "app").rglob("*.html"), *(ROOT / "app").rglob("*.py")]
+    files += (ROOT / "static" / "js").glob("*.js")
+    said = set()
+    for path in files:
+        said |= set(re.findall(r"[a-zA-Z][\w-]*", path.read_text(encoding="utf-8")))
+    shades = {f"h{level}" for level in range(1, LEVELS + 1)}  # written as a letter and a number
+    assert len(names) > 100
+    assert names - said - shades == set()
 
 
 def test_style_sheet_and_scripts_keep_their_budget() -> None:

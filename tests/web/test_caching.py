@@ -27,6 +27,7 @@ from app.domain.records import (
     Thread,
     Verdict,
 )
+from app.rendering import LinkTarget
 from app.services import review
 from app.services.linker import shipped_weights
 from app.settings import Settings
@@ -35,7 +36,6 @@ from app.store.db import COUNTED, SHOWN, generation, reading, rows_of, writing
 from app.store.pages import PERSON, Content
 from app.web.app import create
 from app.web.memory import Bodies, Facts, Fragments
-from app.web.render import LinkTarget
 from tests.factories import make_engine
 from tests.web.conftest import NOW, PARTIAL, Statements, listed, load, marks, member, parsed, words
 

@@ -127,20 +127,28 @@ def test_model_and_budget_are_in_force_at_once(client: TestClient, app: App) -> 
     answer = client.post("/settings/model", data=MODEL)
     assert (answer.status_code, answer.headers["location"]) == (303, "/settings?saved=1#model")
     assert in_force(app) == LLMSettings(
-        "claude-sonnet-5-5", 100_000, 2_000_000, batches=False, papers=50, second_look=True
+        "claude-sonnet-5-5",
+        100_000,
+        2_000_000,
+        batches=False,
+        papers=50,
+        second_look=True,
+        prose=False,
     )
     other = App(app.settings, app.engine, app.weights)  # as a worker, which was not restarted
     assert in_force(other) == in_force(app)
     page = parsed(client.get("/settings"))
     typed = {box["name"]: box.get("value") for box in page.select("#model input")}
-    assert typed == MODEL | {"daily": "0.10", "monthly": "2.00", "batches": "on"}
+    boxes = {"batches": "on", "prose": "on", "edits": "on"}
+    assert typed == MODEL | {"daily": "0.10", "monthly": "2.00"} | boxes
+    assert page.select_one("[name=prose]").get("checked") is None  # what was not sent is off
     assert not page.select_one("[name=batches]").has_attr("checked")
     assert page.select_one("[name=second_look]").has_attr("checked")
     found = facts(client)
     assert found["Language model"] == "claude-sonnet-5-5 chosen above"
     assert found["Budget a day"] == "$0.10 chosen above"
     client.post("/settings/model", data={"batches": "on"})
-    assert in_force(app) == LLMSettings()
+    assert in_force(app) == LLMSettings(prose=False)
     assert facts(client)["Budget a month"] == "none beside that of a day default"
 
 

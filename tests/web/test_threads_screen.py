@@ -148,7 +148,7 @@ def test_years_without_months_and_no_dates_at_all_have_their_own_places(app: App
                member(1, "old", day="2025"), member(2, "old", day="2025-03"), member(3, "old", day="")])  # fmt: skip
     found = context(app, "old")
     assert [month["name"] for month in found["months"]] == ["March 2025", "2025", "Without a date"]
-    assert found["counts"][0] == {"words": "papers", "number": 3}
+    assert found["counts"][0] == {"words": "papers", "number": 3, "url": "#timeline"}
 
 
 def test_points_of_an_old_thread_reach_back_two_years_at_most(app: App) -> None:

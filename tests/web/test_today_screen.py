@@ -140,7 +140,7 @@ def test_how_the_page_was_made_can_be_followed(client: TestClient, app: App) -> 
     digest(app, "2026-05-14")
     made = parsed(client.get("/")).select("aside section")[-1]
     assert "Feeds 12, pages updated 4, items 16." in words(made)
-    full = made.find("a", string="The digest in full.")
+    full = parsed(client.get("/")).find("a", string="Read the digest in full")
     assert "All of it." in words(parsed(client.get(full["href"])).select_one(".prose"))
 
 

@@ -11,21 +11,34 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validat
 from sqlmodel import Session
 
 from app.domain.identifiers import is_slug
-from app.domain.records import KINDS, ChangeKind, Page, PageKind, Relation
+from app.domain.records import KINDS, ChangeKind, Page, PageKind, QuestionState, Relation
 from app.errors import Conflict, EditConflict, Invalid, NotFound
-from app.services import costs, health, linker, review, rules, triage
+from app.services import (
+    costs,
+    health,
+    linker,
+    predictions,
+    questions,
+    review,
+    rules,
+    triage,
+)
 from app.services import graph as graphs
 from app.services import pages as editing
+from app.services import threads as keeping
 from app.services import topics as registry
 from app.services.search import search as find
 from app.store import assessments, changes, links, pages, papers, record
+from app.store import predictions as stored_predictions
+from app.store import questions as stored_questions
 from app.store import rules as stored_rules
 from app.store import topics as stored_topics
 from app.store.db import LARGEST_ID, reading
 from app.store.pages import Content
 from app.web.deps import Reads, TheApp, Writes, facts
+from app.web.routes import atlas
 from app.web.routes.page import as_json
-from app.web.routes.threads import counted
+from app.web.routes.threads import Listed, look_for, named_in
 from app.web.routes.topics import recorded
 
 router = APIRouter(prefix="/api/v1", tags=["cere-bro"])
@@ -73,6 +86,32 @@ class RuleIn(BaseModel):
     preview: bool = Field(False, description="Only say what it would do")
 
 
+class QuestionIn(BaseModel):
+    """The reader's word on a question."""
+
+    state: str = Field(description="open, partly or answered")
+
+
+class PredictionIn(BaseModel):
+    """A prediction of a page."""
+
+    page: str = Field(max_length=500, description="The address or the title of the page")
+    text: str = Field(max_length=5000)
+    due: str = Field("", max_length=100, description="A day, month or year, or words: in 90 days")
+    made: str = Field("", max_length=40, description="A day; empty: today")
+    probability: float | None = Field(None, ge=0, le=1)
+
+
+class JudgementIn(BaseModel):
+    """How a prediction turned out; `open` takes a judgement back."""
+
+    state: str = Field(description="came-true, failed, withdrawn or open")
+    resolution: str = Field("", max_length=5000, description="Why")
+    page: str = Field("", max_length=500, description="The page that is the evidence")
+    quotation: str = Field("", max_length=5000, description="Words that stand in its text")
+    day: str = Field("", max_length=40, description="A day; empty: today")
+
+
 class TopicIn(BaseModel):
     """A topic as a program writes it. What is left out stays as it is."""
 
@@ -107,10 +146,11 @@ class DecisionIn(BaseModel):
     reason: str = Field("", max_length=1000)
     relation: Relation | None = None
     target: str = Field("", max_length=500)
-    title: str = Field("", max_length=500, description="Of a new concept: another title.")
+    title: str = Field("", max_length=500, description="Of a new page: another title.")
     members: list[int] | None = Field(
-        None, max_length=5000, description="Of a new concept: the papers to link, of those offered."
+        None, max_length=5000, description="Of a new page: the papers to link, of those offered."
     )
+    claim: str = Field("", max_length=1000, description="Of a new thread: another claim.")
     swap: bool = Field(False, description="Of a merge: the other of the two concepts stays.")
 
 
@@ -373,6 +413,7 @@ def _proposal(row: Any, resembles: list[dict[str, str]]) -> dict[str, object]:
         "evidence": row.evidence,
         "resembles": resembles,
         "signals": row.signals,
+        **({"question": row.question_text} if row.question_text else {}),
     }
 
 
@@ -398,7 +439,7 @@ async def _decision(request: Request) -> DecisionIn:
     except ValueError as error:
         raise Invalid(
             "A decision needs `decision`: accept, reject or defer; and may have reason, of a link "
-            "relation and target, of a new concept title and members, of a merge swap."
+            "relation and target, of a new page title and members, of a thread claim, of a merge swap."
         ) from error
 
 
@@ -408,8 +449,8 @@ def decide(
 ) -> dict[str, object]:
     """Accept, reject or defer a proposal: a link by its number, a change by "c" and its number.
 
-    Form fields or JSON: decision, reason; of a link relation, target; of a new concept title,
-    members; of a merge swap.
+    Form fields or JSON: decision, reason; of a link relation, target; of a new concept or thread
+    title, members; of a thread claim; of a merge swap.
     """
     which = review.reference(id)
     made = review.decide(
@@ -422,6 +463,7 @@ def decide(
         target=given.target,
         title=given.title,
         members=given.members,
+        claim=given.claim,
         swap=given.swap,
     )
     return {
@@ -614,27 +656,140 @@ def try_topic(id: str, given: TrialIn, app: TheApp) -> dict[str, object]:
 
 
 @router.get("/threads", responses=_REFUSED)
-def all_threads(request: Request, session: Reads, app: TheApp) -> list[dict[str, object]]:
-    """Every thread with its computed counters, the last moved first."""
-    found = []
-    for row in counted(request, session, app):
-        numbers = row.numbers
-        found.append(
-            {
-                "slug": row.slug,
-                "title": row.title,
-                "claim": row.claim,
-                "papers": numbers.papers,
-                "since": numbers.since,
-                "latest": numbers.latest,
-                "this_week": numbers.this_week,
-                "momentum": numbers.momentum,
-                "weekly": list(numbers.weekly),
-                "status": numbers.status,
-                "questions": row.questions,
-            }
-        )
-    return sorted(found, key=lambda each: str(each["latest"]), reverse=True)
+def all_threads(
+    request: Request,
+    session: Reads,
+    app: TheApp,
+    q: Annotated[str, Query(max_length=2_000, description="Words, or a sentence")] = "",
+    status: Annotated[str, Query(description="growing, dormant, contradicted or closed")] = "",
+    moved: Annotated[str, Query(description="week: with a new member in the last week")] = "",
+    between: Annotated[str, Query(max_length=2_000, description="Concepts, with commas")] = "",
+    asof: Annotated[str, Query(description="A day; without one, today")] = "",
+    members: bool = False,
+) -> list[dict[str, object]]:
+    """Threads with their computed counters: the best match first, without `q` the last moved.
+
+    Words and meaning are looked for in claims and in members. A thread is between concepts when it
+    has members about each of them. As of a day, members that joined later do not count.
+    """
+    if moved not in ("", "week"):
+        raise Invalid("Threads moved this week, or any: moved is week.", fields={"moved": "week"})
+    asked = Listed(q, status.strip(), moved == "week", named_in(between), asof.strip())
+    found = look_for(request, session, app, asked)
+    return keeping.as_json(session, found.rows, until=found.day, members=members)
+
+
+@router.get("/threads/{slug}", responses=_REFUSED)
+def one_thread(
+    request: Request,
+    session: Reads,
+    app: TheApp,
+    slug: str,
+    asof: Annotated[str, Query(description="A day; without one, today")] = "",
+) -> dict[str, object]:
+    """A thread with its counters, concepts and members, also as they stood on a day."""
+    found = look_for(request, session, app, Listed(asof=asof.strip()))
+    page = keeping.get(session, slug)
+    rows = [row for row in found.rows if row.page_id == page.id]
+    [told] = keeping.as_json(session, rows, until=found.day, members=True)
+    return told
+
+
+@router.get("/questions", responses=_REFUSED)
+def all_questions(
+    session: Reads,
+    state: Annotated[str, Query(description="open, partly, answered or all")] = "open",
+    thread: Annotated[str, Query(max_length=300)] = "",
+    concept: Annotated[str, Query(max_length=300)] = "",
+    before: Annotated[int, Query(ge=0, le=LARGEST_ID, description="Id of the last one seen")] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> list[dict[str, object]]:
+    """What pages leave open, the newest first; of a thread and its members, or about a concept."""
+    known = [each.value for each in QuestionState]
+    if state not in (*known, "all"):
+        raise Invalid(f"{state[:40]!r} is no state of a question: {', '.join(known)} or all.")
+    rows = stored_questions.listed(
+        session,
+        state=None if state == "all" else QuestionState(state),
+        thread=thread,
+        concept=concept,
+        before=before,
+        limit=limit,
+    )
+    return [questions.as_json(row) for row in rows]
+
+
+@router.post("/questions/{id}", responses=_REFUSED)
+def say_of_question(id: int, given: QuestionIn, session: Writes) -> dict[str, object]:
+    """Note how a question stands; `open` takes the word back, and accepted answers count."""
+    return questions.as_json(questions.set_state(session, id, given.state))
+
+
+@router.get("/predictions", responses=_REFUSED)
+def all_predictions(
+    session: Reads,
+    app: TheApp,
+    show: Annotated[Literal["open", "due", "resolved"], Query()] = "open",
+    after: Annotated[str, Query(max_length=40, description="`place` of the last one seen")] = "",
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> list[dict[str, object]]:
+    """Predictions: the open ones, the soonest due first; those that are due; or the judged ones."""
+    if show == "due":
+        rows = stored_predictions.due(session, until=app.today().isoformat(), limit=limit)
+    elif show == "resolved":
+        rows = stored_predictions.resolved(session, after=after, limit=limit)
+    else:
+        rows = stored_predictions.open_ones(session, after=after, limit=limit)
+    return [{**predictions.as_json(row), "place": stored_predictions.place_of(row)} for row in rows]
+
+
+@router.post("/predictions", responses={**_REFUSED, 201: {"description": "A new prediction"}})
+def predict(given: PredictionIn, session: Writes, app: TheApp) -> Response:
+    """Note what a page foretells."""
+    row = predictions.add(
+        session,
+        given.page,
+        given.text,
+        due=given.due,
+        made=given.made,
+        probability=given.probability,
+        today=app.today(),
+        now=app.clock(),
+    )
+    return JSONResponse(predictions.as_json(row), 201)
+
+
+@router.post("/predictions/{id}", responses=_REFUSED)
+def judge(id: int, given: JudgementIn, session: Writes, app: TheApp) -> dict[str, object]:
+    """Judge a prediction. A quotation has to stand in the text of its page, word for word."""
+    row = predictions.resolve(
+        session,
+        id,
+        given.state,
+        resolution=given.resolution,
+        page=given.page,
+        quotation=given.quotation,
+        day=given.day,
+        today=app.today(),
+    )
+    return predictions.as_json(row)
+
+
+@router.get("/atlas", responses=_REFUSED)
+def the_atlas(
+    request: Request,
+    session: Reads,
+    app: TheApp,
+    range: Annotated[str, Query(description="12-weeks, 6-months, year or all")] = "12-weeks",
+    of: Annotated[str, Query(description="picked, kept or came")] = "picked",
+    asof: Annotated[str, Query(description="A day; without one, today")] = "",
+) -> dict[str, object]:
+    """Papers by topic and week, what grew and faded, sources, and what was kept.
+
+    Weeks begin on a Monday. `change` is how many times doubled a share of all papers is, drawn
+    towards 0 where papers are few; `sure` where chance alone hardly does as much.
+    """
+    return atlas.as_json(request, session, app, range=range, of=of, asof=asof)
 
 
 @router.get("/graph", responses=_REFUSED)

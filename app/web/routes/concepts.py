@@ -1,4 +1,4 @@
-"""Concepts put together and taken apart by hand: the forms, and what they would do."""
+"""Concepts and threads put together and taken apart by hand: the forms, and what they would do."""
 
 from __future__ import annotations
 
@@ -24,13 +24,19 @@ MOST = 500  # papers to choose from
 
 
 def _concept(session: Session, slug: str) -> Any:
-    """The concept at this address as a row of `pages.head`. Raises NotFound or Invalid."""
+    """The concept or thread at this address, a row of `pages.head`. Raises NotFound or Invalid."""
     page = pages.head(session, slug)
     if page is None:
         raise NotFound(f"There is no page at {slug!r}.")
-    if page.kind != PageKind.CONCEPT:
-        raise Invalid(f"{page.title} is no concept: only concepts are put together or split.")
+    if page.kind not in (PageKind.CONCEPT, PageKind.THREAD):
+        raise Invalid(
+            f"{page.title} is no concept: only concepts and threads are put together or split."
+        )
     return page
+
+
+def _told(page: Any) -> dict[str, str]:
+    return {"slug": page.slug, "title": page.title, "kind": page.kind.value}
 
 
 @router.get("/w/{slug}/merge")
@@ -47,8 +53,8 @@ def _merging(
     if into.strip() and not wrong:
         if found is None:
             wrong = f"There is no page called {into.strip()[:100]!r}."
-        elif found.kind != PageKind.CONCEPT:
-            wrong = f"{found.title} is no concept: choose another."
+        elif found.kind != page.kind:
+            wrong = f"{found.title} is no {page.kind.value}: choose another."
         elif found.id == page.id:
             wrong = f"{found.title} is this very page: choose another."
     likely = changes.waiting(session, kind=ChangeKind.MERGE, page_id=page.id, limit=LIKELY)
@@ -56,7 +62,7 @@ def _merging(
         request,
         "concepts/merge.html",
         status_code=422 if wrong else 200,
-        page={"slug": page.slug, "title": page.title},
+        page=_told(page),
         into=into,
         wrong=wrong,
         target=None
@@ -64,7 +70,7 @@ def _merging(
         else {
             "slug": found.slug,
             "title": found.title,
-            "effect": concepts.effect(session, page.id, found.id),
+            "effect": concepts.effect(session, page.id, found.id, kind=page.kind),
             "back": f"/w/{found.slug}/merge?{urlencode({'into': page.slug})}",
         },
         likely=[
@@ -94,9 +100,9 @@ def merge(request: Request, slug: str, form: Form, session: Writes, app: TheApp)
 
 @router.get("/w/{slug}/split")
 def ask_split(request: Request, slug: str, session: Reads) -> Response:
-    """What of a concept becomes one of its own: a title, some of its names, some of its papers."""
+    """What of a page becomes one of its own: a title, some of its names, some of its papers."""
     page = _concept(session, slug)
-    members = concepts.members(session, page.id, limit=MOST)
+    members = concepts.members(session, page.id, limit=MOST, kind=page.kind)
     chosen = smaller_half({row.id: f"{row.title}\n{row.text}" for row in members})
     return _splitting(request, session, page, members, chosen=chosen)
 
@@ -109,6 +115,7 @@ def _splitting(
     *,
     chosen: set[int],
     title: str = "",
+    claim: str = "",
     names: tuple[str, ...] = (),
     wrong: str = "",
 ) -> Response:
@@ -116,8 +123,9 @@ def _splitting(
         request,
         "concepts/split.html",
         status_code=422 if wrong else 200,
-        page={"slug": page.slug, "title": page.title},
+        page=_told(page),
         title=title,
+        claim=claim,
         wrong=wrong,
         aliases=[
             {"name": name, "chosen": name in names} for name in pages.aliases_of(session, page.id)
@@ -132,17 +140,23 @@ def _splitting(
 
 @router.post("/w/{slug}/split")
 def split(request: Request, slug: str, form: Form, session: Writes, app: TheApp) -> Response:
-    title = text(form, "title")
+    title, claim = text(form, "title"), text(form, "claim")
     names = tuple(str(each) for each in form.getlist("alias"))
     chosen = [whole(str(each), 0) for each in form.getlist("member")]
     page = _concept(session, slug)
     try:
         with session.begin_nested():
             decision = review.split(
-                session, slug, title=title, aliases=names, members=chosen, now=app.clock()
+                session,
+                slug,
+                title=title,
+                aliases=names,
+                members=chosen,
+                claim=claim,
+                now=app.clock(),
             )
     except Invalid as error:
-        members = concepts.members(session, page.id, limit=MOST)
+        members = concepts.members(session, page.id, limit=MOST, kind=page.kind)
         return _splitting(
             request,
             session,
@@ -150,6 +164,7 @@ def split(request: Request, slug: str, form: Form, session: Writes, app: TheApp)
             members,
             chosen=set(chosen),
             title=title,
+            claim=claim,
             names=names,
             wrong=str(error),
         )

@@ -24,13 +24,13 @@ from app.bootstrap import App
 from app.domain.items import Rejected
 from app.domain.records import Page, PageKind, Paper, Revision
 from app.errors import CerebroError, Invalid, NotFound
+from app.rendering import plain_title
 from app.services.ingest import Outcome, Report, import_files
 from app.sources.base import A_LINE, File
 from app.store import papers
 from app.store.db import writing
 from app.store.items import keep_raw
 from app.web.deps import Form, TheApp, text
-from app.web.render import plain_title
 from app.web.templating import page
 
 router = APIRouter(include_in_schema=False)

@@ -18,12 +18,12 @@ from sqlmodel import Session, col
 from app.domain.identifiers import clean_date
 from app.domain.records import Identifier, PageKind, Paper, PaperState, Verdict
 from app.domain.tiers import CROSS_SOURCE
+from app.rendering import plain_title
 from app.services import review
 from app.store import listings
 from app.store import papers as store
 from app.web.deps import Form, Reads, TheApp, UnlessKnown, Writes, facts, text, whole
 from app.web.memory import Facts
-from app.web.render import plain_title
 from app.web.templating import is_partial, page
 
 router = APIRouter(include_in_schema=False)

@@ -14,11 +14,11 @@ from sqlmodel import Session, col
 
 from app import pipeline
 from app.domain.records import Attempt, Page, Paper, RunState
+from app.rendering import plain_title
 from app.services.judging import JUDGE
 from app.store import runs
 from app.store.judging import PAUSE
 from app.web.deps import Reads, TheApp, Writes
-from app.web.render import plain_title
 from app.web.templating import is_partial, page
 
 router = APIRouter(include_in_schema=False)

@@ -9,11 +9,11 @@ from fastapi.responses import Response
 
 from app.domain.records import PageKind
 from app.errors import NotFound
+from app.rendering import plain_title
 from app.services import mentions
 from app.services.mentions import Mentioning
 from app.store import pages
 from app.web.deps import Form, Reads, TheApp, UnlessKnown, Writes, text
-from app.web.render import plain_title
 from app.web.routes.page import parts
 from app.web.templating import fragment, is_partial
 from app.web.templating import page as screen

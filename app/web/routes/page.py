@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -19,6 +19,7 @@ from app.domain import graph
 from app.domain.identifiers import is_slug, parse_arxiv, parse_doi, slugify
 from app.domain.markdown import first_words
 from app.domain.merge import diff_lines
+from app.domain.ownership import MACHINES
 from app.domain.records import (
     KINDS,
     Alias,
@@ -41,8 +42,22 @@ from app.domain.records import (
 )
 from app.domain.summaries import MARK
 from app.errors import EditConflict, Invalid, NotFound
+from app.reading import resolver
+from app.rendering import plain_title, render_body
 from app.services import pages as editing
-from app.store import changes, concepts, items, links, pages, papers, threads
+from app.store import (
+    changes,
+    concepts,
+    items,
+    links,
+    pages,
+    papers,
+    predictions,
+    prose,
+    questions,
+    sections,
+    threads,
+)
 from app.store.db import LARGEST_ID
 from app.store.pages import Content, Place
 from app.web.deps import (
@@ -58,8 +73,8 @@ from app.web.deps import (
     whole,
 )
 from app.web.memory import Facts
-from app.web.render import LinkTarget, plain_title, render_body
 from app.web.routes.threads import order_of, thread_context
+from app.web.rows import prediction_rows, question_rows
 from app.web.templating import is_partial, plural
 from app.web.templating import page as screen
 
@@ -138,7 +153,8 @@ def read(request: Request, slug: str, session: Reads, app: TheApp) -> Response:
     if page.kind == PageKind.DIGEST:
         digest = session.get(Digest, page.id)
         if digest is not None:
-            return RedirectResponse(f"/today/{digest.day}", 303)
+            place = "digest" if len(digest.day) == 7 else "today"  # a month, or a day
+            return RedirectResponse(f"/{place}/{digest.day}", 303)
     context = page_context(request, session, page)
     context["notice"] = _NOTICES.get(request.query_params.get("saved", ""), "")
     if page.kind == PageKind.THREAD:
@@ -148,9 +164,11 @@ def read(request: Request, slug: str, session: Reads, app: TheApp) -> Response:
             today=app.today(),
             slug=page.slug,
             after=request.query_params.get("after", ""),
+            asof=request.query_params.get("asof", ""),
             known=facts(request),
         )
-        return screen(request, "threads/thread.html", **context)
+        status = 422 if context["wrong"] else 200
+        return screen(request, "threads/thread.html", status_code=status, **context)
     return screen(request, "pages/page.html", **context)
 
 
@@ -159,6 +177,7 @@ _NOTICES = {
     "restored": "The earlier text is back, as a new revision.",
     "renamed": "Moved. The old address leads here.",
     "joined": "Merged. It can be undone in Review, under Decided.",
+    "member": "Saved. It can be undone in Review, under Decided.",
     "split": "Split. It can be undone in Review, under Decided.",
 }
 
@@ -223,13 +242,12 @@ def page_context(request: Request, session: Session, page: Any) -> dict[str, Any
         "suggestions": [_suggestion(row) for row in links.suggestions(session, page.id)],
         "backlinks": [] if stub else backlinks[:5],
         "backlink_total": counts["incoming"],
-        "provenance": _provenance(page),
+        "provenance": _provenance(page) + _machines(session, page),
         "duplicates": _duplicates(session, page) if page.kind == PageKind.CONCEPT else [],
-        "questions": [
-            {"number": q.number, "text": q.text, "state": q.state.value}
-            for q in pages.question_rows(session, page.id)
-        ],
+        "questions": question_rows(questions.of_page(session, page.id)),
+        "predictions": prediction_rows(predictions.of_page(session, page.id)),
         "said": _said(session, paper.id) if paper else [],
+        "struck": prose.struck(session, page.id) if page.kind == PageKind.DIGEST else [],
     }
 
 
@@ -276,18 +294,6 @@ def _duplicates(session: Session, page: Any) -> list[dict[str, str]]:
         else {"slug": row.source_slug, "title": row.source_title, "reason": row.reason}
         for row in rows
     ]
-
-
-def resolver(session: Session) -> Any:
-    """Names to pages for the renderer, all names of a body in one go."""
-
-    def resolve(keys: Collection[str]) -> Mapping[str, LinkTarget]:
-        return {
-            key: LinkTarget(found.slug, found.title, found.kind)
-            for key, found in pages.resolve(session, keys).items()
-        }
-
-    return resolve
 
 
 def _facts(known: Facts, session: Session, page: Any, counts: Mapping[str, int]) -> list[str]:
@@ -446,24 +452,24 @@ def _edges(rows: list[Any]) -> list[graph.Edge]:
 
 def _thread_neighbours(known: Facts, session: Session, page_id: int) -> list[dict[str, object]]:
     """For each thread a page stands in: the members before and after it."""
-    found = []
+    beside: list[tuple[Any, int | None, int | None]] = []
     for thread in threads.of_page(session, page_id):
         order = order_of(known, session, thread.id)
         at = next((n for n, member in enumerate(order) if member.page_id == page_id), -1)
-        beside = {
-            "previous": order[at - 1].link_id if at > 0 else None,
-            "next": order[at + 1].link_id if 0 <= at < len(order) - 1 else None,
+        before = order[at - 1].link_id if at > 0 else None
+        after = order[at + 1].link_id if 0 <= at < len(order) - 1 else None
+        beside.append((thread, before, after))
+    wanted = [each for _, before, after in beside for each in (before, after) if each]
+    slugs = {row.link_id: row.slug for row in threads.members(session, wanted)}
+    return [
+        {
+            "slug": thread.slug,
+            "title": thread.title,
+            "previous": slugs.get(before or 0),
+            "next": slugs.get(after or 0),
         }
-        rows = threads.members(session, [each for each in beside.values() if each])
-        slugs = {row.link_id: row.slug for row in rows}
-        found.append(
-            {
-                "slug": thread.slug,
-                "title": thread.title,
-                **{side: slugs.get(link_id or 0) for side, link_id in beside.items()},
-            }
-        )
-    return found
+        for thread, before, after in beside
+    ]
 
 
 def _paper(session: Session, paper: Any) -> dict[str, object]:
@@ -566,6 +572,29 @@ def _provenance(page: Any) -> list[dict[str, str]]:
         found.append({"words": f"imported {page.created_at:%Y-%m-%d}", "url": ""})
     found.append({"words": f"revision {page.version}", "url": f"/w/{page.slug}/history"})
     return found
+
+
+def _machines(session: Session, page: Any) -> list[dict[str, str]]:
+    """Which sections of a page that people and machines wrote together are a machine's."""
+    rows = sections.kept(session, page.id)
+    own = [row for row in rows if row.owner in MACHINES]
+    if not own or len(own) == len(rows):
+        return []
+    return [
+        {
+            "words": f"\u201c{row.key.replace('-', ' ') or 'The beginning'}\u201d is written by "
+            f"{row.author or _MACHINE[row.owner]}, {row.at:%Y-%m-%d}",
+            "url": f"#{row.key}" if row.key else "",
+        }
+        for row in own
+    ] + [{"words": "All else is written by a person", "url": ""}]
+
+
+_MACHINE = {
+    AuthorKind.MODEL: "a model",
+    AuthorKind.AGENT: "the machine",
+    AuthorKind.EXTRACT: "extraction",
+}
 
 
 # ---------------------------------------------------------------- links

@@ -15,10 +15,10 @@ from app.domain import record as rule
 from app.domain.record import Share
 from app.domain.records import PageKind
 from app.errors import Conflict, Invalid
+from app.rendering import plain_title
 from app.store import pages, preferences
 from app.store import record as stored
 from app.web.deps import Form, Reads, TheApp, UnlessKnown, Writes, facts, text
-from app.web.render import plain_title
 from app.web.routes.review import counts
 from app.web.shares import in_words, kind_words, rows_of, signal_words, summed, threshold
 from app.web.templating import page as screen

@@ -14,14 +14,27 @@ from markupsafe import Markup
 from sqlmodel import Session
 
 from app.domain.markdown import name_key, plain_text
-from app.domain.records import ChangeKind, LinkStatus, PageKind, Relation, Verdict
+from app.domain.merge import diff_lines
+from app.domain.records import ChangeKind, LinkStatus, Page, PageKind, Relation, Verdict
 from app.errors import Invalid
+from app.rendering import plain_title
 from app.services import review
-from app.store import changes, concepts, decisions, links, pages, papers, record, rules, threads
+from app.store import (
+    changes,
+    concepts,
+    decisions,
+    edits,
+    links,
+    new_threads,
+    pages,
+    papers,
+    record,
+    rules,
+    threads,
+)
 from app.store.db import LARGEST_ID
 from app.web.deps import Form, Reads, TheApp, UnlessKnown, Writes, facts, fragments, text, whole
 from app.web.memory import Facts
-from app.web.render import plain_title
 from app.web.routes.inbox import paper_rows
 from app.web.routes.page import parts
 from app.web.shares import kept_of, only_of
@@ -192,10 +205,13 @@ def change_rows(session: Session, rows: Sequence[Any]) -> list[dict[str, Any]]:
             "title": row.title,
             "aliases": [str(name) for name in row.content.get("aliases", [])],
             "body": plain_text(str(row.content.get("body", ""))),
+            "claim": str(row.content.get("claim", "")),
             "source": _side(row, "source", papers_of),
             "target": _side(row, "target", papers_of),
             "members": [
-                {"id": page_id, **named[page_id]} for page_id in members[row.id] if page_id in named
+                {"id": page_id, **named[page_id], **_place(row, page_id)}
+                for page_id in members[row.id]
+                if page_id in named
             ],
             "confidence": row.confidence,
             "reason": row.reason,
@@ -210,16 +226,46 @@ def change_rows(session: Session, rows: Sequence[Any]) -> list[dict[str, Any]]:
                 }
                 for e in row.evidence
             ],
+            "edit": _edit(session, row) if row.kind == ChangeKind.EDIT else None,
             "failed": "",
         }
         for row in rows
     ]
 
 
+def _edit(session: Session, row: Any) -> dict[str, Any]:
+    """What an edit would change, line by line; why it cannot be made any more; what was struck."""
+    page = session.get(Page, row.target_id) if row.target_id else None
+    why = edits.refusal(session, page, row.content)
+    lines = diff_lines(page.body, edits.edited(page.body, row.content)) if page and not why else []
+    return {
+        "why_not": why,
+        "lines": [
+            {"kind": each.kind.value, "parts": list(each.spans), "hidden": each.hidden}
+            for each in lines
+        ],
+        "struck": [
+            {"text": str(each.get("text", "")), "reason": str(each.get("struck", ""))}
+            for each in row.content.get("struck", [])
+        ],
+        "author": str(row.content.get("author", {}).get("name", "")),
+    }
+
+
 def _papers_of(row: Any) -> list[int]:
     """The papers a change would move or link; of a merge those that both concepts hold."""
+    if row.kind == ChangeKind.THREAD:
+        return list(new_threads.pages_of(row.content))
     found = row.content.get("shared" if row.kind == ChangeKind.MERGE else "members", [])
     return [int(each) for each in found if isinstance(each, int)]
+
+
+def _place(row: Any, page_id: int) -> dict[str, str]:
+    """What a paper would be in a proposed thread: its role and day; nothing in other changes."""
+    if row.kind != ChangeKind.THREAD:
+        return {}
+    [place] = [each for each in row.content["members"] if each.get("page") == page_id][:1]
+    return {name: str(place.get(name, "")) for name in ("role", "day")}
 
 
 def _side(row: Any, side: str, papers_of: Mapping[int, int]) -> dict[str, Any] | None:
@@ -297,6 +343,9 @@ def row_of(row: Any, resembles: Sequence[Mapping[str, str]] = ()) -> dict[str, A
             }
             for e in row.evidence
         ],
+        "question": {"number": row.question_number, "text": row.question_text}
+        if row.question_text
+        else None,
         "resembles": resembles,
         "failed": "",
     }
@@ -376,7 +425,7 @@ def _confirm(session: Session, kept: dict[str, str], tab: str) -> dict[str, obje
 def decided_rows(session: Session, rows: Sequence[Any]) -> list[dict[str, object]]:
     """Rows of `decisions.recent` as the Decided tab shows them."""
     batches = decisions.standing_in(session, {row.batch for row in rows if row.batch})
-    written = [row.change_title for row in rows if row.change_kind == ChangeKind.CONCEPT]
+    written = [row.change_title for row in rows if row.change_kind in _NEW]
     named = pages.resolve(session, written) if written else {}
     shown = []
     for row in rows:
@@ -409,18 +458,24 @@ def decided_rows(session: Session, rows: Sequence[Any]) -> list[dict[str, object
     return shown
 
 
+_NEW = (ChangeKind.CONCEPT, ChangeKind.THREAD)
 _WHAT = {
     ChangeKind.CONCEPT: "a new concept",
+    ChangeKind.THREAD: "a new thread",
     ChangeKind.MERGE: "merged into",
     ChangeKind.SPLIT: "split into",
+    ChangeKind.EDIT: "a new text",
 }
 
 
 def _decided_change(row: Any, named: Mapping[str, Any]) -> tuple[Any, Any]:
     """Both sides of a decided change as (slug, title, kind); what has no page of its own no slug."""
+    if row.change_kind == ChangeKind.EDIT and row.target_title is not None:
+        return (row.target_slug, row.target_title, row.target_kind.value), None
     if row.source_title is None:
         page = named.get(name_key(row.change_title))
-        return (page.slug if page else "", row.change_title, "concept"), None
+        kind = "thread" if row.change_kind == ChangeKind.THREAD else "concept"
+        return (page.slug if page else "", row.change_title, kind), None
     sides = [
         (
             f"{slug}/history" if kind == PageKind.MERGED else slug or "",
@@ -487,7 +542,7 @@ def decide(request: Request, proposal: str, form: Form, session: Writes, app: Th
     title = " ".join(text(form, "title").split())
     if which.change:
         change = changes.row(session, which.number)
-        retitled = title if verdict == Verdict.ACCEPT and change.kind == ChangeKind.CONCEPT else ""
+        retitled = title if verdict == Verdict.ACCEPT and change.kind in _NEW else ""
         about = retitled or change.title
     else:
         row = links.proposal(session, which.number)
@@ -502,6 +557,7 @@ def decide(request: Request, proposal: str, form: Form, session: Writes, app: Th
         relation=wanted,
         target=text(form, "target"),
         title=title,
+        claim=text(form, "claim"),
         members=None if members is None else [whole(str(each), 0) for each in members],
         swap=bool(text(form, "swap")),
     )

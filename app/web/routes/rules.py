@@ -10,13 +10,13 @@ from sqlmodel import Session
 
 from app.domain.record import FEW
 from app.errors import Conflict, Invalid
+from app.rendering import plain_title
 from app.services import rules
 from app.store import decisions
 from app.store import rules as stored
 from app.store.db import LARGEST_ID
 from app.store.decisions import Only
 from app.web.deps import Form, Reads, TheApp, UnlessKnown, Writes, facts, text, whole
-from app.web.render import plain_title
 from app.web.routes.review import DECIDED, decided_rows
 from app.web.shares import in_words
 from app.web.templating import is_partial

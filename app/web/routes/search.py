@@ -24,13 +24,13 @@ from app.domain.markdown import is_linkable, name_key
 from app.domain.queries import clean, has_letters, parse_query
 from app.domain.records import PageKind
 from app.errors import Invalid, Unavailable
+from app.rendering import plain_title
 from app.services import search as service
 from app.services.search import Mode, Results, Sort
 from app.store import pages, vectors
 from app.store.db import writing
 from app.store.search import Completion, Count, Hit, Why, complete
 from app.web.deps import Reads, TheApp, whole
-from app.web.render import plain_title
 from app.web.templating import is_partial, kind_word, page
 
 router = APIRouter(include_in_schema=False)
@@ -217,7 +217,7 @@ def _row(hit: Hit) -> dict[str, object]:
         "kind": hit.kind.value,
         "snippet": hit.snippet,
         "why": _WHY.get(hit.why, hit.why.value),
-        "thread": hit.threads[0] if hit.threads else None,
+        "threads": hit.threads,
     }
 
 
@@ -309,6 +309,10 @@ _COMMANDS = (
     ("Go to Pages", "/pages"),
     ("Go to Threads", "/threads"),
     ("Go to Topics", "/topics"),
+    ("Go to Atlas", "/atlas"),
+    ("Go to this month", "/digest"),
+    ("Go to Questions", "/questions"),
+    ("Go to Predictions", "/predictions"),
     ("Go to Search", "/search"),
     ("Go to Jobs", "/jobs"),
     ("Go to Settings", "/settings"),

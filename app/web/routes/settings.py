@@ -19,11 +19,14 @@ from app import calls
 from app.bootstrap import App
 from app.domain import money
 from app.domain.money import LLMSettings
-from app.errors import Invalid
-from app.services import costs
+from app.errors import Conflict, Invalid
+from app.mail.smtp import Sent
+from app.services import costs, sending
 from app.settings import Settings
-from app.store import preferences
+from app.store import editions, preferences
+from app.store.db import reading
 from app.web.deps import Form, Reads, TheApp, Writes, text
+from app.web.routes.feed import base_of
 from app.web.templating import page
 
 router = APIRouter(include_in_schema=False)
@@ -42,9 +45,11 @@ class Fact:
 
 
 @router.get("/settings")
-def settings(request: Request, session: Reads, app: TheApp, saved: str = "") -> Response:
+def settings(
+    request: Request, session: Reads, app: TheApp, saved: str = "", mailed: str = ""
+) -> Response:
     """The choices of this browser, and how the wiki runs."""
-    return _page(request, session, app, saved=saved == "1")
+    return _page(request, session, app, saved=saved == "1", mailed=mailed == "1")
 
 
 def _page(
@@ -56,6 +61,8 @@ def _page(
     status: int = 200,
     given: Mapping[str, str] | None = None,
     refused: Invalid | None = None,
+    mailed: bool = False,
+    unsent: str = "",
 ) -> Response:
     chosen, fixed = app.llm_in_force(session), app.llm_fixed
     monthly = "" if chosen.monthly is None else money.exact(chosen.monthly)
@@ -66,6 +73,8 @@ def _page(
         "papers": str(chosen.papers),
         "batches": "on" if chosen.batches else "",
         "second_look": "on" if chosen.second_look else "",
+        "prose": "on" if chosen.prose else "",
+        "edits": "on" if chosen.edits else "",
     }
     return page(
         request,
@@ -79,13 +88,52 @@ def _page(
         problem=str(refused or ""),
         fields=refused.fields if refused else {},
         facts=facts(app, chosen, preferences.floor(session)),
+        mail=_mail(session, app),
+        mailed=mailed,
+        unsent=unsent,
     )
+
+
+def _mail(session: Session, app: App) -> dict[str, object]:
+    """Whether mail is on, to whom it goes, and what became of the last digest that was to go out."""
+    chosen, post = app.settings, app.post
+    missing = [
+        name
+        for name, there in (
+            ("CEREBRO_SMTP", chosen.mail_server is not None),
+            ("CEREBRO_MAIL_TO", bool(chosen.readers)),
+        )
+        if not there
+    ]
+    last = editions.last_posting(session)
+    return {
+        "on": post is not None,
+        "missing": " and ".join(missing),
+        "to": ", ".join(str(each) for each in post.to) if post else "",
+        "last": last,
+        "day": editions.day_in_words(last.day) if last else "",
+    }
+
+
+@router.post("/settings/mail/test")
+def send_test(request: Request, app: TheApp) -> Response:
+    """Send a letter that says that mail works. 502 with the reason when it was not sent, 409 without mail."""
+    post = app.post
+    if post is None:
+        raise Conflict(
+            "Mail is off: set CEREBRO_SMTP and CEREBRO_MAIL_TO where the program starts."
+        )
+    came = post.send(sending.test_letter(post, base=base_of(request, app), now=app.clock()))
+    if isinstance(came, Sent) and not came.refused:
+        return RedirectResponse("/settings?mailed=1#mail", 303)
+    with reading(app.engine) as session:
+        return _page(request, session, app, status=502, unsent=sending.in_words(came))
 
 
 @router.post("/settings/model")
 def save_model(request: Request, form: Form, session: Writes, app: TheApp) -> Response:
     """Keep model, budgets and what the model is used for. 422 with what was typed when it will not do."""
-    names = ("model", "daily", "monthly", "papers", "batches", "second_look")
+    names = ("model", "daily", "monthly", "papers", "batches", "second_look", "prose", "edits")
     given = {name: text(form, name) for name in names}
     try:
         costs.save_llm(session, given, fixed=app.llm_fixed)
@@ -129,6 +177,10 @@ def facts(app: App, llm: LLMSettings, floor: float | None = None) -> list[Fact]:
         "timezone": ("Time zone", chosen.timezone or "the system's"),
         "allowed_hosts": ("Answers to", ", ".join(sorted({"localhost", *chosen.hosts}))),
         "password_hash": ("Password", "set" if chosen.password_hash else "none"),
+        "base_url": ("Found from elsewhere at", chosen.base_url or "the address it is asked under"),
+        "smtp": ("Mail goes through", _server(chosen)),
+        "mail_to": ("Mail goes to", chosen.mail_to or "nobody"),
+        "mail_from": ("Mail is from", str(chosen.sender or "nobody")),
     }
     if chosen.now:
         values["now"] = ("Fixed time", chosen.now.isoformat())
@@ -158,6 +210,14 @@ def _source(chosen: Settings, name: str, fixed: frozenset[str]) -> str:
 
 def _database(url: str) -> str:
     return make_url(url).render_as_string(hide_password=True)
+
+
+def _server(chosen: Settings) -> str:
+    server = chosen.mail_server
+    if server is None:
+        return "no server: no mail is sent"
+    signed = ", signed on with a password" if server.user else ""
+    return f"{server.host}:{server.port}, TLS {server.tls}{signed}"
 
 
 def _vectors(app: App) -> str:

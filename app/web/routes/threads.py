@@ -8,34 +8,47 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import groupby
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
+from starlette.datastructures import FormData
 
 from app.bootstrap import App
+from app.domain.queries import clean
 from app.domain.records import (
+    ChangeKind,
     Link,
     LinkStatus,
     Page,
     PageKind,
     QuestionState,
     Relation,
+    Role,
     Thread,
     ThreadStatus,
 )
-from app.domain.threads import Counters, counters, day_of
+from app.domain.threads import STATES, Counters, counters, day_of, momentum_words
+from app.errors import Conflict, Invalid
+from app.services import search
+from app.services import threads as keeping
+from app.services.search import AskedThreads, FoundThreads
+from app.store import questions
 from app.store import threads as store
+from app.store.concepts import CLAIMS
 from app.store.pages import Place
-from app.store.threads import Member, ThreadRow
-from app.web.deps import Reads, TheApp, UnlessKnown, facts, whole
+from app.store.questions import QuestionRow
+from app.store.threads import Member, Says, ThreadRow
+from app.web.deps import Form, Reads, TheApp, UnlessKnown, Writes, facts, text, whole
 from app.web.memory import Facts
+from app.web.rows import question_rows
 from app.web.templating import page as screen
 from app.web.templating import plural, relation_words
 
@@ -44,6 +57,9 @@ router = APIRouter(include_in_schema=False)
 PER_PAGE = 50
 MONTHS_SHOWN = 24
 MEMBERS_SHOWN = 100  # of a timeline at once
+CONCEPTS_SHOWN = 12
+OFFERED = 8  # concepts to filter the list by
+CONTRADICTING = 3  # named where the status is suggested
 RELATED = 6
 WITHOUT_DATE = "Without a date"
 
@@ -58,30 +74,114 @@ _SORTS: dict[str, tuple[str, Callable[[ThreadRow], tuple[Any, ...]]]] = {
 }
 
 
+@dataclass(frozen=True)
+class Listed:
+    """A list of threads as its address says it. `sort` "" is by relevance, or the last moved."""
+
+    q: str = ""
+    status: str = ""
+    moved: bool = False
+    between: tuple[str, ...] = ()
+    asof: str = ""
+    sort: str = ""
+    page: int = 1
+
+    @property
+    def kept(self) -> dict[str, str]:
+        """What is in force beside the words, as the form sends it along."""
+        fields = {
+            "status": self.status,
+            "moved": "week" if self.moved else "",
+            "between": ",".join(self.between),
+            "asof": self.asof,
+            "sort": self.sort,
+        }
+        return {name: value for name, value in fields.items() if value}
+
+    def url(self, **changes: Any) -> str:
+        """The address of this list with other values; from its first page on, unless told."""
+        asked = replace(self, **{"page": 1, **changes})
+        fields = {"q": asked.q, **asked.kept, "page": str(asked.page) if asked.page > 1 else ""}
+        query = urlencode({name: value for name, value in fields.items() if value})
+        return f"/threads?{query}" if query else "/threads"
+
+
+def _asked(
+    q: str = "",
+    status: str = "",
+    moved: str = "",
+    between: str = "",
+    asof: str = "",
+    sort: str = "",
+    page: str = "",
+) -> Listed:
+    return Listed(
+        q=clean(q),
+        status=status.strip(),
+        moved=moved.strip() == "week",
+        between=named_in(between),
+        asof=asof.strip(),
+        sort=sort if sort in _SORTS and (sort != "moved" or clean(q)) else "",
+        page=whole(page, 1, least=1, most=100_000),
+    )
+
+
+def named_in(text: str) -> tuple[str, ...]:
+    """The names of concepts in a list with commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())[:5]
+
+
 @router.get("/threads", dependencies=[UnlessKnown])
 def threads(
-    request: Request, session: Reads, app: TheApp, sort: str = "", page: str = ""
+    request: Request, session: Reads, app: TheApp, asked: Annotated[Listed, Depends(_asked)]
 ) -> Response:
-    """Every thread with its claim and numbers, the one that moved last first."""
-    chosen = sort if sort in _SORTS else "moved"
-    rows = sorted(counted(request, session, app), key=lambda row: row.title.casefold())
-    rows.sort(key=_SORTS[chosen][1], reverse=True)
+    """Threads with claim and numbers: those that fit, the one that moved last first."""
+    wrong = ""
+    try:
+        found = look_for(request, session, app, asked)
+    except Invalid as error:
+        wrong, asked = str(error), Listed(q=asked.q)
+        found = look_for(request, session, app, asked)
+    rows = list(found.rows)
+    if asked.sort or not asked.q:
+        rows.sort(key=_SORTS[asked.sort or "moved"][1], reverse=True)
     pages = max(1, -(-len(rows) // PER_PAGE))
-    number = whole(page, 1, least=1, most=pages)
+    number = min(asked.page, pages)
     start = (number - 1) * PER_PAGE
     shown = rows[start : start + PER_PAGE]
     return screen(
         request,
         "threads/page.html",
-        threads=[_listed(row) for row in shown],
-        sorts=_sorts(chosen) if len(rows) > 1 else [],
+        status_code=422 if wrong else 200,
+        q=asked.q,
+        kept=asked.kept,
+        wrong=wrong,
+        notice=found.notice,
+        asof=found.day.isoformat() if asked.asof else "",
+        between=", ".join(asked.between),
+        narrowed=bool(asked.q or asked.kept),
+        filters=_filters(request, session, asked, found),
+        threads=[_listed(row, found.said.get(row.page_id, ())) for row in shown],
+        sorts=_sorts(asked) if len(rows) > 1 else [],
         pager={
-            "previous": _url(chosen, number - 1) if number > 1 else None,
-            "next": _url(chosen, number + 1) if number < pages else None,
+            "previous": asked.url(page=number - 1) if number > 1 else None,
+            "next": asked.url(page=number + 1) if number < pages else None,
             "first": start + 1,
             "last": start + len(shown),
             "total": len(rows),
         },
+    )
+
+
+def look_for(request: Request, session: Session, app: App, asked: Listed) -> FoundThreads:
+    """The threads that fit, from what is known of all of them. Raises Invalid."""
+    return search.threads(
+        session,
+        AskedThreads(asked.q, asked.status, asked.moved, asked.between, asked.asof),
+        today=app.today(),
+        counted=lambda day: counted(request, session, app, day=day),
+        index=app.index,
+        query_encoder=app.query_encoder,
     )
 
 
@@ -98,7 +198,7 @@ def counted(
     )
 
 
-def _listed(row: ThreadRow) -> dict[str, object]:
+def _listed(row: ThreadRow, said: Sequence[Says]) -> dict[str, object]:
     numbers = row.numbers
     return {
         "slug": row.slug,
@@ -111,20 +211,74 @@ def _listed(row: ThreadRow) -> dict[str, object]:
         "week": numbers.this_week,
         "points": numbers.weekly,
         "status": numbers.status,
+        "said": [{"slug": s.slug, "title": s.title, "note": s.note} for s in said],
     }
 
 
-def _sorts(chosen: str) -> list[dict[str, object]]:
-    return [
-        {"words": words, "url": _url(name, 1), "current": name == chosen}
+def _sorts(asked: Listed) -> list[dict[str, object]]:
+    sorts = [
+        {
+            "words": words,
+            "url": asked.url(sort=name if asked.q or name != "moved" else ""),
+            "current": name == (asked.sort or ("" if asked.q else "moved")),
+        }
         for name, (words, _) in _SORTS.items()
     ]
+    if asked.q:
+        sorts.insert(
+            0, {"words": "best match", "url": asked.url(sort=""), "current": not asked.sort}
+        )
+    return sorts
 
 
-def _url(sort: str, number: int) -> str:
-    fields = {"sort": "" if sort == "moved" else sort, "page": str(number) if number > 1 else ""}
-    query = urlencode({name: value for name, value in fields.items() if value})
-    return f"/threads?{query}" if query else "/threads"
+def _filters(
+    request: Request, session: Session, asked: Listed, found: FoundThreads
+) -> list[dict[str, object]]:
+    """The filters as links, each with how many threads there would be; those in force take it out."""
+    filters: list[dict[str, object]] = []
+
+    def add(words: str, number: int | None, current: bool, url: str) -> None:
+        filters.append({"words": words, "number": number, "current": current, "url": url})
+
+    if found.facets.get("moved") or asked.moved:
+        week = "moved that week" if asked.asof else "moved this week"
+        add(week, found.facets.get("moved", 0), asked.moved, asked.url(moved=not asked.moved))
+    for status in STATES:
+        number, current = found.facets.get(status, 0), asked.status == status
+        if number or current:
+            add(status, number, current, asked.url(status="" if current else status))
+    for each, name in zip(found.concepts, asked.between, strict=True):
+        rest = tuple(other for other in asked.between if other != name)
+        add(each.title, None, True, asked.url(between=rest))
+    chosen = {each.slug for each in found.concepts}
+    for slug, title, number in _over(request, session, found):
+        if slug not in chosen:
+            slugs = (*(each.slug for each in found.concepts), slug)
+            add(title, number, False, asked.url(between=slugs))
+    if asked.asof:
+        add(f"as of {found.day:%-d %B %Y}", None, True, asked.url(asof=""))
+    return filters
+
+
+def _over(request: Request, session: Session, found: FoundThreads) -> list[tuple[str, str, int]]:
+    """The concepts that most of these threads are over, and how many of them: (slug, title, number).
+
+    A filter of up to five concepts is enough: then none is offered.
+    """
+    if not found.rows or len(found.concepts) == 5:
+        return []
+    until = found.day.isoformat()
+    known = facts(request).get(
+        session,
+        ("threads over", until),
+        lambda: store.concepts(session, until=until),
+        of=("link", "page", "paper"),
+    )
+    numbers: Counter[tuple[str, str]] = Counter()
+    for row in found.rows:
+        numbers.update((each.slug, each.title) for each in known.get(row.page_id, ()))
+    most = sorted(numbers.items(), key=lambda each: (-each[1], each[0][1].casefold()))
+    return [(slug, title, number) for (slug, title), number in most[:OFFERED] if number]
 
 
 # ---------------------------------------------------------------- the page of one
@@ -137,39 +291,97 @@ def thread_context(
     today: date,
     slug: str = "",
     after: str = "",
+    asof: str = "",
     known: Facts | None = None,
 ) -> dict[str, object]:
     """What templates/threads/thread.html shows of a thread beside what every page has.
 
-    Keys: claim, counts, points, months_words, months, earlier, questions, related. `after` is the
-    place of the last member shown: the timeline goes on behind it.
+    Keys: claim, claims, status, statuses, asof, wrong, counts, momentum, points, months_words,
+    concepts, against, months, earlier, questions, related, history. `after` is the place of the
+    last member shown: the timeline goes on behind it. `asof` is a day: counters and members are
+    those it had then.
     """
     known = known or Facts()
     thread = session.get(Thread, page_id)
-    members = order_of(known, session, page_id)
-    questions = store.questions(session, page_id)
+    marked = thread.status if thread else ThreadStatus.OPEN
+    wrong = ""
+    try:
+        day = search.as_of(asof, today)
+    except Invalid as error:
+        wrong, asof, day = str(error), "", today
+    until = day.isoformat() if asof else store.LAST
+    members = [each for each in order_of(known, session, page_id) if each.day <= until]
+    asked = [] if asof else questions.of_thread(session, page_id)
     concepts = known.get(
-        session, ("concepts", page_id), lambda: store.concept_count(session, page_id), of=("link",)
+        session,
+        ("concepts", page_id, until),
+        lambda: store.concepts(session, [page_id], until=until).get(page_id, []),
+        of=("link", "page", "paper"),
     )
-    numbers = counters(
-        [member.day for member in members],
-        today=today,
-        marked=thread.status if thread else ThreadStatus.OPEN,
-    )
-    points, first = _monthly((member.day for member in members), today=today)
+    numbers = counters([member.day for member in members], today=day, marked=marked)
+    points, first = _monthly((member.day for member in members), today=day)
     shown, earlier = _part(members, Place.read(after))
+    against = store.of_role(
+        session, page_id, Role.CONTRADICTS, until=until, limit=CONTRADICTING + 1
+    )
     return {
         "claim": thread.claim if thread else "",
-        "counts": _counts(numbers, questions, concepts),
+        "claims": _former_claims(session, page_id),
+        "status": marked.value,
+        "statuses": [each.value for each in ThreadStatus],
+        "asof": day.isoformat() if asof else "",
+        "wrong": wrong,
+        "counts": _counts(session, members, numbers, asked, len(concepts)),
+        "momentum": momentum_words(numbers),
         "points": points,
         "months_words": _monthly_words(points, first),
+        "concepts": concepts[:CONCEPTS_SHOWN],
+        "more_concepts": max(0, len(concepts) - CONCEPTS_SHOWN),
+        "against": [] if marked != ThreadStatus.OPEN or asof else against,
         "months": _months(
             store.members(session, [member.link_id for member in shown]),
             Counter(member.day[:7] for member in members),
+            slug=slug if slug and not asof else "",
         ),
-        "earlier": f"/w/{slug}?{urlencode({'after': str(earlier)})}#timeline" if earlier else None,
-        "questions": [{"text": q.text, "state": q.state.value, "by": None} for q in questions],
+        "earlier": _further(slug, earlier, asof),
+        "questions": question_rows(asked),
         "related": _related(session, page_id),
+        "history": [_joined(row, page_id) for row in store.joins_and_splits(session, page_id)],
+    }
+
+
+def _further(slug: str, earlier: Place | None, asof: str) -> str | None:
+    if not earlier:
+        return None
+    fields = {"after": str(earlier), **({"asof": asof} if asof else {})}
+    return f"/w/{slug}?{urlencode(fields)}#timeline"
+
+
+def _former_claims(session: Session, page_id: int) -> list[dict[str, str]]:
+    """The claims a thread had before, the newest first, each with the day it was replaced."""
+    page = session.get(Page, page_id)
+    kept = page.extra.get(CLAIMS, []) if page else []
+    return [
+        {"claim": str(each["claim"]), "until": str(each["until"])[:10]}
+        for each in reversed(kept)
+        if each.get("claim")
+    ]
+
+
+def _joined(row: Any, page_id: int) -> dict[str, object]:
+    """A join or a split as the page that has it tells it."""
+    if row.kind == ChangeKind.MERGE:
+        words, slug = "went into this thread", ""
+        name = row.title.partition(" → ")[0]
+    elif row.source_id == page_id:
+        words, slug, name = "was split off from this thread", row.other_slug, row.other_title
+    else:
+        words, slug, name = "is what this thread was split from", row.other_slug, row.other_title
+    return {
+        "slug": slug or "",
+        "title": name or "A page that is gone",
+        "words": words,
+        "at": row.at,
     }
 
 
@@ -197,23 +409,39 @@ def _part(members: Sequence[Member], after: Place | None) -> tuple[Sequence[Memb
     return members[start:end][::-1], Place(last.day, last.link_id) if last else None
 
 
-def _counts(numbers: Counters, questions: list[Any], concepts: int) -> list[dict[str, object]]:
-    open_questions = sum(question.state != QuestionState.ANSWERED for question in questions)
-    rows: list[tuple[str, object]] = [("papers", numbers.papers)]
-    if since := day_of(numbers.since):
-        rows.append(("since", f"{since:%B %Y}"))
+def _counts(
+    session: Session,
+    members: Sequence[Member],
+    numbers: Counters,
+    asked: list[QuestionRow],
+    concepts: int,
+) -> list[dict[str, object]]:
+    """The thread in numbers; `url` is where the rows stand that a number counts."""
+    open_questions = sum(each.state != QuestionState.ANSWERED for each in asked)
+    dated = [member for member in members if day_of(member.day)]
+    ends = {row.link_id: row.slug for row in store.members(session, _ends(dated))}
+    rows: list[tuple[str, object, str]] = [("papers", numbers.papers, "#timeline")]
+    for words, moment, at in (("since", numbers.since, 0), ("latest", numbers.latest, -1)):
+        if day := day_of(moment):
+            slug = ends.get(dated[at].link_id)
+            rows.append((words, f"{day:%B %Y}", f"/w/{slug}" if slug else "#timeline"))
     rows += [
-        (words, number)
-        for words, number in (
-            ("this week", numbers.this_week),
-            ("concepts", concepts),
-            ("open questions", open_questions),
+        (words, number, url)
+        for words, number, url in (
+            ("this week", numbers.this_week, "#timeline"),
+            ("concepts", concepts, "#concepts"),
+            ("open questions", open_questions, "#questions"),
         )
         if number
     ]
     if numbers.papers:
-        rows.append(("status", numbers.status))
-    return [{"words": words, "number": number} for words, number in rows]
+        rows.append(("status", numbers.status, ""))
+    return [{"words": words, "number": number, "url": url} for words, number, url in rows]
+
+
+def _ends(dated: Sequence[Member]) -> list[int]:
+    """The links of the first and the last member."""
+    return [dated[0].link_id, dated[-1].link_id] if dated else []
 
 
 def _monthly(days: Iterable[str], *, today: date) -> tuple[list[int], date | None]:
@@ -238,13 +466,16 @@ def _monthly_words(points: list[int], first: date | None) -> str:
     return f"papers in each month since {first:%B %Y}: {numbers}"
 
 
-def _months(members: list[Any], totals: Mapping[str, int]) -> list[dict[str, object]]:
-    """The members, newest first, by month; those known by year alone follow its months."""
+def _months(members: list[Any], totals: Mapping[str, int], *, slug: str) -> list[dict[str, object]]:
+    """The members, newest first, by month; those known by year alone follow its months.
+
+    With the `slug` of the thread each has the address of its form.
+    """
     return [
         {
             "name": _month_name(month),
             "total": totals[month],
-            "papers": [_member(each) for each in group],
+            "papers": [_member(each, slug) for each in group],
         }
         for month, group in groupby(members, key=lambda m: m.day[:7])
     ]
@@ -257,7 +488,7 @@ def _month_name(month: str) -> str:
     return f"{found:%B %Y}" if len(month) == 7 else str(found.year)
 
 
-def _member(row: Any) -> dict[str, object]:
+def _member(row: Any, slug: str) -> dict[str, object]:
     return {
         "slug": row.slug,
         "title": row.title,
@@ -266,6 +497,7 @@ def _member(row: Any) -> dict[str, object]:
         "contribution": row.note,
         "day": row.day,
         "url": "",
+        "change": f"/w/{slug}/members/{row.link_id}" if slug else "",
     }
 
 
@@ -291,6 +523,101 @@ def _related(session: Session, page_id: int) -> list[dict[str, object]]:
 def _relation(relation: Relation, *, outgoing: bool) -> str:
     words = relation_words(relation)
     return f"this thread {words} it" if outgoing else f"{words} this thread"
+
+
+# ---------------------------------------------------------------- what the reader changes
+
+
+@router.post("/w/{slug}/thread")
+def edit(slug: str, form: Form, session: Writes, app: TheApp) -> Response:
+    """Another claim, or another status."""
+    page = keeping.get(session, slug)
+    thread = session.get(Thread, page.id)
+    keeping.edit(
+        session,
+        slug,
+        claim=text(form, "claim", thread.claim if thread else ""),
+        status=text(form, "status", thread.status.value if thread else ThreadStatus.OPEN.value),
+        now=app.clock(),
+    )
+    return RedirectResponse(f"/w/{page.slug}", 303)
+
+
+@router.get("/w/{slug}/members")
+def ask_member(request: Request, slug: str, session: Reads) -> Response:
+    """A form for a new member."""
+    return _asking(request, session, slug)
+
+
+@router.post("/w/{slug}/members")
+def add_member(request: Request, slug: str, form: Form, session: Writes, app: TheApp) -> Response:
+    said = _said(form)
+    name = text(form, "paper")
+    try:
+        with session.begin_nested():
+            keeping.add_member(session, slug, name, **said, now=app.clock())
+    except (Conflict, Invalid) as error:
+        return _asking(request, session, slug, name=name, said=said, wrong=str(error))
+    return RedirectResponse(f"/w/{slug}?saved=member#timeline", 303)
+
+
+@router.get("/w/{slug}/members/{number}")
+def ask_change(request: Request, slug: str, number: str, session: Reads) -> Response:
+    """A form for the role, line and date of a member, and to take it out."""
+    return _asking(request, session, slug, number=whole(number, 0))
+
+
+@router.post("/w/{slug}/members/{number}")
+def change_member(
+    request: Request, slug: str, number: str, form: Form, session: Writes, app: TheApp
+) -> Response:
+    said, link_id = _said(form), whole(number, 0)
+    try:
+        with session.begin_nested():
+            if text(form, "do") == "out":
+                keeping.take_out(session, slug, link_id, now=app.clock())
+            else:
+                keeping.change_member(session, slug, link_id, **said, now=app.clock())
+    except (Conflict, Invalid) as error:
+        return _asking(request, session, slug, number=link_id, said=said, wrong=str(error))
+    return RedirectResponse(f"/w/{slug}?saved=member#timeline", 303)
+
+
+def _said(form: FormData) -> dict[str, str]:
+    return {name: text(form, name).strip() for name in ("role", "line", "day")}
+
+
+def _asking(
+    request: Request,
+    session: Session,
+    slug: str,
+    *,
+    number: int = 0,
+    name: str = "",
+    said: Mapping[str, str] | None = None,
+    wrong: str = "",
+) -> Response:
+    """The form of a member, of a new one without a `number`. Raises NotFound."""
+    page = keeping.get(session, slug)
+    member = None
+    if number:
+        link = keeping.member_of(session, slug, number)
+        found = session.get(Page, link.source_id)
+        assert found is not None
+        member = {"slug": found.slug, "title": found.title, "number": number}
+        standing = {"role": link.role.value if link.role else "", "line": link.note}
+        said = said or {**standing, "day": link.day}
+    return screen(
+        request,
+        "threads/member.html",
+        status_code=422 if wrong else 200,
+        page={"slug": page.slug, "title": page.title},
+        member=member,
+        typed=name,
+        said=said or {"role": "", "line": "", "day": ""},
+        roles=[each.value for each in Role],
+        wrong=wrong,
+    )
 
 
 # ---------------------------------------------------------------- statements

@@ -13,10 +13,12 @@ from typing import Any
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 from sqlmodel import Session, col, select
 
 from app.bootstrap import App
+from app.domain.digests import Item as Digested
+from app.domain.digests import Section, SectionName, ledger_in_words
 from app.domain.identifiers import whole_day
 from app.domain.markdown import plain_text, sentences
 from app.domain.records import (
@@ -35,15 +37,17 @@ from app.domain.records import (
     RunState,
 )
 from app.errors import NotFound
+from app.services import digest as service
 from app.services.costs import at_most
 from app.store import calls, links, pages, papers, runs
 from app.store import threads as threads_of
 from app.store.calls import Sum
 from app.store.threads import ThreadRow
-from app.web.deps import Reads, TheApp, UnlessKnown, facts
+from app.web.deps import Reads, TheApp, UnlessKnown, Writes, facts
 from app.web.routes.inbox import addresses
 from app.web.routes.page import page_context
 from app.web.routes.threads import counted
+from app.web.rows import due_rows
 from app.web.templating import page as screen
 from app.web.templating import plural
 
@@ -106,6 +110,13 @@ def one_day(request: Request, session: Reads, app: TheApp, day: str) -> Response
     return _shown(request, session, app, found, failed=None)
 
 
+@router.post("/today/{day}/tell")
+def tell_again(session: Writes, app: TheApp, day: str) -> Response:
+    """Tell a day's digest anew from what is stored now. Raises Conflict where it is not ours."""
+    service.tell_again(session, day, zone=app.settings.zone, now=app.clock())
+    return RedirectResponse(f"/today/{day}", 303)
+
+
 @router.get("/more", dependencies=[UnlessKnown])
 def more(request: Request) -> Response:
     """What the phone's bottom bar has no room for."""
@@ -155,6 +166,10 @@ def _shown(
         waiting=known.get(session, "waiting", lambda: _waiting(session), of=("link", "paper")),
         pace="",
         made=_made(session, day, left_out=len(others) - len(also)),
+        full=f"/today/{day.day}?view=full" if day.digest else "",
+        tells=bool(day.digest or day.listing) and service.is_ours(session, day.day.isoformat()),
+        told=bool(day.digest),
+        due_predictions=due_rows(session, app.today()),
         failed=failed,
         has_pages=holds > 0,
     )
@@ -261,13 +276,19 @@ def _made(session: Session, day: Day, *, left_out: int) -> list[dict[str, str]]:
     if waiting:
         said.append((f"{plural(waiting, 'paper')} of this day to decide.", f"/inbox?day={day.day}"))
     if day.digest:
-        if told := _ledger(day.digest.ledger):
-            said.append((told, ""))
+        ours = day.digest.teller
+        told = ledger_in_words(day.digest.ledger) if ours else _ledger(day.digest.ledger)
+        said += [(told, "")] if told else []
+        if day.digest.struck:
+            struck = plural(day.digest.struck, "sentence")
+            said.append((f"{struck} of the model struck.", f"/today/{day.digest.day}?view=full"))
         slug = session.scalar(sa.select(col(Page.slug)).where(col(Page.id) == day.digest.page_id))
         said += [
-            ("The digest in full.", f"/today/{day.digest.day}?view=full"),
-            ("Edit it.", f"/w/{slug}/edit"),
+            ("Edit the digest.", f"/w/{slug}/edit"),
+            ("Keep it as a file.", f"/today/{day.digest.day}.html"),
         ]
+    if day.digest or day.listing:
+        said.append(("The month.", f"/digest/{day.day:%Y-%m}"))
     return [{"words": words, "url": url} for words, url in said]
 
 
@@ -355,6 +376,10 @@ def _day(session: Session, day: date) -> Day:
 
 def _entries(session: Session, day: Day) -> list[Entry]:
     """The papers of a day: those its digest speaks of, else those of its listing."""
+    if day.digest and day.digest.teller:
+        told = _told(session, day.digest)
+        if told:
+            return told
     if day.digest:
         mentioned = _mentioned(session, day.digest.page_id)
         if mentioned:
@@ -390,6 +415,40 @@ _PAPERS: Any = (
     .outerjoin(Page, col(Page.id) == col(Paper.page_id))
     .outerjoin(Assessment, col(Assessment.id) == _NEWEST_MARKS)
     .where(col(Paper.id).in_(sa.bindparam("ids", expanding=True)))
+)
+
+
+def _told(session: Session, digest: Digest) -> list[Entry]:
+    """The papers that a digest of our own tells of, in its order."""
+    said: dict[int, tuple[str, bool]] = {}
+    for section in map(Section.read, digest.sections):
+        for item in section.items:
+            paper_id = item.extra.get("paper_id")
+            if isinstance(paper_id, int):
+                deep = section.name == SectionName.DEEP_DIVES
+                said.setdefault(paper_id, (_words_of(item), deep))
+    found = {row.id: row for row in session.connection().execute(_STATES, {"ids": list(said)})}
+    return [
+        Entry(paper_id, found[paper_id].state, found[paper_id].score, words, deep, place)
+        for place, (paper_id, (words, deep)) in enumerate(said.items())
+        if paper_id in found
+    ]
+
+
+def _words_of(item: Digested) -> str:
+    """What an item says first: what it is, then what came of it."""
+    parts = {part.name: part.sentences for part in item.parts}
+    told = [
+        sentence.text
+        for sentences in (parts.get("what-it-is", item.hook), parts.get("takeaways", ()))
+        for sentence in sentences[:1]
+        if not sentence.struck
+    ]
+    return " ".join(told)
+
+
+_STATES = sa.select(col(Paper.id), col(Paper.state), col(Paper.score)).where(
+    col(Paper.id).in_(sa.bindparam("ids", expanding=True))
 )
 
 

@@ -22,13 +22,13 @@ from app.bootstrap import App
 from app.domain.identifiers import whole_day
 from app.domain.records import Announced, Decision, Listing, PaperState, Verdict
 from app.errors import Conflict, Invalid, NotFound
+from app.rendering import plain_title
 from app.services import review
 from app.services.costs import at_most
 from app.store import calls, listings, papers
 from app.store.calls import Spent
 from app.store.db import LARGEST_ID
 from app.web.deps import Form, Reads, TheApp, UnlessKnown, Writes, facts, text, whole
-from app.web.render import plain_title
 from app.web.routes.inbox import addresses, as_shown
 from app.web.routes.judging import offer
 from app.web.templating import page as screen

@@ -14,8 +14,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from html import escape as escape_text
+from html.parser import HTMLParser
 from secrets import token_hex
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 import nh3
 from markdown_it.token import Token
@@ -23,7 +24,7 @@ from markupsafe import Markup
 
 from app.domain.grammar import Document, PageRef, parse
 from app.domain.identifiers import slugify
-from app.domain.latex import MAX_TITLE, laid_out, mathml, plain_latex, readable
+from app.domain.latex import MAX_TITLE, laid_out, mathml, plain_latex, readable, spoken
 from app.domain.markdown import (
     Heading,
     heading_anchor,
@@ -454,3 +455,104 @@ def _written_title(text: str) -> str:
 
 
 _kept_title = lru_cache(maxsize=2048)(_written_title)
+
+
+# ------------------------------------------------------------------------------ what leaves the wiki
+
+
+def outward(
+    html: str,
+    *,
+    base: str,
+    at: str = "",
+    formulas: bool = True,
+    styles: Mapping[str, str] | None = None,
+) -> str:
+    """HTML made here, for a reader who is elsewhere: a file, a feed, a letter.
+
+    Addresses become absolute under `base` ("https://wiki.example", no slash at its end); `at` is the
+    path at which places within the text are found, "" when the text itself has them. A link to a page
+    nobody wrote is its words alone. Without `formulas` MathML becomes readable letters. With `styles`
+    (by tag) each tag carries its style, and nothing but what it links to, as programs for mail want it.
+    """
+    writer = _Outward(base, at, formulas, styles)
+    writer.feed(html)
+    writer.close()
+    return "".join(writer.parts)
+
+
+_MAILED = frozenset(["href", "title", "start", "scope"])
+
+
+class _Outward(HTMLParser):
+    """Writes tags anew where they must change, and all else as it stands."""
+
+    def __init__(
+        self, base: str, at: str, formulas: bool, styles: Mapping[str, str] | None
+    ) -> None:
+        super().__init__(convert_charrefs=False)
+        self.parts: list[str] = []
+        self._base, self._at = base, at
+        self._formulas, self._styles = formulas, styles
+        self._formula = 0  # how deep in a formula that is left out
+        self._dropped: list[bool] = []  # of each open link, whether its tag was left out
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if self._formula or (tag == "math" and not self._formulas):
+            self._formula += tag == "math"
+            if self._formula == 1 and tag == "math":
+                source = dict(attrs).get("alttext") or ""
+                self.parts.append(escape_text(spoken(source)))
+            return
+        if tag == "a":
+            missing = ("class", "missing") in attrs
+            self._dropped.append(missing)
+            if missing:
+                return
+            attrs = [(n, self._absolute(v or "") if n == "href" else v) for n, v in attrs]
+        elif self._styles is None:
+            self.parts.append(self.get_starttag_text() or "")
+            return
+        if tag == "input" and self._styles is not None:  # a box of a list of tasks
+            self.parts.append(
+                "☑" if ("checked", None) in attrs or ("checked", "") in attrs else "☐"
+            )
+            return
+        if self._styles is not None:
+            attrs = [each for each in attrs if each[0] in _MAILED]
+            if style := self._styles.get(tag):
+                attrs.append(("style", style))
+        told = "".join(f' {n}="{escape_text(v or "")}"' for n, v in attrs)
+        self.parts.append(f"<{tag}{told}>")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if not self._formula:
+            self.parts.append(self.get_starttag_text() or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._formula:
+            self._formula -= tag == "math"
+        elif tag != "a" or not (self._dropped and self._dropped.pop()):
+            self.parts.append(f"</{tag}>")
+
+    def handle_data(self, data: str) -> None:
+        if not self._formula:
+            self.parts.append(data)
+
+    def handle_entityref(self, name: str) -> None:
+        self.handle_data(f"&{name};")
+
+    def handle_charref(self, name: str) -> None:
+        self.handle_data(f"&#{name};")
+
+    def _absolute(self, href: str) -> str:
+        if href.startswith("#"):
+            return f"{self._base}{self._at}{href}" if self._at else href
+        if _OUTSIDE.match(href):
+            return href
+        if href.startswith("/") and not href.startswith("//"):
+            return self._base + href
+        try:
+            return urljoin(f"{self._base}{self._at or '/'}", href)
+        except ValueError:  # what only looks like an address
+            return self._base

@@ -18,9 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.domain.markdown import name_key, wikilinks
-from app.web.render import (
+from app.rendering import (
     LinkTarget,
     Rendered,
+    outward,
     plain_title,
     render_abstract,
     render_body,
@@ -28,7 +29,7 @@ from app.web.render import (
     render_title,
 )
 
-SHARED = Path(__file__).parents[2].parent / "shared"
+SHARED = Path(__file__).parents[1].parent / "shared"
 PAGES = {
     "kv cache": LinkTarget("kv-cache", "KV cache", "concept"),
     "paging": LinkTarget("paged-attention", "Paged attention", "concept"),
@@ -641,3 +642,60 @@ def test_sample_hard_bodies_are_rendered_or_refused_in_time() -> None:
         html = render_body(body, _known).html
         assert time.process_time() - began < case["max_s"] * 1.5, case["name"]
         assert html or not body.strip()
+
+
+# ---------------------------------------------------------------- what leaves the wiki
+
+
+def test_what_leaves_the_wiki_has_whole_addresses() -> None:
+    target = LinkTarget("slack", "Slack water", "concept")
+    body = "[[Slack]] [[Nobody]] [a](https://x.y/z?a=1&b=2) [b](sub/page) [c](#up) [d](//evil/x)[^1]\n\n[^1]: n\n"
+    html = render_body(body, lambda keys: {"slack": target}).html
+    told = outward(html, base="https://w.example/wiki", at="/today/x?view=full")
+    hrefs = [a["href"] for a in BeautifulSoup(told, "html.parser").find_all("a")]
+    assert hrefs[:2] == ["https://w.example/wiki/w/slack", "https://x.y/z?a=1&b=2"]
+    assert "https://w.example/wiki/today/x?view=full#p-up" in hrefs
+    assert all(href.startswith("https://") for href in hrefs)
+    assert "Nobody" in told and "/edit" not in told
+    within = outward(html, base="https://w.example")
+    assert 'href="#p-up"' in within and 'href="#p-fn:1"' in within
+
+
+def test_formulas_leave_as_letters_where_mathml_is_of_no_use() -> None:
+    html = render_body("a $x_i^2$ b $\\frac{a}{b}$ c $<&>$ d\n\n$$\\sqrt{n}$$\n", lambda k: {}).html
+    told = outward(html, base="https://w", formulas=False)
+    assert "<math" not in told and "<mi" not in told
+    words = BeautifulSoup(told, "html.parser").get_text()
+    assert "a x_i^2 b a/b c" in words and "d" in words and "√n" in words
+    assert outward(html, base="https://w").count("<math") == html.count("<math")
+
+
+def test_a_letter_carries_its_style_and_nothing_else() -> None:
+    body = "# H\n\n- [x] done\n\n| a |\n|--:|\n| 1 |\n\n```\n" + "x" * 60 + "\n```\n"
+    html = render_body(body, lambda k: {}).html
+    told = outward(
+        html, base="https://w", formulas=False, styles={"h2": "margin:0", "td": "padding:0"}
+    )
+    soup = BeautifulSoup(told, "html.parser")
+    assert {name for tag in soup.find_all(True) for name in tag.attrs} <= {
+        "style",
+        "href",
+        "scope",
+        "start",
+    }
+    assert soup.h2["style"] == "margin:0" and "☑ done" in soup.get_text()
+
+
+@given(st.text(max_size=200))
+def test_what_leaves_is_as_clean_as_what_stays(body: str) -> None:
+    html = render_body(body, lambda k: {}).html
+    for told in (
+        outward(html, base="https://w"),
+        outward(html, base="https://w", at="/x", formulas=False, styles={"p": "margin:0"}),
+    ):
+        soup = BeautifulSoup(told, "html.parser")
+        assert not soup.find_all(["script", "img", "iframe", "svg", "style"])
+        assert (
+            soup.get_text().split() == BeautifulSoup(html, "html.parser").get_text().split()
+            or "$" in body
+        )

@@ -1,0 +1,105 @@
+"""Who owns the sections of a page. Only `pages.revise` writes here, and what takes a revision back.
+
+A page that one author alone wrote has no rows: all of it is theirs. Rows come with the first revision
+by somebody else, so that an import and a person's own saves write none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import Session, col
+
+from app.domain.ownership import Owned, Owner, owners, sections
+from app.domain.records import AuthorKind, Page, PageSection, Revision
+
+_COLUMNS = ("page_id", "key", "position", "hash", "owner", "author", "prompt", "at")
+
+
+def of_page(session: Session, page: Page) -> list[Owned]:
+    """The sections of a page in order, each with its owner."""
+    assert page.id is not None
+    rows = kept(session, page.id)
+    if rows:
+        return [Owned(row.key, row.hash, Owner(row.owner, row.author, row.prompt)) for row in rows]
+    owner = Owner(page.author_kind, page.author, _prompt(session, page))
+    return [Owned(each.key, each.hash, owner) for each in sections(page.body)]
+
+
+def kept(session: Session, page_id: int) -> list[Any]:
+    """The rows of a page as they are stored, in order; none where one author wrote it all."""
+    return list(session.connection().execute(_ROWS, {"page": page_id}))
+
+
+_ROWS = (
+    sa.select(*(getattr(PageSection, name) for name in _COLUMNS))
+    .where(col(PageSection.page_id) == sa.bindparam("page"))
+    .order_by(col(PageSection.position))
+)
+
+
+def _prompt(session: Session, page: Page) -> str:
+    """The prompt of the model that wrote the page's newest revision."""
+    if page.author_kind != AuthorKind.MODEL:
+        return ""
+    newest = sa.select(col(Revision.prompt)).where(
+        col(Revision.page_id) == page.id, col(Revision.number) == page.version
+    )
+    return session.connection().execute(newest).scalar() or ""
+
+
+def note(session: Session, page: Page, body: str, author: Owner, *, now: datetime) -> None:
+    """Note whose sections `body` has, which `author` is about to write over the page's own."""
+    assert page.id is not None
+    rows = kept(session, page.id)
+    if not rows and (page.author_kind, page.author) == (author.kind, author.name):
+        return
+    before = of_page(session, page)
+    times = {(row.key, row.hash): row.at for row in rows}
+    made = [
+        {
+            "page_id": page.id,
+            "key": each.key,
+            "position": at,
+            "hash": each.hash,
+            "owner": each.owner.kind,
+            "author": each.owner.name,
+            "prompt": each.owner.prompt,
+            "at": times.get(
+                (each.key, each.hash), now if each.owner == author else page.updated_at
+            ),
+        }
+        for at, each in enumerate(owners(before, body, author))
+    ]
+    put_back(session, page.id, made)
+
+
+def put_back(session: Session, page_id: int, rows: Sequence[dict[str, Any]]) -> None:
+    """Let these be the rows of a page, as `as_rows` made them."""
+    connection = session.connection()
+    connection.execute(sa.delete(PageSection).where(col(PageSection.page_id) == page_id))
+    if rows:
+        connection.execute(sa.insert(PageSection), list(rows))
+
+
+def as_json(rows: Iterable[Any]) -> list[dict[str, Any]]:
+    """Rows of `kept` as a decision remembers them."""
+    return [
+        {
+            **{name: getattr(row, name) for name in _COLUMNS if name not in ("owner", "at")},
+            "owner": row.owner.value,
+            "at": row.at.isoformat(),
+        }
+        for row in rows
+    ]
+
+
+def from_json(told: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What `as_json` wrote, as `put_back` takes it."""
+    return [
+        {**each, "owner": AuthorKind(each["owner"]), "at": datetime.fromisoformat(each["at"])}
+        for each in told
+    ]
