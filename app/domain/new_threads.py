@@ -26,7 +26,7 @@ from app.domain.records import Role
 from app.domain.sentences import sentence_spans
 from app.domain.terms import Term, term_key, terms
 from app.domain.threads import day_of
-from app.domain.words import STOP, words
+from app.domain.words import STOP, initials, words
 from app.domain.words import stem as stem_of
 from app.domain.words import stems as stems_of
 
@@ -451,7 +451,7 @@ _WEIGHTS = {
     "moved": 2.0,
     "one thing": -1.0,
     "more": 0.2,
-    "level": -0.6,
+    "level": -0.2,
 }
 
 
@@ -534,27 +534,38 @@ def _claim(group: Group) -> Statement:
 
 
 def _name(group: Group, members: Sequence[Source]) -> str:
-    """What the members call what they share: "Latent states and planning"; "" for want of a word."""
-    asked = {group.core, *group.shared}
+    """What the members call what they share: "Planning and latent states"; "" for want of nouns."""
+    asked = (group.core, *group.shared)
     every = [terms(each.title, each.text, most=40) for each in members]
-    texts = [f"{each.title}\n{each.text[:_READ]}" for each in members]
-    first = _phrase(group.core, asked, every, texts)
-    if not first:
+    texts = [each.text[:_READ] for each in members]
+    parts: list[str] = []
+    said: set[str] = set()
+    for stem in asked:
+        # An acronym after what it stands for says nothing more.
+        phrase = "" if stem in said else _phrase(stem, asked, every, texts)
+        key = set(term_key(phrase).split())
+        if key and not key & said and initials(" ".join(parts)) != phrase.lower():
+            parts.append(phrase)
+            said |= key
+        if len(parts) == 2:
+            break
+    if not parts or (len(parts) == 1 and len(said) == 1):
         return ""
-    said = set(term_key(first).split())
-    for stem in group.shared:
-        if stem in said:
-            continue
-        second = _phrase(stem, asked, every, texts)
-        if second and not set(term_key(second).split()) & said:
-            return _capital(f"{first} and {second}")
-    return _capital(first) if len(said) > 1 else ""
+    name = " and ".join(_as_said(part, texts) for part in parts)
+    return name[:1].upper() + name[1:]
+
+
+_NOUN = re.compile(
+    r"(?:tion|sion|ment|ness|ity|ance|ence|edge|ics?|ism|ology|ing|ers?|ors?|loss|cache|memory|bits?|"
+    r"[^aeiousy]s|es)$",
+    re.I,
+)
 
 
 def _phrase(
     stem: str, group: Collection[str], every: Sequence[Sequence[Term]], texts: Sequence[str]
 ) -> str:
-    """What these papers call the thing with this stem; "" for no noun.
+    """What these papers call the thing with this stem; "" for no noun that two of them use.
 
     Of their terms with it, the one that most of them use; one that says more of what the group
     shares goes before a shorter one.
@@ -564,42 +575,45 @@ def _phrase(
     for some in every:
         for term in some:
             parts = term.key.split()
-            heads.add(parts[-1])
-            if stem in parts and len(parts) <= 3:
+            if len(parts) > 1:
+                heads.add(parts[-1])
+            if stem in parts and 2 <= len(parts) <= 3:
                 asked.setdefault(term.key, re.sub(r"\s*\([^()]*\)$", "", term.written))
     found = [
-        (times + len(set(key.split()) & set(group)), -len(key.split()), key, written)
+        (times + len(set(key.split()) & set(group)) + 0.5, -len(key.split()), key, written)
         for key, written in asked.items()
         if (times := sum(_has(text, key) for text in texts)) >= 2
     ]
-    if stem in heads:
-        written = _written(stem, texts)
-        found.append((sum(stem in stems_of(text) for text in texts) + 1, -1, stem, written))
-    if found:
-        return max(found)[-1]
-    return min(asked.values(), key=lambda name: (len(name), name), default="")
+    alone = _written(stem, texts)
+    if alone and (stem in heads or alone[0].isupper() or _NOUN.search(alone)):
+        found.append((sum(stem in stems_of(text) for text in texts) + 1.0, -1, stem, alone))
+    return max(found)[-1] if found else ""
 
 
 def _written(stem: str, texts: Sequence[str]) -> str:
-    """How the texts write a stem most often."""
+    """How the texts write a stem most often within a sentence; "" where that is an adjective."""
     said = Counter(
-        text[word.start : word.end].lower()
+        text[word.start : word.end]
         for text in texts
         for word in words(text)
-        if word.stem == stem
+        if word.stem == stem and _INSIDE.search(text[max(word.start - 3, 0) : word.start])
     )
+    if any(_ADJECTIVE.search(form) for form in said) and not any(
+        f"{form}s" in said for form in said
+    ):
+        return ""
     return min(said, key=lambda form: (-said[form], form), default="")
+
+
+_INSIDE = re.compile(r"[a-z,)][\s-]$")
+_ADJECTIVE = re.compile(r"(?:al|ive|ary|ous|able|ible|ed|ent|ant|ful|less|ic)$")
 
 
 def _has(text: str, key: str) -> bool:
     return bool(places(text, (key,)))
 
 
-def _capital(name: str) -> str:
-    """In title form: the first letter large, other words as they are written unless shouted so."""
-    parts = [
-        word if any(letter.isupper() for letter in word[1:]) else word.lower()
-        for word in name.split()
-    ]
-    plain = " ".join(parts)
-    return plain[:1].upper() + plain[1:]
+def _as_said(phrase: str, texts: Sequence[str]) -> str:
+    """A phrase of a title in small letters, where the texts write its words so."""
+    small = {word for text in texts for word in re.findall(r"[\w-]+", text)}
+    return " ".join(word.lower() if word.lower() in small else word for word in phrase.split())

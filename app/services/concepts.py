@@ -1,4 +1,4 @@
-"""Duplicates: concepts that are likely one become proposals to merge in Review.
+"""Duplicates: concepts, and threads, that are likely one become proposals to merge in Review.
 
 All concepts are compared anew when one was written, renamed, merged or taken away, and after some
 changes of which papers they hold (see `state`): that takes a second or two for thousands of them.
@@ -33,13 +33,15 @@ from app.domain.records import (
     PageKind,
     Relation,
 )
+from app.domain.same_threads import near_same
 from app.domain.texts import ConceptText
-from app.store import changes, corpus, links, runs
+from app.store import changes, corpus, links, runs, threads
 from app.store import concepts as stored
 from app.store.db import generation
+from app.store.threads import CLAIMED
 
 STEP = "duplicates"
-MOST = 100  # proposals that wait at once, the surest
+MOST = 100  # proposals that wait at once, the surest: of concepts, and of threads
 EVERY = 20  # writes of accepted links, after which members are compared anew
 _READ = 50  # titles of papers that a concept is known by
 _SHOWN = 20  # shared papers that a proposal names
@@ -55,11 +57,16 @@ class Work:
     held: NDArray[np.int64]
     texts: dict[int, str]
     apart: frozenset[tuple[int, int]]  # pairs that a person linked as two
+    claims: dict[int, str]  # of threads
+    members: NDArray[np.int64]  # pairs (page, thread)
 
 
 def state(session: Session) -> str:
-    """What the duplicates depend on: raised by every write of a concept and some of their papers."""
-    written = generation(session, "concepts")
+    """What the duplicates depend on: raised by every write of a concept and some of their papers.
+
+    A thread and its claim count as a concept.
+    """
+    written = generation(session, "concepts") + generation(session, CLAIMED)
     return f"{written}:{generation(session, links.ACCEPTED) // EVERY}"
 
 
@@ -84,14 +91,24 @@ def read(session: Session) -> Work:
     concepts = corpus.concepts(session)
     held = corpus.about(session, LinkStatus.ACCEPTED)[:, ::-1]
     wanted = duplicates.candidates(concepts, held)
-    return Work(now, concepts, held, _texts(session, wanted, held), _apart(session))
+    return Work(
+        now,
+        concepts,
+        held,
+        _texts(session, wanted, held),
+        _apart(session),
+        claims={row.id: row.claim for row in threads.texts(session)},
+        members=threads.memberships(session, accepted=True),
+    )
 
 
 def think(work: Work) -> list[Duplicate]:
     """The likely duplicates, surest first."""
     found = duplicates.find(work.concepts, work.held, work.texts)
     kept = (each for each in found if (each.one, each.other) not in work.apart)
-    return list(islice(kept, MOST))
+    same = near_same(work.claims, work.members)
+    apart = (each for each in same if (each.one, each.other) not in work.apart)
+    return [*islice(kept, MOST), *islice(apart, MOST)]
 
 
 def store(
@@ -108,7 +125,9 @@ def store(
     new = 0
     for key, each in keys.items():
         one, other = (session.get(Page, page_id) for page_id in (each.one, each.other))
-        if one is None or other is None or {one.kind, other.kind} != {PageKind.CONCEPT}:
+        if one is None or other is None or one.kind != other.kind:
+            continue
+        if one.kind not in (PageKind.CONCEPT, PageKind.THREAD):
             continue
         known = standing.get(key)
         again = _since(known, each) if known else ""

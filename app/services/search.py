@@ -412,7 +412,7 @@ def threads(
     notice = ""
     if clean(asked.query):
         meaning = _Meaning(index, query_encoder, remember)
-        scores, said, notice = _scored(session, asked.query, meaning)
+        scores, said, notice = _scored(session, asked.query, meaning, until=day.isoformat())
         rows = [row for row in rows if row.page_id in scores]
         rows.sort(key=lambda row: -scores[row.page_id])
         rows = rows[:MOST_THREADS]
@@ -449,7 +449,7 @@ def _concept(session: Session, name: str) -> PageRef:
 
 
 def _scored(
-    session: Session, text: str, meaning: _Meaning
+    session: Session, text: str, meaning: _Meaning, *, until: str
 ) -> tuple[dict[int, float], dict[int, tuple[Says, ...]], str]:
     """What threads the words and the meaning lead to: a score each, the members that say so.
 
@@ -463,10 +463,10 @@ def _scored(
     answer = _find(_Ask(session, text, query, filters, meaning, False, False), Mode.BOTH)
     places = {page_id: place for place, page_id in enumerate(answer.ranked, start=1)}
     scores = {page_id: 2 / (_PLACE + place) for page_id, place in places.items()}
-    noted = stored_threads.noting(session, index_words(query.plain), limit=RANKED)
+    noted = stored_threads.noting(session, index_words(query.plain), until=until, limit=RANKED)
     lines = {(each.thread_id, each.page_id) for each in noted}
     found: dict[int, dict[int, Says]] = {}
-    for each in (*stored_threads.holding(session, answer.ranked), *noted):
+    for each in (*stored_threads.holding(session, answer.ranked, until=until), *noted):
         found.setdefault(each.thread_id, {})[each.page_id] = each
 
     def place(each: Says) -> int:

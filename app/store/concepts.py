@@ -246,12 +246,12 @@ def effect(
 
 
 def paper_counts(session: Session, page_ids: Collection[int]) -> dict[int, int]:
-    """How many papers each of these concepts holds; those with none are left out."""
+    """How many papers each of these concepts or threads holds; those with none are left out."""
     statement = (
         sa.select(col(Link.target_id), sa.func.count())
         .where(
             col(Link.target_id).in_(list(page_ids)),
-            col(Link.relation) == Relation.ABOUT,
+            col(Link.relation).in_(list(_HOLDS.values())),
             col(Link.status) == LinkStatus.ACCEPTED,
         )
         .group_by(col(Link.target_id))

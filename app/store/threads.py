@@ -33,9 +33,18 @@ from app.domain.records import (
     ThreadStatus,
 )
 from app.domain.threads import Counters, counted, weeks_begin
+from app.store.db import bump
 from app.store.questions import is_open
 
+CLAIMED = "claims"  # the counter of what threads there are and what they claim
 LAST = "9999-12-31"  # the day up to which members count, where nobody named one
+
+
+@sa.event.listens_for(Session, "before_flush")
+def _count_claims(session: Session, _context: object, _instances: object) -> None:
+    """Whoever writes a thread: which of them are one is looked at anew."""
+    if any(isinstance(each, Thread) for each in (*session.new, *session.dirty, *session.deleted)):
+        bump(session, CLAIMED)
 
 
 @dataclass(frozen=True)
@@ -439,18 +448,19 @@ class Says:
     note: str
 
 
-def holding(session: Session, page_ids: Sequence[int]) -> list[Says]:
-    """The places that these pages have in threads."""
+def holding(session: Session, page_ids: Sequence[int], *, until: str = LAST) -> list[Says]:
+    """The places that these pages had in threads on the ISO day `until`."""
     statement = _SAYING.where(col(Link.source_id).in_(list(page_ids)))
-    return [Says(*row) for row in session.connection().execute(statement)]
+    return [Says(*row) for row in session.connection().execute(statement, {"until": until})]
 
 
-def noting(session: Session, words: Sequence[str], *, limit: int) -> list[Says]:
+def noting(session: Session, words: Sequence[str], *, until: str = LAST, limit: int) -> list[Says]:
     """The members whose one line holds all of these words, the newest place first."""
     line = sa.func.lower(col(Link.note))
     having = [line.contains(word.lower(), autoescape=True) for word in words]
     statement = _SAYING.where(col(Link.note) != "", *having).order_by(col(Link.id).desc())
-    return [Says(*row) for row in session.connection().execute(statement.limit(limit))]
+    rows = session.connection().execute(statement.limit(limit), {"until": until})
+    return [Says(*row) for row in rows]
 
 
 _SAYING: Any = (
@@ -458,7 +468,8 @@ _SAYING: Any = (
         col(Link.target_id), col(Link.source_id), col(Page.slug), col(Page.title), col(Link.note)
     )
     .join(Page, col(Page.id) == col(Link.source_id))
-    .where(_IS_MEMBER)
+    .outerjoin(Paper, col(Paper.page_id) == col(Link.source_id))
+    .where(_IS_MEMBER, _membership() <= sa.bindparam("until"))
 )
 
 

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import pytest
 
 from app.domain.records import ThreadStatus
-from app.domain.threads import WEEKS, counters, day_of
+from app.domain.threads import WEEKS, counters, day_of, momentum_words
 
 TODAY = date(2026, 5, 14)
 
@@ -76,3 +76,17 @@ def test_status_is_growing_dormant_or_what_the_reader_says(
 def test_a_day_to_come_counts_as_a_member_but_not_as_this_week() -> None:
     found = counters([ago(-3)], today=TODAY)
     assert (found.papers, found.this_week, sum(found.weekly)) == (1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("days", "says"),
+    [
+        ([], ""),
+        (["2025-01-01"], ""),
+        (["2026-05-13", "2026-05-12"], "speeding up: 2 in the last four weeks, 0 in the four before"),
+        (["2026-04-01"], "slowing down: 0 in the last four weeks, 1 in the four before"),
+        (["2026-05-13", "2026-04-01"], "steady: 1 in the last four weeks as in the four before"),
+    ],
+)  # fmt: skip
+def test_momentum_is_told_in_words(days: list[str], says: str) -> None:
+    assert momentum_words(counters(days, today=date(2026, 5, 14))) == says

@@ -17,6 +17,7 @@ from app.domain.records import (
     Origin,
     PageKind,
     Relation,
+    Thread,
     Verdict,
 )
 from app.services import concepts, review
@@ -218,4 +219,41 @@ def test_a_merge_made_by_hand_and_undone_is_not_proposed_again(engine: Engine) -
         done = review.merge(session, "tidal-locks", "tidal-lock", now=NOW)
         review.undo(session, done.id, now=NOW)
     assert look(engine) == 0
+    assert waiting(engine) == []
+
+
+def test_threads_that_are_near_the_same_are_proposed_to_be_joined(engine: Engine) -> None:
+    def claim(thread: int, text: str) -> None:
+        with writing(engine) as session:
+            session.merge(Thread(page_id=thread, claim=text))
+
+    one, other = (page(engine, title, PageKind.THREAD) for title in ("Cheap keys", "Small keys"))
+    claim(one, "Keys and values can be kept at half the precision")
+    assert look(engine) == 0
+    claim(other, "Values and keys can be kept at half the precision")
+    assert look(engine) == 1
+    [row] = waiting(engine)
+    assert (row.kind, row.source_kind, row.target_kind) == (
+        ChangeKind.MERGE,
+        PageKind.THREAD,
+        PageKind.THREAD,
+    )
+    assert row.reason == "Their claims say nearly the same."
+    assert look(engine) == -1, "nothing changed"
+    with writing(engine) as session:
+        review.decide(session, f"c{row.id}", Verdict.REJECT, now=NOW)
+    claim(other, "Values and keys can be kept at half the precision too")
+    look(engine)
+    assert waiting(engine) == [], "what was rejected does not come back"
+
+
+def test_a_proposed_join_is_withdrawn_when_the_claims_part(engine: Engine) -> None:
+    one, other = (page(engine, title, PageKind.THREAD) for title in ("Cheap keys", "Small keys"))
+    with writing(engine) as session:
+        for thread in (one, other):
+            session.add(Thread(page_id=thread, claim="Keys can be kept at half the precision"))
+    assert look(engine) == 1
+    with writing(engine) as session:
+        session.merge(Thread(page_id=other, claim="Benchmarks leak into training data"))
+    look(engine)
     assert waiting(engine) == []

@@ -54,9 +54,7 @@ def session(engine: Engine) -> Iterator[Session]:
 
 
 def a_thread(session: Session, title: str, claim: str = "") -> Page:
-    page = pages.create(
-        session, Content(title=title, kind=PageKind.THREAD), author=PERSON, now=NOW
-    )
+    page = pages.create(session, Content(title=title, kind=PageKind.THREAD), author=PERSON, now=NOW)
     session.add(Thread(page_id=page.id or 0, claim=claim))
     session.flush()
     pages.reindex(session, page)

@@ -153,8 +153,7 @@ def test_a_digest_shows_how_many_sentences_were_struck_and_which(
                 struck=1,
             )
         )
-        slug = page.slug
-    page = parsed(client.get(f"/w/{slug}"))
+    page = parsed(client.get("/today/2026-05-14?view=full"))
     told = words(page.select_one("article"))
     assert "written by claude-test" in told and "unreviewed" in told
     assert "1 sentence was struck: see it" in told and "Tea is <b>99%</b> so." in told

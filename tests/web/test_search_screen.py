@@ -351,7 +351,8 @@ def test_every_command_leads_somewhere(client: TestClient) -> None:
     html = parsed(client.get("/_/palette", params={"q": ">"}))
     urls = [option["data-url"] for option in html.select("[role=option]")]
     assert len(urls) > 5
-    assert {url: client.get(url).status_code for url in urls} == dict.fromkeys(urls, 200)
+    found = {url: client.get(url, follow_redirects=True).status_code for url in urls}
+    assert found == dict.fromkeys(urls, 200)
 
 
 def test_when_nothing_is_called_that_the_palette_offers_a_search(

@@ -23,12 +23,13 @@ from app.services import (
     rules,
     triage,
 )
+from app.services import digest as telling
 from app.services import graph as graphs
 from app.services import pages as editing
 from app.services import threads as keeping
 from app.services import topics as registry
 from app.services.search import search as find
-from app.store import assessments, changes, links, pages, papers, record
+from app.store import assessments, changes, editions, links, pages, papers, record
 from app.store import predictions as stored_predictions
 from app.store import questions as stored_questions
 from app.store import rules as stored_rules
@@ -773,6 +774,32 @@ def judge(id: int, given: JudgementIn, session: Writes, app: TheApp) -> dict[str
         today=app.today(),
     )
     return predictions.as_json(row)
+
+
+@router.get("/digest", responses=_REFUSED)
+def newest_digest(session: Reads) -> dict[str, object]:
+    """The digest of the newest day that has one."""
+    return _digest(session, editions.newest_day(session))
+
+
+@router.get("/digest/{day}", responses=_REFUSED)
+def one_digest(session: Reads, day: str) -> dict[str, object]:
+    """The digest of a day (2026-05-14) or a month (2026-05), with the text of its page."""
+    return _digest(session, day)
+
+
+@router.post("/digest/{day}", responses=_REFUSED)
+def tell_day(session: Writes, app: TheApp, day: str) -> dict[str, object]:
+    """Tell a day from what is stored, or tell it anew; what a person edited is not told over."""
+    telling.tell_again(session, day, zone=app.settings.zone, now=app.clock())
+    session.flush()
+    return _digest(session, day)
+
+
+def _digest(session: Session, day: str) -> dict[str, object]:
+    found = editions.of_day(session, day)
+    told = editions.document(session, found.page_id).as_json()
+    return told | {"title": found.title, "teller": found.teller, "text": found.body}
 
 
 @router.get("/atlas", responses=_REFUSED)

@@ -253,7 +253,7 @@ def _edit(session: Session, row: Any) -> dict[str, Any]:
 
 
 def _papers_of(row: Any) -> list[int]:
-    """The papers a change would move or link; of a merge those that both concepts hold."""
+    """The papers a change would move or link; of a merge those that both pages hold."""
     if row.kind == ChangeKind.THREAD:
         return list(new_threads.pages_of(row.content))
     found = row.content.get("shared" if row.kind == ChangeKind.MERGE else "members", [])
