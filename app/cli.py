@@ -701,7 +701,8 @@ def threads(
             continue
         numbers = thread.numbers
         print(
-            f"{thread.title}\n    {thread.claim}\n    {numbers.papers} papers since "
+            f"{thread.title}\n    {thread.claim}\n    {numbers.papers} "
+            f"paper{'' if numbers.papers == 1 else 's'} since "
             f"{numbers.since or 'never'}, latest {numbers.latest or 'never'}, {numbers.status}"
         )
         for each in row.get("members", ()):

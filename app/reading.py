@@ -1,13 +1,18 @@
-"""Texts of the wiki as HTML, for screens and for what is sent out: a body with its links looked up."""
+"""Texts of the wiki as HTML, for screens and for what is sent out: links looked up, claims counted."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 
 from sqlmodel import Session
 
-from app.rendering import LinkTarget, Rendered, Resolve, render_body
-from app.store import pages
+from app.domain import live_claims as grammar
+from app.domain.live_claims import Claim, Filled
+from app.domain.markdown import live_claims as written_claims
+from app.domain.markdown import replace_claims
+from app.rendering import Fill, LinkTarget, Rendered, Resolve, render_body
+from app.store import live_claims, pages
 
 
 def resolver(session: Session) -> Resolve:
@@ -22,6 +27,38 @@ def resolver(session: Session) -> Resolve:
     return resolve
 
 
+def filler(session: Session) -> Fill:
+    """Live claims to what they say now, all claims of a body in one go."""
+
+    def fill(claims: Collection[Claim]) -> Mapping[Claim, Filled]:
+        return live_claims.fill(session, claims)
+
+    return fill
+
+
+def told(session: Session, body: str) -> str:
+    """The Markdown of a body with what its live claims say in their place, for who reads it plain."""
+    written = {source for source, _, _ in written_claims(body)}
+    read = {source: grammar.read(source[2:-2]) for source in written}
+    claims = {source: claim for source, claim in read.items() if isinstance(claim, Claim)}
+    if not claims:
+        return body
+    filled = live_claims.fill(session, list(dict.fromkeys(claims.values()))[: grammar.MOST_CLAIMS])
+    said = {
+        source: filled[claim].plain()
+        for source, claim in claims.items()
+        if claim in filled and filled[claim].words
+    }
+    return replace_claims(body, {source: _escaped(words) for source, words in said.items()})
+
+
 def rendered(session: Session, body: str) -> Rendered:
     """A body as HTML, as the wiki stands."""
-    return render_body(body, resolver(session))
+    return render_body(body, resolver(session), filler(session))
+
+
+_MARKUP = re.compile(r"([\\`*_\[\]{}<>$#|!~&^])")
+
+
+def _escaped(words: str) -> str:
+    return _MARKUP.sub(r"\\\1", words)

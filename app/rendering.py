@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from html import escape as escape_text
 from html.parser import HTMLParser
@@ -25,6 +25,7 @@ from markupsafe import Markup
 from app.domain.grammar import Document, PageRef, parse
 from app.domain.identifiers import slugify
 from app.domain.latex import MAX_TITLE, laid_out, mathml, plain_latex, readable, spoken
+from app.domain.live_claims import LIVE, MOST_CLAIMS, Claim, Filled, Unread, read
 from app.domain.markdown import (
     Heading,
     heading_anchor,
@@ -60,14 +61,18 @@ class Rendered:
 
 
 Resolve = Callable[[Collection[str]], Mapping[str, LinkTarget]]
+Fill = Callable[[Collection[Claim]], Mapping[Claim, Filled]]
 
 
-def render_body(body: str, resolve: Resolve, *, id_prefix: str = ID_PREFIX) -> Rendered:
+def render_body(
+    body: str, resolve: Resolve, fill: Fill | None = None, *, id_prefix: str = ID_PREFIX
+) -> Rendered:
     """A Markdown body as safe HTML.
 
     `resolve` is called once, with all name keys the body links to (see `link_keys`; not at all when
-    there are none), and gives back those that are pages. Headings are moved so that the highest one
-    used is an h2. Every id begins with `id_prefix` (letters, digits and hyphens). A body that
+    there are none), and gives back those that are pages; so is `fill` with its live claims, and says
+    what each comes to now (without it they are shown as written). Headings are moved so that the
+    highest one used is an h2. Every id begins with `id_prefix` (letters, digits and hyphens). A body that
     cannot be read as Markdown is shown as it is written, under a line that says why.
     """
     document = parse(body)
@@ -76,7 +81,8 @@ def render_body(body: str, resolve: Resolve, *, id_prefix: str = ID_PREFIX) -> R
     keys = {key for name in page_names(document) for key in link_keys(name)}
     pages = resolve(keys) if keys else {}
     formulas = _Formulas()
-    writer = _Writer(document, pages, formulas, id_prefix)
+    claims = _claims(document, fill) if fill else {}
+    writer = _Writer(document, pages, claims, formulas, id_prefix)
     clean = _CLEANER.clean(writer.html())
     return Rendered(Markup(formulas.put_back(clean)), writer.contents)
 
@@ -142,7 +148,7 @@ def _words(text: str) -> frozenset[str]:
 
 _CLASSES = {
     "a": {"wikilink", "missing", "footnote-back"},
-    "span": {"relation"},
+    "span": {"relation", "missing"},
     "div": {"table", "formula"},
     "section": {"footnotes"},
     "sup": {"footnote"},
@@ -160,6 +166,7 @@ _CLEANER = nh3.Cleaner(
     attributes={
         "a": {"href", "title", "id", "rel", "aria-label"},
         "div": {"tabindex", "role", "aria-label"},
+        "span": {"title"},
         "pre": {"tabindex"},
         "ol": {"start"},
         "li": {"id"},
@@ -196,11 +203,13 @@ class _Writer:
         self,
         document: Document,
         pages: Mapping[str, LinkTarget],
+        claims: Mapping[str, Filled],
         formulas: _Formulas,
         prefix: str,
     ) -> None:
         self._tokens = document.tokens
         self._pages = pages
+        self._claims = claims
         self._formulas = formulas
         self._prefix = prefix
         self._parts: list[str] = []
@@ -214,7 +223,11 @@ class _Writer:
         ]
         self._next_heading = iter(self._headings)
         self._level = 2
-        self.contents = [heading for heading in self._headings if heading.text]
+        self.contents = [
+            Heading(heading.level, filled_text(heading.text, claims), heading.anchor)
+            for heading in self._headings
+            if heading.text
+        ]
 
     def html(self) -> str:
         for token in self._tokens:
@@ -318,6 +331,8 @@ class _Writer:
             match token.type:
                 case "text":
                     self._add(_escaped(token.content))
+                case "live_claim":
+                    self._live_claim(token.content)
                 case "code_inline":
                     self._add(f"<code>{_escaped(token.content)}</code>")
                 case "softbreak":
@@ -338,6 +353,20 @@ class _Writer:
                     self._footnote(token)
                 case _ if token.tag in _INLINE_TAGS:
                     self._add(f"<{'/' if token.nesting < 0 else ''}{token.tag}>")
+
+    def _live_claim(self, source: str) -> None:
+        filled = self._claims.get(source)
+        if filled is None:
+            self._add(_escaped(source))
+            return
+        name = ' class="missing"' if filled.off else ""
+        hint = f' title="{_escaped(filled.title)}"' if filled.title else ""
+        words = _escaped(filled.words)
+        if filled.href and not self._link_depth:
+            self._add(f'<a href="{_escaped(filled.href)}"{name}{hint}>{words}</a>')
+        else:
+            self._add(f"<span{name}{hint}>{words}</span>")
+        self._add(_escaped(filled.after))
 
     def _open_link(self, token: Token) -> None:
         self._link_depth += 1
@@ -390,6 +419,41 @@ class _Writer:
         source = str(token.attrs.get("src", ""))
         self._open_address(source, str(token.attrs.get("title", "")))
         self._add(_escaped(words or source or "image"), "</a>")
+
+
+# ------------------------------------------------------------------------------ live claims
+
+
+def _claims(document: Document, fill: Fill) -> dict[str, Filled]:
+    """What stands for each live claim of a document, by its source with the braces."""
+    written = dict.fromkeys(
+        token.content
+        for block in document.tokens
+        for token in block.children or ()
+        if token.type == "live_claim"
+    )
+    readings = {source: read(source[2:-2]) for source in written}
+    wanted = list(dict.fromkeys(r for r in readings.values() if isinstance(r, Claim)))
+    told = fill(wanted[:MOST_CLAIMS]) if wanted else {}
+    return {source: _told(source, reading, told) for source, reading in readings.items()}
+
+
+def _told(source: str, reading: Claim | Unread, told: Mapping[Claim, Filled]) -> Filled:
+    if isinstance(reading, Unread):
+        return Filled(source, "", reading.why, off=True)
+    filled = told.get(reading)
+    if filled is None:
+        why = f"A page may have {MOST_CLAIMS} different live claims; this is one more."
+        return Filled(source, "", why, off=True)
+    # One that cannot be counted is shown as its author wrote it.
+    return filled if filled.words else replace(filled, words=source)
+
+
+def filled_text(text: str, claims: Mapping[str, Filled]) -> str:
+    """Plain words with what each live claim says in its place."""
+    if not claims or "{{" not in text:
+        return text
+    return LIVE.sub(lambda at: claims[at[0]].plain() if at[0] in claims else at[0], text)
 
 
 # ------------------------------------------------------------------------------ formulas

@@ -86,7 +86,11 @@ def read() -> tuple[dict[str, Paper], list[tuple[str, str]]]:
 
 
 _WORDS = dict(
-    zip(range(2, 11), ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"], strict=True)
+    zip(
+        range(2, 11),
+        ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"],
+        strict=True,
+    )
 )
 _DIGITS = {word: str(number) for number, word in _WORDS.items()}
 
@@ -162,7 +166,28 @@ def _reworded(text: str, chance: random.Random) -> str:
 
 
 _BEGINNINGS = frozenset(
-    ["the", "we", "our", "this", "these", "in", "on", "by", "to", "for", "it", "results", "experiments", "extensive", "while", "a", "an", "and", "however", "as"]
+    [
+        "the",
+        "we",
+        "our",
+        "this",
+        "these",
+        "in",
+        "on",
+        "by",
+        "to",
+        "for",
+        "it",
+        "results",
+        "experiments",
+        "extensive",
+        "while",
+        "a",
+        "an",
+        "and",
+        "however",
+        "as",
+    ]
 )
 
 

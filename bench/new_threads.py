@@ -133,9 +133,10 @@ def _replay(folder: Path, data: Path, *, words: bool, count: int) -> None:
         if not seen and not last:
             load_starter(app)
         for number, part in enumerate(parts):
-            path = part
-            if not isinstance(path, Path):
-                path = folder / f"{day}-{number}.jsonl"
+            path = folder / f"{day}-{number}.jsonl"
+            if isinstance(part, Path):
+                path = part
+            else:
                 path.write_text("\n".join(map(json.dumps, part)), "utf-8")
             import_paths(app, [path], keep_raw=False)
         spent = _work(app)

@@ -345,7 +345,16 @@ def test_the_commands_of_a_day(run: Run, tmp_path: Path) -> None:
 
     [thread] = run("threads", "--json").lines
     assert (thread["id"], thread["papers"], thread["status"]) == ("less-memory", 1, "growing")
-    assert "1 papers since" in run("threads").out or "1 paper since" in run("threads").out
+    assert "1 paper since 2026-05-13" in run("threads").out
+    assert run("threads", "--query", "enough", "--moved", "--status", "growing").code == 0
+    [told] = run("threads", "--members", "--json", "--asof", "2026-05-13").lines
+    assert [each["day"] for each in told["members"]] == ["2026-05-13"]
+    [then] = run("threads", "--json", "--asof", "2026-05-12").lines
+    assert (then["papers"], then["this_week"]) == (0, 0)
+    assert run("threads", "--between", "kv-cache", "kv-cache", "--json").out == ""
+    refused(run("threads", "--asof", "2026-02-30"), 2, "is no day that has been")
+    refused(run("threads", "--status", "great"), 2, "A thread is growing")
+    refused(run("threads", "--between", "kv-cache", "nothing"), 2, "no concept called 'nothing'")
 
     found = run("search", "key-value", "--mode", "words", "--json")
     assert {row["slug"] for row in found.lines} == {"kv-cache", "paged-keys-naive-coffee"}

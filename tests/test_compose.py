@@ -37,12 +37,11 @@ def test_sqlite_is_one_web_and_one_worker() -> None:
         assert "CEREBRO_DATABASE_URL" not in each["environment"]
 
 
-def test_the_key_of_a_language_model_is_handed_on_and_written_nowhere() -> None:
+def test_secrets_are_handed_on_and_written_nowhere() -> None:
     for each in SERVICES.values():
         if "build" in each:
-            assert {name: each["environment"][name] for name in ("ANTHROPIC_API_KEY",)} == {
-                "ANTHROPIC_API_KEY": None
-            }
+            for secret in ("ANTHROPIC_API_KEY", "CEREBRO_SMTP"):
+                assert each["environment"][secret] is None
 
 
 def test_postgres_is_one_web_two_workers_and_the_database_they_wait_for() -> None:

@@ -65,7 +65,7 @@ RELATIONS = {
 }
 ROLES = {"starts", "supports", "extends", "contradicts", "formalises", "measures", "applies"}
 KEYS = {
-    "concept": {"id", "kind", "title", "aliases", "tags", "links"},
+    "concept": {"id", "kind", "title", "aliases", "tags", "links", "predictions"},
     "paper": {
         "id",
         "kind",
@@ -78,7 +78,7 @@ KEYS = {
         "links",
         "questions",
     },
-    "thread": {"id", "kind", "title", "claim", "tags", "members"},
+    "thread": {"id", "kind", "title", "claim", "tags", "members", "predictions"},
 }
 # Words of the body, fewest and most.
 LENGTHS = {"concept": (180, 450), "paper": (90, 200), "thread": (80, 200)}

@@ -332,8 +332,8 @@ def _about(item: Item) -> str:
     ]
     if marks:
         told.append(", ".join(marks))
-    if item.signals:
-        told.append(literal(", ".join(item.signals)))
+    if signals := [each for each in item.signals if each != "n-of-a-kind"]:
+        told.append(literal(", ".join(signals)))  # the other one is told in words below
     read = item.extra.get("read")
     if isinstance(read, str) and read:
         told.append(_link("the paper", read))
@@ -372,7 +372,20 @@ def _said(sentence: Sentence) -> str:
 
 def _read(text: str) -> str:
     """Its LaTeX read: macros as letters; formulas stay formulas, which the page sets."""
-    return laid_out(text, str, lambda source: f"${source}$")
+    return laid_out(text, _typeset, lambda source: f"${source}$")
+
+
+def _typeset(text: str) -> str:
+    """What LaTeX writes with several signs: dashes, ties and quotation marks; emphasis has none."""
+    text = _EMPHASIS.sub(r"\1", text)
+    text = _DASHES.sub(lambda found: "—" if len(found[0]) == 3 else "–", text)
+    return _QUOTES.sub(r"‘\1’", _TIE.sub("\N{NO-BREAK SPACE}", text))
+
+
+_EMPHASIS = re.compile(r"(?<![\w*])\*{1,3}(\w(?:[^*]{0,80}\w)?)\*{1,3}(?![\w*])")
+_DASHES = re.compile(r"(?<!-)-{2,3}(?!-)")
+_TIE = re.compile(r"(?<=[\w.])~(?=[\w(])")
+_QUOTES = re.compile(r"``([^`']{1,80})''")
 
 
 def _link(words: str, url: str) -> str:

@@ -25,6 +25,7 @@ from mdit_py_plugins.footnote import footnote_plugin
 from mdit_py_plugins.front_matter import front_matter_plugin
 
 from app.domain.latex import DISPLAY_FORMULA, FORMULA, is_formula
+from app.domain.live_claims import LIVE
 
 MAX_BODY = 1_000_000  # characters; a longer body is shown as it is written
 MAX_WEIGHT = 300_000  # about 10 µs each, see `_weight`
@@ -240,6 +241,21 @@ def _footnote_ref(state: StateInline, silent: bool) -> bool:
     return True
 
 
+def _live_claim(state: StateInline, silent: bool) -> bool:
+    """`{{count thread:x}}`: what stands within is read by `domain.live_claims`, whatever it is."""
+    if not state.src.startswith("{{", state.pos):
+        return False
+    found = LIVE.match(state.src, state.pos, state.posMax)
+    if found is None:
+        return False
+    if not silent:
+        token = state.push("live_claim", "", 0)
+        token.content = found[0]
+        token.meta = {"start": found.start(), "end": found.end()}
+    state.pos = found.end()
+    return True
+
+
 def _bare_address(state: StateInline, silent: bool) -> bool:
     """An http(s) address in the text. Names like `main.py` or `README.md` are never addresses."""
     if silent or state.linkLevel or not state.src.startswith("://", state.pos):
@@ -363,6 +379,7 @@ def _parser() -> MarkdownIt:
     md.inline.ruler.at("link", _link)
     md.inline.ruler.at("image", _image)
     md.inline.ruler.before("link", "wikilink", _wikilink)
+    md.inline.ruler.before("wikilink", "live_claim", _live_claim)
     md.inline.ruler.before("autolink", "comment", _inline_comment)
     md.inline.ruler.before("newline", "address", _bare_address)
     md.validateLink = _is_safe_address  # type: ignore[assignment]

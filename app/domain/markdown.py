@@ -112,7 +112,7 @@ def inline_text(tokens: Iterable[Token] | None) -> str:
 
 def _piece(token: Token) -> str:
     match token.type:
-        case "text" | "code_inline":
+        case "text" | "code_inline" | "live_claim":
             return token.content
         case "softbreak" | "hardbreak":
             return " "
@@ -168,7 +168,7 @@ def _located_links(document: Document) -> list[tuple[WikiLink, PageRef, _Place]]
     """Every link with what was read of it, and where an offset in its block is in the body."""
     found = [
         (link, reference, place)
-        for block, place in _blocks_with_links(document)
+        for block, place in _blocks_with(document, _is_page_link)
         for link, reference in _links_of_block(block, place)
     ]
     return sorted(found, key=lambda item: item[0].start)
@@ -211,8 +211,47 @@ def _as_link(reference: PageRef, shown: str, sentence: str, place: _Place) -> Wi
     )
 
 
-def _blocks_with_links(document: Document) -> Iterator[tuple[Token, _Place]]:
-    """Inline blocks that hold page links, each with the way from its content to the body.
+def _is_page_link(token: Token) -> bool:
+    return page_ref(token) is not None
+
+
+def _is_live_claim(token: Token) -> bool:
+    return token.type == "live_claim"
+
+
+def live_claims(body: str) -> list[tuple[str, int, int]]:
+    """What is written like a live claim, with its braces, and where it stands in the body."""
+    if "{{" not in body:
+        return []
+    return [
+        (token.content, place(token.meta["start"]), place(token.meta["end"]))
+        for block, place in _blocks_with(parse(body), _is_live_claim)
+        for token in block.children or ()
+        if _is_live_claim(token)
+    ]
+
+
+def replace_claims(body: str, said: Mapping[str, str]) -> str:
+    """The body with words in place of live claims, by their source with the braces."""
+    parts: list[str] = []
+    done = 0
+    for source, start, end in live_claims(body):
+        if source in said and body[start:end] == source:
+            parts += [body[done:start], said[source]]
+            done = end
+    return "".join([*parts, body[done:]])
+
+
+def prose(body: str) -> Iterator[tuple[str, str, Callable[[int], int]]]:
+    """The inline blocks of a body: plain words, Markdown source, and where an offset in that stands."""
+    for block, place in _blocks_with(parse(body), lambda token: True):
+        yield inline_text(block.children), block.content, place
+
+
+def _blocks_with(
+    document: Document, wanted: Callable[[Token], bool]
+) -> Iterator[tuple[Token, _Place]]:
+    """Inline blocks that hold a wanted token, each with the way from its content to the body.
 
     A line of the content stands in its line of the body as it is, less what marks the blocks
     around it; only the cells of a table are less than a line and lose a backslash before each bar.
@@ -228,9 +267,9 @@ def _blocks_with_links(document: Document) -> Iterator[tuple[Token, _Place]]:
             in_cell = False
         elif token.type == "inline" and token.map:
             number = token.map[0]
-            has_links = any(page_ref(child) for child in token.children or ())
+            has_it = any(wanted(child) for child in token.children or ())
             if not in_cell:
-                if has_links:
+                if has_it:
                     yield token, _line_placer(source, lines, number, token.content)
                 continue
             if number != row:
@@ -238,7 +277,7 @@ def _blocks_with_links(document: Document) -> Iterator[tuple[Token, _Place]]:
             written = token.content.replace("|", "\\|")
             start = max(cell_at, source.find(written, cell_at, lines[number][1]))
             cell_at = start + len(written)
-            if has_links:
+            if has_it:
                 yield token, _cell_placer(start, token.content)
 
 

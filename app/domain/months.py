@@ -520,7 +520,7 @@ def _new(month: Month) -> str:
 
 def _table(month: Month) -> str:
     weeks = weeks_of(month.month)
-    heads = ["topic", "kept", *(f"{a}–{b}" if a != b else f"{a}" for a, b in weeks)]
+    heads = ["topic", "kept", *(f"{a}\u2011{b}" if a != b else f"{a}" for a, b in weeks)]
     lines = [_row(heads), _row(["---", *("--:" for _ in heads[1:])])]
     for each in month.kept:
         numbers = [f"{each.papers:,}", *(f"{n:,}" if n else "" for n in each.weeks)]

@@ -33,7 +33,7 @@ from app.domain.words import stems as stems_of
 LEAST = 3  # papers of a group
 MOST = 8
 FLOOR = 0.5  # confidence from which a group is proposed
-LOWEST = 0.2  # below which it is not worth a look
+LOWEST = 0.1  # below which it is not worth a look
 _READ = 20_000  # characters of a text that are looked at
 _SHORTEST, _LONGEST = 50, 330  # characters of a statement
 _MOST_STATEMENTS = 8  # of a paper

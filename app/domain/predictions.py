@@ -61,7 +61,21 @@ _MONTH = r"(?:" + "|".join(sorted(_MONTHS, key=len, reverse=True)) + r")\b\.?"
 _NUMBERS = {
     name: number
     for number, name in enumerate(
-        ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"], start=1
+        [
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+        ],
+        start=1,
     )
 } | {"a": 1, "an": 1}
 _YEAR = r"(?:19|20)\d{2}"
@@ -124,7 +138,9 @@ def _due(match: re.Match[str], made: date) -> str:
             if word := got[f"month{number}"]:
                 month = _MONTHS[word.rstrip(".")]
                 day = got.get(f"day{number}", "")
-                return _month(word, month, day, got[f"myear{number}"], before, made)
+                if match[f"month{number}"].rstrip(".") == "may" and not day and not got[f"myear{number}"]:
+                    return ""  # "it may", far more often
+                return _month(month, day, got[f"myear{number}"], before, made)
         return _before(got["year"]) if before else got["year"]
     except (ValueError, OverflowError):
         return ""
@@ -186,9 +202,7 @@ def _quarter(name: str, year: str, before: bool, made: date) -> str:
     return due
 
 
-def _month(word: str, month: int, day: str, year: str, before: bool, made: date) -> str:
-    if not year and word == "may" and not day:
-        return ""  # "it may", far more often
+def _month(month: int, day: str, year: str, before: bool, made: date) -> str:
     due = f"{int(year) if year else made.year:04}-{month:02}" + (f"-{int(day):02}" if day else "")
     if deadline(due) is None:
         return ""

@@ -98,11 +98,13 @@ def _items(lines: Sequence[str]) -> list[str]:
             items.append(item[1])
             open_item = True
         elif not line.strip():
-            open_item, fresh = open_item and False, True
+            open_item, fresh = False, True
+        elif items and _ITEM.fullmatch(line.lstrip()):
+            open_item = False  # what is said under an item
         elif open_item:
             items[-1] += " " + line.strip()
         elif items and line[:1] in " \t":
-            continue  # what is said under an item
+            continue
         elif paragraphs and not fresh:
             paragraphs[-1] += " " + line.strip()
         else:

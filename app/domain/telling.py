@@ -7,6 +7,7 @@ left out: no section is there for its own sake.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,9 @@ from app.domain import summaries
 from app.domain.digests import TITLES, Document, Item, Part, Section, SectionName, Sentence
 from app.domain.evidence import listed, short_title
 from app.domain.latex import plain_latex
+from app.domain.markdown import plain_text
 from app.domain.records import AuthorKind, PredictionState
+from app.domain.sentences import sentences
 from app.domain.threads import day_of
 from app.domain.words import STOP, stems
 
@@ -27,6 +30,9 @@ QUICK_MOST = 40
 THREADS_TOLD = 8
 EARLIER_TOLD = 4
 OF_A_KIND = 3
+TLDR_MOST = 6
+PICTURED = 4  # paragraphs of threads and relations
+HEARD = 3  # sentences of what another source says
 _ALIKE = 0.8  # shared words from which on two sentences say the same
 _LONG = 280  # characters of a sentence in the quick hits, while there is a shorter one
 _A_TOPIC = 3  # deep dives of one topic, while others wait
@@ -112,6 +118,7 @@ class ThreadFact:
     joined: tuple[Joining, ...]
     earlier: tuple[tuple[Known, str], ...] = ()  # and the role of each
     questions: tuple[str, ...] = ()
+    roles: Mapping[str, int] = field(default_factory=dict)  # members of each, today's among them
 
     @property
     def url(self) -> str:
@@ -214,15 +221,16 @@ class _Once:
 def tell(day: Day) -> Document:
     """A day's digest. Of a day without anything the ledger alone is left."""
     teller = _Teller(day)
+    # In the order in which they may take a sentence: what is told above is not told again below.
     made = {
+        SectionName.FRAMING: teller.framing(),
+        SectionName.TLDR: teller.tldr(),
+        SectionName.BIG_PICTURE: teller.big_picture(),
         SectionName.DEEP_DIVES: teller.deep_dives(),
         SectionName.CONNECTING: teller.connecting(),
         SectionName.WATCHING: teller.watching(),
-        SectionName.QUICK_HITS: teller.quick_hits(),
         SectionName.INDUSTRY: teller.industry(),
-        SectionName.BIG_PICTURE: teller.big_picture(),
-        SectionName.TLDR: teller.tldr(),
-        SectionName.FRAMING: teller.framing(),
+        SectionName.QUICK_HITS: teller.quick_hits(),
     }
     sections = [made[name] for name in SectionName if name in made]
     told = tuple(each for each in sections if each is not None)
@@ -296,16 +304,21 @@ class _Teller:
     def _dive(self, paper: PaperFact) -> Item:
         found = summaries.extract(paper.title, paper.abstract) if paper.abstract else None
         of: dict[summaries.Role, list[str]] = {}
+        told: list[str] = []
         for each in found.sentences if found else ():
+            before = _leant_on(each.text, paper.abstract, told)
+            if each.role in (summaries.Role.PROBLEM, summaries.Role.APPROACH):
+                of.setdefault(each.role, []).extend(before)
             of.setdefault(each.role, []).append(each.text)
-        does = of.get(summaries.Role.APPROACH, [])
+            told += [*before, each.text]
         parts = [
             self._quoted(paper, "problem", "The problem", of.get(summaries.Role.PROBLEM, [])),
-            self._quoted(paper, "what-it-is", "What it is", does),
+            self._quoted(paper, "what-it-is", "What it is", of.get(summaries.Role.APPROACH, [])),
             self._quoted(
                 paper, "takeaways", "Takeaways", of.get(summaries.Role.RESULT, []), rows=True
             ),
             self._quoted(paper, "limits", "Limits", of.get(summaries.Role.LIMITS, [])),
+            self._heard(paper),
             self._novelty(paper),
             self._joins(paper),
             self._why(paper),
@@ -315,6 +328,7 @@ class _Teller:
             title=plain_latex(paper.title),
             ref=paper.ref,
             url=paper.url,
+            hook=self._hook(paper),
             parts=tuple(each for each in parts if each is not None),
             diagram=paper.diagram,
             tier=paper.tier,
@@ -339,25 +353,52 @@ class _Teller:
         sentences = tuple(_extract(text, paper.ref) for text in told)
         return Part(name, title, sentences, listed=rows) if sentences else None
 
+    def _hook(self, paper: PaperFact) -> tuple[Sentence, ...]:
+        """The thread that it joins, in its role and with the count that it makes."""
+        for thread in self.threads.get(paper.id, ()):
+            each = next(each for each in thread.joined if each.paper == paper.id)
+            if each.suggested:
+                continue
+            does = f"{each.role} the claim of" if each.role in _BEARS else "joins"
+            count = _count(thread.papers, "paper")
+            text = f"It {does} “{thread.title}”, which now has {count}."
+            links = ((thread.title, thread.url), (count, f"{thread.url}#timeline"))
+            return (Sentence(text, (paper.ref, thread.slug), links=links),)
+        return ()
+
+    def _heard(self, paper: PaperFact) -> Part | None:
+        """What another source says of it, in the first sentences of that source."""
+        told: list[Sentence] = []
+        for said in paper.said:
+            text = plain_text(said.text.partition("```")[0])
+            whole = [each for each in sentences(text) if _is_whole(each)]
+            some = [each for each in whole[:HEARD] if self.once.take(each)]
+            for place, each in enumerate(some):
+                told.append(_extract(each, paper.ref, lead="" if place else f"{said.source}: "))
+        return Part("heard", "What others say", tuple(told)) if told else None
+
     def _novelty(self, paper: PaperFact) -> Part | None:
         """Against what the wiki holds: the pages it is most like, by name, date and gloss."""
         near = [each for each in paper.near if each.ref != paper.ref][:2]
         if not near:
             return None
-        marks = f"Novelty {paper.novelty} of 10. " if paper.novelty is not None else ""
         names = listed([_dated(each) for each in near])
-        sentences = [
+        told = [
             Sentence(
-                f"{marks}What the wiki holds that is most like it: {names}.",
+                f"What the wiki held that is most like it: {names}.",
                 (paper.ref, *(each.ref for each in near)),
                 links=_links(near),
             )
         ]
         for each in near:
-            if each.gloss and self.once.take(each.gloss):
-                sentences.append(_extract(each.gloss, each.ref, lead=f"{_short(each.title)}: "))
+            if self._glosses(each):
+                told.append(_extract(each.gloss, each.ref, lead=f"{_short(each.title)}: "))
                 break
-        return Part("novelty", "What is new", tuple(sentences))
+        return Part("novelty", "What is new", tuple(told))
+
+    def _glosses(self, known: Known) -> bool:
+        """Whether a page has a gloss that is short enough to stand beside its name, and new here."""
+        return 0 < len(known.gloss) <= _LONG and self.once.take(known.gloss)
 
     def _joins(self, paper: PaperFact) -> Part | None:
         """The signals of a paper, each with what it joins, when that was and what it says."""
@@ -421,7 +462,7 @@ class _Teller:
         if len(paper.sources) > 1:
             reasons.append(f"{_number(len(paper.sources))} sources speak of it independently")
         if paper.criterion and paper.topic:
-            reasons.append(f"under {paper.topic} you asked for {paper.criterion}")
+            reasons.append(f"it meets “{paper.criterion}” of your topic {paper.topic}")
         elif paper.topic:
             reasons.append(f"it belongs to {paper.topic}")
         if not reasons:
@@ -455,13 +496,13 @@ class _Teller:
         if thread.claim:
             told.append(_extract(thread.claim, thread.slug))
         count = f"{_count(thread.papers, 'paper')} since {_month(thread.since)}"
+        names = listed([self._with_role(each) for each in sure or offered])
         if sure:
-            names = listed([self._with_role(each) for each in sure])
             verb = "joins" if len(sure) == 1 else "join"
-            text = f"Today {names} {verb}: {count}."
+            text = f"Today {names} {verb}, which makes {count}."
         else:
-            names = listed([self._with_role(each) for each in offered])
-            text = f"{names} might join, when you accept: {count} so far."
+            verb = "is" if len(offered) == 1 else "are"
+            text = f"{names} {verb} suggested for it; without that it has {count}."
         refs = [self.papers[each.paper] for each in (sure or offered)]
         told.append(
             Sentence(
@@ -473,6 +514,11 @@ class _Teller:
                 ),
             )
         )
+        for each in sure:
+            paper = self.papers[each.paper]
+            if each.line and self.once.take(each.line):
+                by = AuthorKind.EXTRACT if each.line in paper.abstract else AuthorKind.AGENT
+                told.append(Sentence(each.line, (paper.ref,), by, lead=f"{paper.name}: "))
         if sure and offered:
             some = [self.papers[each.paper] for each in offered]
             told.append(
@@ -484,8 +530,8 @@ class _Teller:
             )
         earlier = []
         for known, role in thread.earlier[:EARLIER_TOLD]:
-            gloss = known.gloss if known.gloss and self.once.take(known.gloss) else ""
-            does = f", {role} it" if role else ""
+            gloss = known.gloss if self._glosses(known) else ""
+            does = f" {role} it" if role else ""
             earlier.append(
                 Sentence(
                     f"{_dated(known)}{does}{': ' if gloss else '.'}{gloss}",
@@ -517,9 +563,10 @@ class _Teller:
 
     def big_picture(self) -> Section | None:
         """What the day means: what it joins, and what of it is of one kind."""
-        paragraphs: list[tuple[Sentence, ...]] = []
+        moved = [self._moved(each) for each in self._by_size()]
+        paragraphs = [each for each in moved if each][: PICTURED - 1]
         for relating in self.day.relations:
-            if relating.relation in ("confirms", "contradicts") and len(paragraphs) < 2:
+            if relating.relation in ("confirms", "contradicts") and len(paragraphs) < PICTURED:
                 paper = self.papers[relating.paper]
                 may = "may " if relating.suggested else ""
                 verb = _VERBS[relating.relation] if not may else _BARE[relating.relation]
@@ -530,7 +577,7 @@ class _Teller:
                         links=((paper.name, paper.url), *_links([relating.other])),
                     )
                 ]
-                if relating.other.gloss and self.once.take(relating.other.gloss):
+                if self._glosses(relating.other):
                     told.append(
                         _extract(
                             relating.other.gloss,
@@ -541,6 +588,37 @@ class _Teller:
                 paragraphs.append(tuple(told))
         paragraphs += self.kinds[:3]
         return _section(SectionName.BIG_PICTURE, paragraphs=paragraphs)
+
+    def _moved(self, thread: ThreadFact) -> tuple[Sentence, ...]:
+        """What the papers of the day do for a thread's claim, what its members say of it together,
+        and an earlier one that they stand with or against.
+        """
+        sure = [each for each in thread.joined if not each.suggested and each.role in _BEARS]
+        if not sure:
+            return ()
+        papers = [self.papers[each.paper] for each in sure]
+        does = listed([f"{self.papers[each.paper].name} {each.role}" for each in sure[:4]])
+        refs = (thread.slug, *(each.ref for each in papers))
+        links = (*((each.name, each.url) for each in papers[:4]), (thread.title, thread.url))
+        told = [Sentence(f"{does} the claim of “{thread.title}”.", refs, links=links)]
+        if balance := _balance(thread.roles):
+            link = ((balance, f"{thread.url}#timeline"),)
+            told.append(Sentence(f"Of its members {balance}.", (thread.slug,), links=link))
+        roles = {each.role for each in sure}
+        for known, role in thread.earlier:
+            beside = role in roles and role != "contradicts"
+            against = ("contradicts" in roles) != (role == "contradicts") and role in _BEARS
+            if (beside or against) and self._glosses(known):
+                said = "Earlier" if beside else "On the other side"
+                told.append(
+                    Sentence(
+                        f"{said}: {_dated(known)}: {known.gloss}",
+                        (known.ref,),
+                        links=_links([known]),
+                    )
+                )
+                break
+        return tuple(told)
 
     def _of_a_kind(self) -> list[tuple[Sentence, ...]]:
         """Concepts that three or more papers of the day are about, alone or two of them together."""
@@ -645,13 +723,13 @@ class _Teller:
         every = found.sentences if found else ()
         best = [each.text for each in every if each.role == summaries.Role.RESULT and _tells(each)]
         best += [each.text for each in every if each.role == summaries.Role.APPROACH]
-        best.sort(key=lambda text: len(text) > _LONG)
+        best.sort(key=lambda text: (_leans(text), len(text) > _LONG))
         told = next((text for text in best if self.once.take(text)), None)
         hook = (_extract(told, paper.ref),) if told else ()
         return Item(
             title=plain_latex(paper.title),
             ref=paper.ref,
-            url=paper.url,
+            url=paper.url if paper.kept else paper.read or paper.url,
             hook=hook,
             tier=paper.tier,
             tier_reason=paper.tier_reason,
@@ -680,8 +758,53 @@ class _Teller:
     # ------------------------------------------------------------ what happened
 
     def tldr(self) -> Section | None:
-        told = [*self._funnel(), *self._happened()]
-        return _section(SectionName.TLDR, paragraphs=[(each,) for each in told[:6]])
+        told = [*self._funnel(), *self._happened()][:TLDR_MOST]
+        told += self._topics()[: max(0, TLDR_MOST - 2 - len(told))]
+        told += self._results(TLDR_MOST - len(told))
+        return _section(SectionName.TLDR, paragraphs=[(each,) for each in told])
+
+    def _topics(self) -> list[Sentence]:
+        """What the day was about: the topics with most papers, each with those to read first."""
+        of: dict[str, list[PaperFact]] = {}
+        for paper in sorted(self.day.papers, key=self._rank, reverse=True):
+            if paper.topic:
+                of.setdefault(paper.topic, []).append(paper)
+        told = []
+        for topic, some in sorted(of.items(), key=lambda each: (-len(each[1]), each[0])):
+            if len(some) < OF_A_KIND or len(self.day.papers) < DEEP_LEAST:
+                break
+            shown = some[:3]
+            more = [f"{len(some) - 3:,} more"] if len(some) > 3 else []
+            told.append(
+                Sentence(
+                    f"{topic}: {listed([*(each.name for each in shown), *more])}.",
+                    tuple(each.ref for each in some),
+                    links=tuple((each.name, each.url) for each in shown),
+                )
+            )
+        return told
+
+    def _results(self, most: int) -> list[Sentence]:
+        """Results in numbers of papers that have another one to tell below."""
+        told: list[Sentence] = []
+        for paper in self.dives:
+            found = summaries.extract(paper.title, paper.abstract) if paper.abstract else None
+            results = [
+                each.text
+                for each in (found.sentences if found else ())
+                if each.role == summaries.Role.RESULT
+            ]
+            best = [
+                text
+                for text in results
+                if _is_number(text) and not _leans(text) and len(text) <= _LONG
+            ]
+            if len(told) >= min(2, most):
+                break
+            rest = [text for text in results if text not in best[:1]]
+            if best and rest and not any(map(_leans, rest)) and self.once.take(best[0]):
+                told.append(_extract(best[0], paper.ref, lead=f"{paper.name}: "))
+        return told
 
     def _funnel(self) -> list[Sentence]:
         day, kept = self.day, sum(each.kept for each in self.day.papers)
@@ -700,10 +823,6 @@ class _Teller:
             told.append(Sentence(f"{listed(parts)}.", (), links=tuple(links)))
         elif kept:
             told.append(Sentence(f"{_count(kept, 'paper')} {'was' if kept == 1 else 'were'} kept."))
-        topics = Counter(each.topic for each in day.papers if each.topic).most_common(3)
-        if len(topics) > 1 and len(day.papers) >= DEEP_LEAST:
-            spread = listed([f"{topic} ({number})" for topic, number in topics])
-            told.append(Sentence(f"By topic: {spread}."))
         return told
 
     def _happened(self) -> list[Sentence]:
@@ -714,11 +833,17 @@ class _Teller:
                 names = listed([each.name for each in sure[:3]])
                 verb = "joins" if len(sure) == 1 else "join"
                 count = f"now {_count(thread.papers, 'paper')}"
+                if len(sure) > 3:
+                    names = f"{names} and others"
                 told.append(
                     Sentence(
                         f"{names} {verb} “{thread.title}”, {count}.",
                         (thread.slug, *(each.ref for each in sure)),
-                        links=((thread.title, thread.url), (count, f"{thread.url}#timeline")),
+                        links=(
+                            *((each.name, each.url) for each in sure[:3]),
+                            (thread.title, thread.url),
+                            (count, f"{thread.url}#timeline"),
+                        ),
                     )
                 )
         crossed = [each for each in self.day.papers if len(each.sources) > 1]
@@ -759,8 +884,6 @@ class _Teller:
         if due:
             count = _count(due, "prediction")
             told.append(Sentence(f"{count} came due.", links=((count, "/predictions?state=due"),)))
-        for found in self.kinds[:2]:
-            told.append(found[0])
         return told
 
     # ------------------------------------------------------------ framing
@@ -774,15 +897,23 @@ class _Teller:
         for thread in self._by_size():
             sure = [self.papers[each.paper] for each in thread.joined if not each.suggested]
             if len(sure) > 1 or (sure and thread.papers >= OF_A_KIND):
-                names = listed([each.name for each in sure[:3]])
-                verb = "carries" if len(sure) == 1 else "carry"
-                since = f"since {_month(thread.since)}"
+                shown = [each for each in thread.joined if not each.suggested][:3]
+                does = listed([f"{self.papers[each.paper].name} {_does(each)}" for each in shown])
+                if not any(each.role in _BEARS for each in shown):
+                    names = listed([self.papers[each.paper].name for each in shown])
+                    does = f"{names} {'joins' if len(shown) == 1 else 'join'}"
+                count = _count(thread.papers, "paper")
                 claim = thread.claim.rstrip(".") or thread.title
                 return Sentence(
-                    f"{names} {verb} on what {_count(thread.papers, 'paper')} {since} "
-                    f"{'says' if thread.papers == 1 else 'say'}: {claim}.",
-                    (thread.slug, *(each.ref for each in sure)),
-                    links=((_count(thread.papers, "paper"), thread.url),),
+                    f"{does} a claim that now has {count} since {_month(thread.since)}: {claim}.",
+                    (thread.slug, *(self.papers[each.paper].ref for each in shown)),
+                    links=(
+                        *(
+                            (self.papers[each.paper].name, self.papers[each.paper].url)
+                            for each in shown
+                        ),
+                        (count, thread.url),
+                    ),
                 )
         if not self.day.papers:
             return None
@@ -792,8 +923,8 @@ class _Teller:
         first = [each.name for each in self.dives[: 1 if many == 1 else 2]]
         if not first:
             return Sentence(f"{count}{of} {'is' if many == 1 else 'are'} told here.")
-        shown = listed(first)
-        told = f"{count}{of}: {shown}." if many == 1 else f"{count}{of}; first to read: {shown}."
+        names = listed(first)
+        told = f"{count}{of}: {names}." if many == 1 else f"{count}{of}; first to read: {names}."
         links = tuple((each.name, each.url) for each in self.dives[: len(first)])
         return Sentence(told, tuple(each.ref for each in self.dives[: len(first)]), links=links)
 
@@ -808,6 +939,7 @@ _VERBS = {
     "compares": "compares itself with",
     "answers": "answers",
 }
+_BEARS = ("starts", "supports", "extends", "contradicts", "formalises", "measures", "applies")
 _BARE = {"confirms": "confirm", "contradicts": "contradict"}
 _STATES = {
     PredictionState.OPEN: "Open",
@@ -879,4 +1011,61 @@ def _is(count: int, participle: str) -> str:
 
 def _tells(each: summaries.Extracted) -> bool:
     """Whether a result can stand alone: it says a number."""
-    return any(sign.isdigit() for sign in each.text)
+    return _is_number(each.text)
+
+
+def _is_number(text: str) -> bool:
+    return any(sign.isdigit() for sign in text)
+
+
+def _is_whole(text: str) -> bool:
+    return text[-1:] in ".!?" and 25 <= len(text) <= 400
+
+
+def _does(each: Joining) -> str:
+    return each.role if each.role in _BEARS else "joins"
+
+
+def _balance(roles: Mapping[str, int]) -> str:
+    """ "four support it and one contradicts it" of how many members have each role."""
+    told = [
+        f"{_number(many)} {role if many == 1 else role.removesuffix('s')}"
+        for role in _BEARS
+        if (many := roles.get(role, 0))
+    ]
+    return f"{listed(told)} it" if told and sum(roles.values()) >= OF_A_KIND else ""
+
+
+# ---------------------------------------------------------------- sentences that lean on others
+
+# Words at the head of a sentence that speak of the one before it. "This paper" speaks of itself.
+_OF_ITSELF = r"(?!\W+(?:\w+\W+)?(?:paper|work|article|study|survey|report|thesis|review|tutorial))"
+_POINTS_BACK = re.compile(
+    rf"(?:\W*\w+){{0,5}}?\W*\b(?:th(?:is|ese|ose)|such){_OF_ITSELF}\b"
+    r"|\W*(?:it|they|its|their|both|here|then)\b"
+    r"|(?:\W*\w+){1,3}?\W+(?:its|their)\b",
+    re.I,
+)
+_GOES_ON = re.compile(
+    r"\W*(?:first|second|third|lastly|finally|furthermore|moreover|however|thus|therefore|hence|"
+    r"additionally|in addition|specifically|instead|by contrast|in contrast|consequently|similarly|"
+    r"we (?:then|further|also)|our solution)(?:ly)?\b",
+    re.I,
+)
+
+
+def _leans(text: str) -> bool:
+    """Whether a sentence reads as one that follows another."""
+    return bool(_POINTS_BACK.match(text) or _GOES_ON.match(text))
+
+
+def _leant_on(text: str, abstract: str, told: Sequence[str]) -> list[str]:
+    """The sentence before one that points back at it, if it is whole and not the last that was told."""
+    if not _POINTS_BACK.match(text):
+        return []
+    every = sentences(abstract)
+    place = every.index(text) if text in every else 0
+    before = every[place - 1] if place else ""
+    if not before or before in told or before[-1] not in ".!?":
+        return []
+    return [before]

@@ -394,6 +394,7 @@ def _threads(session: Session, day: str, pages: dict[int, int]) -> tuple[ThreadF
     every = {
         row.page_id: row for row in threads.all_threads(session, today=date.fromisoformat(day))
     }
+    roles = threads.roles(session, list(joined), day=day)
     told = []
     for page_id, some in joined.items():
         thread = every.get(page_id)
@@ -428,6 +429,7 @@ def _threads(session: Session, day: str, pages: dict[int, int]) -> tuple[ThreadF
                     for each in before[: telling.EARLIER_TOLD]
                 ),
                 questions=tuple(row.text for row in asked_of.open_of(session, [page_id])),
+                roles=roles.get(page_id, {}),
             )
         )
     return tuple(told)

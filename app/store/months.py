@@ -74,7 +74,8 @@ def facts(
     )
     resolved, resolved_count = _predicted(session, _RESOLVED, between, 1000)
     answered, answered_count = _cut(rows(session, _ANSWERED, **between), months.ANSWERED)
-    opened, opened_count = _cut(rows(session, _OPENED, **between), months.OPENED)
+    asked = {row.text: row for row in reversed(rows(session, _OPENED, **between))}
+    opened, opened_count = _cut(list(reversed(asked.values())), months.OPENED)
     tensions, tension_count = _cut(rows(session, _TENSIONS, **between), months.TENSIONS)
     found_threads, thread_count = _new(session, PageKind.THREAD, begin, end)
     found_concepts, concept_count = _new(session, PageKind.CONCEPT, begin, end)

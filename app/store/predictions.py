@@ -214,7 +214,7 @@ def open_ones(session: Session, *, after: str = "", limit: int = PER_PAGE) -> li
     `after` is the place of the last one shown (`place_of`); what is none is no condition.
     """
     statement = _rows(col(Prediction.state) == _OPEN)
-    if place := _place(after):
+    if (place := _place(after)) is not None:
         statement = statement.where(sa.tuple_(_DUE_KEY, col(Prediction.id)) > place)
     return _read(session, statement.order_by(_DUE_KEY, col(Prediction.id)).limit(limit))
 
@@ -240,7 +240,7 @@ def resolved(
     if weighed:
         where += [col(Prediction.probability).is_not(None), col(Prediction.state).in_(_JUDGED)]
     statement = _rows(*where)
-    if place := _place(after):
+    if (place := _place(after)) is not None:
         statement = statement.where(sa.tuple_(col(Prediction.resolved), col(Prediction.id)) < place)
     ordered = statement.order_by(col(Prediction.resolved).desc(), col(Prediction.id).desc())
     return _read(session, ordered.limit(limit))

@@ -319,6 +319,28 @@ def joined_between(session: Session, first: str, last: str) -> list[Joined]:
     return [_joining(row) for row in rows]
 
 
+def roles(session: Session, thread_ids: Sequence[int], *, day: str) -> dict[int, dict[str, int]]:
+    """How many members of each thread had each role on an ISO day."""
+    found: dict[int, dict[str, int]] = defaultdict(dict)
+    values = {"ids": list(thread_ids), "day": day}
+    for row in session.connection().execute(_ROLES, values) if thread_ids else ():
+        found[row.target_id][row.role.value] = row.number
+    return dict(found)
+
+
+_ROLES = (
+    sa.select(col(Link.target_id), col(Link.role), sa.func.count().label("number"))
+    .outerjoin(Paper, col(Paper.page_id) == col(Link.source_id))
+    .where(
+        col(Link.target_id).in_(sa.bindparam("ids", expanding=True)),
+        _IS_MEMBER,
+        col(Link.role).is_not(None),
+        _membership() <= sa.bindparam("day"),
+    )
+    .group_by(col(Link.target_id), col(Link.role))
+)
+
+
 def members_before(session: Session, thread_id: int, day: str, *, limit: int) -> list[Joined]:
     """The members that a thread had before an ISO day, the newest first; undated ones come last."""
     values = {"page": thread_id, "day": day, "limit": limit}

@@ -16,7 +16,9 @@ from typing import Any, TypeVar, cast
 from markupsafe import Markup
 from sqlmodel import Session
 
-from app.rendering import LinkTarget, Rendered, Resolve, render_body
+from app.domain.live_claims import Claim, Filled
+from app.rendering import Fill, LinkTarget, Rendered, Resolve, render_body
+from app.store import live_claims
 from app.store.db import COUNTED, SHOWN, generations, rows_of
 
 MOST_FACTS = 4_000
@@ -70,10 +72,12 @@ class Facts:
 
 
 class Bodies:
-    """The HTML of page texts, by page and version, as long as their links lead where they led.
+    """The HTML of page texts, by page and version, as long as their links lead where they led, and
+    their live claims say what they said.
 
     When a page or a name has changed, a text is compared and its links are looked up anew, which
-    costs a tenth of writing it out. Bounded in bytes; what was not shown for longest goes first.
+    costs a tenth of writing it out; where it has live claims, they are counted anew when a table that
+    they are counted over has changed. Bounded in bytes; what was not shown for longest goes first.
     """
 
     def __init__(self, most: int = MOST_BYTES) -> None:
@@ -88,18 +92,26 @@ class Bodies:
         page: tuple[int, int],
         read: Callable[[], str],
         resolve: Resolve,
+        fill: Fill | None = None,
     ) -> Rendered:
         """The text of a page (its id and version) as HTML. `read` gives the text when it is needed."""
-        stands = changes(session, "alias", "page")
+        plain = changes(session, "alias", "page")
+        counted = changes(session, *live_claims.TABLES)
         with self._lock:
             kept = self._kept.get(page)
             if kept is not None:
                 self._kept.move_to_end(page)
-                if kept.stands == stands:
+                if kept.stands == (counted if kept.claims else plain):
                     return kept.rendered
         body = read()
         digest = sha256(body.encode()).digest()
-        if kept is None or kept.digest != digest or kept.leads != _led(kept.leads, resolve):
+        if (
+            kept is None
+            or kept.digest != digest
+            or kept.leads != _led(kept.leads, resolve)
+            or (kept.claims and fill and kept.claims != dict(fill(list(kept.claims))))
+        ):
+            claims: dict[Claim, Filled] = {}
             leads: dict[str, LinkTarget | None] = {}
 
             def noting(keys: Collection[str]) -> Mapping[str, LinkTarget]:
@@ -107,9 +119,15 @@ class Bodies:
                 leads.update({key: found.get(key) for key in keys})
                 return found
 
-            kept = _Kept(digest, leads, render_body(body, noting), stands)
+            def counting(wanted: Collection[Claim]) -> Mapping[Claim, Filled]:
+                claims.update(fill(wanted) if fill else {})
+                return claims
+
+            rendered = render_body(body, noting, counting if fill else None)
+            kept = _Kept(digest, leads, claims, rendered, None)
+        stands = counted if kept.claims else plain
         if stands is not None:
-            self._keep(page, _Kept(kept.digest, kept.leads, kept.rendered, stands))
+            self._keep(page, _Kept(digest, kept.leads, kept.claims, kept.rendered, stands))
         return kept.rendered
 
     def _keep(self, page: tuple[int, int], made: _Kept) -> None:
@@ -147,20 +165,23 @@ class Fragments:
 
 
 class _Kept:
-    """A rendered text: the hash of its source, where each of its links led, and when that was so."""
+    """A rendered text: the hash of its source, where its links led, what its claims said, and when."""
 
-    __slots__ = ("digest", "leads", "rendered", "size", "stands")
+    __slots__ = ("claims", "digest", "leads", "rendered", "size", "stands")
 
     def __init__(
         self,
         digest: bytes,
         leads: dict[str, LinkTarget | None],
+        claims: dict[Claim, Filled],
         rendered: Rendered,
         stands: tuple[int, ...] | None,
     ) -> None:
-        self.digest, self.leads, self.rendered, self.stands = digest, leads, rendered, stands
+        self.digest, self.leads, self.claims = digest, leads, claims
+        self.rendered, self.stands = rendered, stands
         # A character of text takes up to four bytes; a link, a heading about three hundred.
-        self.size = 4 * len(rendered.html) + 300 * (len(leads) + len(rendered.contents)) + 500
+        parts = len(leads) + 4 * len(claims) + len(rendered.contents)
+        self.size = 4 * len(rendered.html) + 300 * parts + 500
 
 
 def _led(leads: dict[str, LinkTarget | None], resolve: Resolve) -> dict[str, LinkTarget | None]:

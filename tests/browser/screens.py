@@ -90,10 +90,8 @@ def _topic_conflict(page: Page) -> None:
     page.locator("[aria-label='Changed elsewhere']").wait_for()
 
 
-def _steady_opened(page: Page) -> None:
-    page.locator("main details:not([open]) summary").evaluate_all(
-        "all => all.forEach((e) => e.click())"
-    )
+def _all_opened(page: Page) -> None:
+    page.evaluate("document.querySelectorAll('main details').forEach((e) => { e.open = true })")
 
 
 def _help(page: Page) -> None:
@@ -105,6 +103,8 @@ SCREENS = (
     Screen("today", "/"),
     Screen("day of a listing", f"/today/{DAY}"),
     Screen("day of a digest", "/today/2031-03-03"),
+    Screen("digest in full", f"/today/{DAY}?view=full"),
+    Screen("month", f"/digest/{DAY[:7]}"),
     Screen("inbox", "/inbox"),
     Screen("inbox, one open", "/inbox?sort=newest", _first_opened),
     Screen("triage, a day", f"/triage/{DAY}"),
@@ -115,7 +115,7 @@ SCREENS = (
     Screen("triage, a month", f"/triage/{DAY[:7]}"),
     Screen("triage, hotspots", "/triage/hotspots"),
     Screen("review", "/review"),
-    Screen("review, new concepts", "/review?tab=concepts"),
+    Screen("review, new concepts, threads and texts", "/review?tab=concepts", _all_opened),
     Screen("review, tension", "/review?tab=tension"),
     Screen("concept, merged", "/w/tide-clock/merge?into=fog-signal"),
     Screen("concept, split", "/w/tide-clock/split"),
@@ -145,6 +145,14 @@ SCREENS = (
     Screen("pages, orphans", "/pages?by=orphans"),
     Screen("pages, wanted", "/pages?by=wanted"),
     Screen("threads", "/threads"),
+    Screen("threads, searched", "/threads?q=gauges&asof=2026-04-01"),
+    Screen("thread, joined", "/w/noise-is-a-clock/merge"),
+    Screen("thread, split", "/w/noise-is-a-clock/split"),
+    Screen("thread, a member", "/w/noise-is-a-clock/members"),
+    Screen("questions", "/questions", _all_opened),
+    Screen("predictions", "/predictions"),
+    Screen("prediction", "/predictions/1"),
+    Screen("predictions, resolved", "/predictions?state=resolved"),
     Screen("topics", "/topics"),
     Screen("topic, new", "/topics/_new"),
     Screen("topic, tried", "/topics/topic-0", _tried),
@@ -153,7 +161,7 @@ SCREENS = (
     Screen("atlas", "/atlas?of=came"),
     Screen("atlas, a year", "/atlas?range=year&of=kept"),
     Screen("atlas, another day", "/atlas?asof=2026-04-01"),
-    Screen("atlas, growth", "/atlas/growth?of=came&asof=never", _steady_opened),
+    Screen("atlas, growth", "/atlas/growth?of=came&asof=never", _all_opened),
     Screen("atlas, sources", "/atlas/sources?of=papers&range=all"),
     Screen("atlas, kept share", "/atlas/kept?range=6-months"),
     Screen("atlas, papers", "/atlas/papers?of=came&from=2026-05-11&to=2026-05-14"),

@@ -14,13 +14,26 @@ from typing import Any
 from sqlmodel import Session
 
 from app.bootstrap import READERS, App
-from app.domain.records import CallState, LinkStatus, ModelCall, Origin, PageKind, RunState, Verdict
-from app.services import pages, review, rules
+from app.domain import ownership
+from app.domain.digests import Document, Item, Part, Section, Sentence
+from app.domain.records import (
+    AuthorKind,
+    CallState,
+    ChangeKind,
+    LinkStatus,
+    ModelCall,
+    Origin,
+    PageKind,
+    RunState,
+    Verdict,
+)
+from app.services import digest, pages, review, rules
 from app.services.ingest import Report, import_files
 from app.sources.base import File
-from app.store import calls, links, runs
+from app.store import calls, changes, digests, links, papers, runs
+from app.store import pages as stored_pages
 from app.store.db import reading, writing
-from app.store.pages import Content
+from app.store.pages import Author, Content
 
 NOW = datetime(2026, 5, 14, 9, 0, tzinfo=UTC)
 DAY = "2026-05-14"
@@ -106,6 +119,7 @@ def rows() -> list[dict[str, Any]]:
         *(_marks(number) for number in range(101, 101 + WAITING)),
         *_accepted(),
         *_proposed(),
+        *_predictions(),
         {"type": "page", "id": "notes-from-the-pier", "kind": "note", "title": "Notes from the pier", "text": "Seen from the pier: [[Tide clock]]."},
     ]  # fmt: skip
 
@@ -216,6 +230,16 @@ def _proposed() -> list[dict[str, Any]]:
     ]
 
 
+def _predictions() -> list[dict[str, Any]]:
+    """One that is due, one that is not yet, and one that came true."""
+    made = {"type": "prediction", "page": "tide-clock", "made": "2026-01-05"}
+    return [
+        {**made, "text": "The gauge of the North pier will run late by five minutes.", "due": "2026-05"},
+        {**made, "text": "Two thirds of all buoys will carry no clock.", "due": "2027", "probability": 0.7},
+        {**made, "text": "Kelp will be read as a calendar.", "due": "2026-04", "state": "came-true", "resolved": "2026-04-20", "resolution": "It was, in two bays."},
+    ]  # fmt: skip
+
+
 def _proposal(number: int, relation: str, target: str, confidence: float) -> dict[str, Any]:
     return {
         "type": "link",
@@ -239,6 +263,8 @@ def build(app: App) -> None:
         _read(app, File(name, (SAMPLES / name).read_bytes()))  # with a line that cannot be read
     _decide(app)
     with writing(app.engine) as session:
+        _propose_changes(session)
+        _tell(session)
         _edit(session, "tide-clock")
         run = runs.start(session, "daily", now=NOW - timedelta(hours=2))
         assert run.id is not None
@@ -302,6 +328,91 @@ def _decide(app: App) -> None:
                 reason="seen before" if n == 2 else "",
             )
         rules.make(session, rules.wanted(session, concept="tide-clock", least="0.9"), now=NOW)
+
+
+def _propose_changes(session: Session) -> None:
+    """A new thread of three papers, and a machine's new text of a section that is a machine's."""
+    members = []
+    for n in (4, 5, 6):
+        found = papers.named(session, paper(n))
+        assert found is not None
+        members.append(
+            {"page": found.page_id, "role": "supports", "line": quotation(n), "day": "2026-03-04"}
+        )
+    changes.propose(
+        session,
+        kind=ChangeKind.THREAD,
+        key="thread:bays",
+        title="Bays that keep time by themselves",
+        confidence=0.8,
+        reason="Three papers say much the same of it, and no thread does.",
+        content={"claim": quotation(4), "claim_from": members[0]["page"], "members": members, "concepts": []},
+        evidence=[
+            {"quotation": each["line"], "where": "abstract", "verbatim": True, "spans": [[4, 10]], "page": each["page"]}
+            for each in members
+        ],
+        signals=[],
+        origin=Origin.LINKER,
+        now=NOW,
+    )  # fmt: skip
+    page = stored_pages.by_slug(session, "moon-drift")
+    assert page is not None
+    own = ownership.named(page.body, "measured")
+    assert own is not None
+    body = page.body.replace("Twice, by hand.", "Twice, by hand, and once by a buoy.")
+    content = Content(title=page.title, kind=page.kind, body=body, aliases=(), tags=("sky",))
+    by = Author(AuthorKind.MODEL, "house-model")
+    stored_pages.revise(session, page, content, author=by, now=NOW - timedelta(days=2))
+    own = ownership.named(page.body, "measured")
+    assert own is not None
+    changes.propose(
+        session,
+        kind=ChangeKind.EDIT,
+        key=f"edit:{page.id}:measured:1",
+        title=page.title,
+        target_id=page.id,
+        confidence=0.5,
+        reason="Two papers were accepted since; 1 sentence was struck by the checker.",
+        content={
+            "base": page.version,
+            "author": {"name": "house-model", "prompt": "concept@1 x"},
+            "sections": [{"key": "measured", "title": "Measured", "before_hash": own.hash, "text": "- Three times, twice by hand and once by a buoy."}],
+            "papers": [],
+            "struck": [{"text": "It drifts by 99 miles.", "struck": "The number “99” is in no text."}],
+        },
+        evidence=[],
+        signals=[],
+        origin=Origin.MODEL,
+        now=NOW,
+    )  # fmt: skip
+
+
+def _tell(session: Session) -> None:
+    """The day's own digest, with a diagram, and a sentence of a model that was struck."""
+    sentence = Sentence(quotation(101), ids=(paper(101),), by=AuthorKind.EXTRACT)
+    wrong = Sentence("It keeps time for 900 years.", ids=(paper(101),), by=AuthorKind.MODEL, struck="The number “900” is in no text.")  # fmt: skip
+    dive = Item(
+        "Listed today: currents under waves",
+        ref=paper(101),
+        url="https://arxiv.org/abs/2605.00101",
+        hook=(sentence,),
+        parts=(Part("problem", "The problem", (sentence,)), Part("takeaways", "Takeaways", (sentence, wrong), listed=True)),
+        diagram="gauge --> float --> pen\n" + "a line that is longer than any phone is wide, and must scroll inside " * 3,
+        tier=1,
+        sources=("arXiv listing",),
+        signals=("confirmation",),
+        threads=("noise-is-a-clock",),
+    )  # fmt: skip
+    document = Document(
+        DAY,
+        (
+            Section("framing", "Framing", ((Sentence("One paper of this day is worth the pier."), wrong),)),
+            Section("deep-dives", "Deep Dives", items=(dive,)),
+            Section("quick-hits", "Quick Hits", items=(Item("Another one", ref=paper(102), hook=(sentence,)),)),
+        ),
+        {"sources": {"arXiv listing": WAITING}, "papers": {"listed": WAITING, "kept": 0}, "struck": 2},
+    )  # fmt: skip
+    digest.store(session, digest.Work(DAY, document, 0, digests.state(session)), now=NOW)
 
 
 def _edit(session: Session, slug: str) -> None:

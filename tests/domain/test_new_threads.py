@@ -106,9 +106,15 @@ def test_a_group_without_a_new_paper_is_not_made_again() -> None:
 
 def test_papers_of_one_topic_that_claim_different_things_are_none() -> None:
     apart = (
-        Source(1, "Anchors of iron", "We find that old anchors rust in warm and shallow bays. More."),
-        Source(2, "Painted anchors", "Our survey shows that captains prefer anchors painted in red."),
-        Source(3, "Anchors for sale", "We argue that markets of scrap decide what anchors will cost."),
+        Source(
+            1, "Anchors of iron", "We find that old anchors rust in warm and shallow bays. More."
+        ),
+        Source(
+            2, "Painted anchors", "Our survey shows that captains prefer anchors painted in red."
+        ),
+        Source(
+            3, "Anchors for sale", "We argue that markets of scrap decide what anchors will cost."
+        ),
     )
     assert all(each.confidence < rule.FLOOR for each in found((*apart, *OTHERS)))
 
@@ -133,7 +139,7 @@ def test_what_may_come_into_a_group_is_encoded_and_nothing_else() -> None:
 
 def test_a_thread_is_told_in_the_words_of_its_members() -> None:
     made = thread()
-    assert made.name == "Mooring load and anchors" or made.name == "Anchors and mooring load"
+    assert made.name == "Anchors and load"
     by_paper = {source.paper: source for source in SAY}
     assert made.claim in by_paper[made.claim_from].text
     assert [each.paper for each in made.members] == [1, 2, 3]

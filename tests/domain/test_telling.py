@@ -213,9 +213,9 @@ def test_a_thread_is_told_with_its_count_its_past_and_what_is_open() -> None:
     told = text_of(tell(a_day(3, threads=(thread,))), "connecting-the-dots")
     assert "### [Slack water](</w/slack-water>)" in told
     assert "“Boats that leave at slack water lose no time.”" in told
-    assert "Today [Reef](</w/reef>) (supports) joins: [9 papers since April 2026]" in told
+    assert "Today [Reef](</w/reef>) (supports) joins, which makes [9 papers since April" in told
     assert "Suggested beside: [Buoy](</w/buoy>)." in told
-    assert "[Tip](</w/tip>) (16 April 2026), starts it: Few boats carry the load." in told
+    assert "[Tip](</w/tip>) (16 April 2026) starts it: Few boats carry the load." in told
     assert "“Does it hold for rafts?”" in told
 
 
@@ -224,7 +224,9 @@ def test_a_suggested_member_is_no_member() -> None:
         "Slack water", "slack", "Boats wait less.", 4, "2026-03-01", (Joining(1, "", "", True),)
     )
     told = tell(a_day(3, threads=(thread,)))
-    assert "might join, when you accept: [4 papers since March 2026]" in as_markdown(told)
+    assert "Reef](</w/reef>) is suggested for it; without that it has [4 papers since March" in (
+        as_markdown(told)
+    )
     assert "Slack water" not in text_of(told, "tldr")
     assert "4 papers" not in text_of(told, "framing")
 
@@ -236,12 +238,70 @@ def test_the_framing_says_what_joins_most() -> None:
         "Boats wait less.",
         8,
         "2026-04-16",
-        (Joining(1, "", ""), Joining(2, "", "")),
+        (Joining(1, "supports", ""), Joining(2, "contradicts", "")),
     )
     told = text_of(tell(a_day(3, threads=(thread,))), "framing")
     assert told.strip() == (
-        "Reef and Buoy carry on what [8 papers](</w/slack>) since April 2026 say: Boats wait less."
+        "[Reef](</w/reef>) supports and [Buoy](</w/buoy>) contradicts a claim that now has "
+        "[8 papers](</w/slack>) since April 2026: Boats wait less."
     )
+    bare = replace(thread, joined=(Joining(1, "", ""), Joining(2, "", "")))
+    told = text_of(tell(a_day(3, threads=(bare,))), "framing")
+    assert told.startswith("[Reef](</w/reef>) and [Buoy](</w/buoy>) join a claim that now has")
+
+
+def test_a_thread_is_weighed_by_what_its_members_do_for_the_claim() -> None:
+    thread = ThreadFact(
+        "Slack water",
+        "slack",
+        "Boats wait less.",
+        4,
+        "2026-04-16",
+        (Joining(1, "supports", ""),),
+        (
+            (known("Tip", gloss="Few boats carry the load."), "measures"),
+            (known("Row", gloss="Rowing boats wait as long as ever."), "contradicts"),
+        ),
+        roles={"supports": 2, "contradicts": 1, "measures": 1},
+    )
+    told = tell(a_day(3, threads=(thread,)))
+    picture = text_of(told, "big-picture")
+    assert "[Reef](</w/reef>) supports the claim of “[Slack water](</w/slack>)”." in picture
+    assert "Of its members [two support, one contradicts and one measures it]" in picture
+    assert "On the other side: [Row](</w/row>) (16 April 2026): Rowing boats wait as" in picture
+    assert as_markdown(told).count("Rowing boats wait as long as ever.") == 1
+    assert "It supports the claim of “[Slack water](</w/slack>)”, which now has [4 papers]" in (
+        text_of(told, "deep-dives")
+    )
+
+
+def test_a_sentence_that_points_back_is_told_with_the_one_before() -> None:
+    abstract = (
+        "Harbour masters count waiting boats by hand. This misses those that turn away at dusk, "
+        "which is a costly gap. We propose Reef, a buoy that counts every hull it hears."
+    )
+    told = text_of(tell(replace(a_day(0), papers=(a_paper(1, abstract=abstract),))), "deep-dives")
+    assert "**The problem.** “Harbour masters count waiting boats by hand.” “This misses" in told
+
+
+def test_a_result_in_numbers_is_told_once_at_the_top() -> None:
+    abstract = (
+        "Boats that rely on a rope lose hours. We propose Reef, a rope that stretches at night. "
+        "Reef cuts waiting by 40% over ninety nights in two harbours. "
+        "On rafts Reef improves the same measure by 12%."
+    )
+    told = tell(replace(a_day(0), papers=(a_paper(1, abstract=abstract),)))
+    assert "Reef: “Reef cuts waiting by 40% over" in text_of(told, "tldr")
+    assert as_markdown(told).count("by 40%") == 1
+    assert "**Takeaways.** “On rafts Reef" in text_of(told, "deep-dives")
+
+
+def test_what_another_source_says_is_told_in_its_words() -> None:
+    said = Said(
+        "A letter", "Deep Dives", "Reefs **slow** the tide by a third. They are cheap, too."
+    )
+    told = text_of(tell(replace(a_day(0), papers=(a_paper(1, said=(said,)),))), "deep-dives")
+    assert "**What others say.** A letter: “Reefs slow the tide by a third.”" in told
 
 
 def test_signals_are_named_with_the_earlier_page_its_day_and_gloss() -> None:
@@ -363,6 +423,14 @@ def test_latex_is_read_and_formulas_stay() -> None:
     )
     told = text_of(tell(replace(a_day(0), papers=(paper,))), "deep-dives")
     assert "We propose Bélády boats with $O(n^2)$ cost at 5% risk, no less." in told
+
+
+def test_dashes_ties_and_emphasis_are_set() -> None:
+    paper = a_paper(
+        1, abstract="We propose *slack rows* of 3--5 boats---``rafts'' too---with F1~0.9 in all."
+    )
+    told = text_of(tell(replace(a_day(0), papers=(paper,))), "deep-dives")
+    assert "We propose slack rows of 3–5 boats—‘rafts’ too—with F1\N{NO-BREAK SPACE}0.9 in" in told
 
 
 def test_a_stored_document_is_read_as_it_was_told() -> None:

@@ -70,8 +70,20 @@ def test_a_month_that_is_over_is_a_page(app: App, client: TestClient) -> None:
     assert "/digest/2026-05" in client.get("/triage/2026-05").text
 
 
+def test_programs_get_a_month_as_the_command_prints_it(app: App, client: TestClient) -> None:
+    fill(app)
+    told = client.get("/api/v1/digest/2026-05").json()
+    assert told["text"].startswith("Up to 14 May") and told["title"] == "Digest of May 2026"
+    assert told["day"] == "2026-05" and told["sections"][0]["name"] == "framing"
+    app.settings.now = datetime(2026, 6, 2, 9, tzinfo=UTC)
+    document = pipeline.digest_now(app, month="2026-05").document.as_json()
+    told = client.get("/api/v1/digest/2026-05").json()
+    assert {name: told[name] for name in document} == document and told["teller"] == "local"
+    assert client.get("/api/v1/digest/2026-01").status_code == 404
+
+
 def test_months_begin_at_the_newest(app: App, client: TestClient) -> None:
-    assert client.get("/digest").headers["location"] == "/digest/2026-05"
+    assert client.get("/digest").headers["location"] == "/"  # nothing ever came in
     load(app, [listed(1, day="2026-03-04")])
     assert client.get("/digest").headers["location"] == "/digest/2026-03"
 

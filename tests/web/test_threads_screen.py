@@ -212,13 +212,260 @@ def test_a_long_timeline_goes_on_where_it_was(client: TestClient, app: App) -> N
     page = parsed(client.get("/w/long-one"))
     months = [words(h) for h in page.select(".month h3")]
     assert months[0].startswith("March 2026 8"), "the whole month is counted, shown or not"
-    seen = [str(a["href"]) for a in page.select(".members a")]
+    seen = [str(a["href"]) for a in page.select(".members div a")]
     assert len(seen) == 100
     while earlier := page.select_one("#timeline a[rel=next]"):
         page = parsed(client.get(str(earlier["href"])))
-        seen += [str(a["href"]) for a in page.select(".members a")]
+        seen += [str(a["href"]) for a in page.select(".members div a")]
     assert len(seen) == len(set(seen)) == 250
     counts = {words(d.dt): words(d.dd) for d in page.select("dl.counts > div")}
     assert counts["papers"] == "250"
     for odd in ("~", "x~1", "~99999999999", "%00~1", "9999~1"):
         assert client.get(f"/w/long-one?after={odd}").status_code == 200
+
+
+# ---------------------------------------------------------------- looking for threads
+
+
+def about(number: int, concept: str) -> dict[str, Any]:
+    return {"type": "link", "source": f"arxiv:2605.{number:05}", "relation": "about", "target": concept}  # fmt: skip
+
+
+def fill_concepts(app: App) -> None:
+    fill(app)
+    load(
+        app,
+        [
+            *(
+                {"type": "concept", "id": slug, "title": slug.title()}
+                for slug in ("caches", "keys")
+            ),
+            *(about(n, "caches") for n in (1, 4)),
+            about(2, "keys"),
+        ],
+    )
+
+
+def filters(client: TestClient, query: str = "") -> dict[str, tuple[str, str]]:
+    """The filters of the list: where each leads, and how many threads there would be."""
+    page = parsed(client.get(f"/threads{query}"))
+    return {
+        words(li.a): (str(li.a["href"]), words(li.span) if li.span else "")
+        for li in page.select(".filters > li")
+    }
+
+
+def test_filters_are_links_with_counts_and_lead_to_what_they_say(
+    client: TestClient, app: App
+) -> None:
+    fill_concepts(app)
+    found = filters(client)
+    assert found == {
+        "moved this week": ("/threads?moved=week", "1"),
+        "growing": ("/threads?status=growing", "1"),
+        "dormant": ("/threads?status=dormant", "2"),
+        "Caches": ("/threads?between=caches", "2"),
+        "Keys": ("/threads?between=keys", "1"),
+    }
+    for words_, (url, number) in found.items():
+        page = parsed(client.get(url))
+        assert len(page.select(".threads > li")) == int(number), words_
+        assert words(page.select_one(".filters [aria-current]")) == words_
+    both = filters(client, "?between=caches")["Keys"]
+    assert both == ("/threads?between=caches%2Ckeys", "1")
+    assert list(listed(client, "?between=caches,keys")) == ["Thread: Growing one"]
+
+
+def test_a_search_for_what_a_member_says_finds_its_thread_and_names_it(
+    client: TestClient, app: App
+) -> None:
+    fill(app)
+    page = parsed(client.get("/threads?q=began"))
+    [found] = page.select(".threads > li")
+    assert words(found.h2) == "Thread: Growing one"
+    assert "Paper 1 : Began it." in words(found)
+    assert page.select_one("#q")["value"] == "began"
+    assert "No thread fits" in words(parsed(client.get("/threads?q=wombats")).select_one(".empty"))
+
+
+def test_the_list_stands_as_it_stood_and_keeps_the_day(client: TestClient, app: App) -> None:
+    fill(app)
+    page = parsed(client.get("/threads?asof=2026-05-12"))
+    assert "As the threads stood on 12 May 2026" in words(page.select_one(".notice"))
+    assert "2 papers" in listed(client, "?asof=2026-05-12")["Thread: Growing one"]
+    assert page.select_one(".threads a")["href"] == "/w/growing-one?asof=2026-05-12"
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("?asof=2026-02-30", "'2026-02-30' is no day that has been"),
+        ("?asof=2027-01-01", "is no day that has been"),
+        ("?status=great", "A thread is growing, dormant, contradicted, closed."),
+        ("?between=no+such", "There is no concept called 'no such'."),
+        ("?between=growing-one", "There is no concept called 'growing-one'."),
+    ],
+)
+def test_what_cannot_be_asked_is_said_over_the_whole_list(
+    client: TestClient, app: App, query: str, says: str
+) -> None:
+    fill(app)
+    answer = client.get(f"/threads{query}")
+    assert answer.status_code == 422
+    page = parsed(answer)
+    assert says in words(page.select_one(".problem"))
+    assert len(page.select(".threads > li")) == 3
+
+
+# ---------------------------------------------------------------- the page of one
+
+
+def test_each_number_leads_to_its_rows(client: TestClient, app: App) -> None:
+    fill_concepts(app)
+    page = parsed(client.get("/w/growing-one"))
+    urls = {words(d.dt): d.dd.a["href"] for d in page.select("dl.counts > div") if d.dd.a}
+    with reading(app.engine) as session:
+        first, last = (page_.slug for page_ in (
+            session.exec(select(Page).where(Page.title == f"Paper {n}")).one() for n in (1, 3)
+        ))  # fmt: skip
+    assert urls == {
+        "papers": "#timeline",
+        "since": f"/w/{first}",
+        "latest": f"/w/{last}",
+        "this week": "#timeline",
+        "concepts": "#concepts",
+        "open questions": "#questions",
+    }
+    for anchor in ("#timeline", "#concepts", "#questions"):
+        assert page.select_one(anchor) is not None
+    assert words(page.select_one("#concepts p")) == "Caches 1 , Keys 1 ."
+    assert "Speeding up: 2 in the last four weeks, 1 in the four before." in words(page.article)
+
+
+def test_a_thread_stands_as_it_stood_on_a_day(client: TestClient, app: App) -> None:
+    fill_concepts(app)
+    page = parsed(client.get("/w/growing-one?asof=2026-05-11"))
+    counts = {words(d.dt): words(d.dd) for d in page.select("dl.counts > div")}
+    assert (counts["papers"], counts["this week"]) == ("2", "1")
+    assert len(page.select(".members > li")) == 2
+    forms = {form["action"] for form in page.select("article form")}
+    assert "/w/growing-one/thread" not in forms, "what was is not edited"
+    assert page.select(".members .n a") == []
+    wrong = client.get("/w/growing-one?asof=soon")
+    assert wrong.status_code == 422
+    assert "'soon' is no day that has been" in words(parsed(wrong).select_one(".problem"))
+
+
+def test_a_contradiction_is_suggested_and_never_set(client: TestClient, app: App) -> None:
+    fill(app)
+    load(app, [member(4, "growing-one", day="2026-05-12", role="contradicts")])
+    page = parsed(client.get("/w/growing-one"))
+    suggested = page.select_one("article section.notice")
+    assert "Paper 4 contradicts the claim" in words(suggested)
+    assert "growing" in listed(client)["Thread: Growing one"]
+    form = suggested.form
+    answer = client.post(form["action"], data={i["name"]: i["value"] for i in form.select("input")})
+    assert answer.status_code == 303
+    assert "contradicted" in listed(client)["Thread: Growing one"]
+    page = parsed(client.get("/w/growing-one"))
+    assert page.select_one("article section.notice") is None
+    assert words(page.select_one(".lede")) == "Growing one matters.", "the claim stays"
+
+
+def test_the_reader_changes_the_claim_and_sees_the_one_before(client: TestClient, app: App) -> None:
+    fill(app)
+    client.post("/w/growing-one/thread", data={"claim": "It <b>grows</b>.", "status": "closed"})
+    page = parsed(client.get("/w/growing-one"))
+    assert words(page.select_one(".lede")) == "It <b>grows</b>."
+    assert "until 14 May 2026: Growing one matters." in words(page.article)
+    answer = client.post("/w/growing-one/thread", data={"claim": "x", "status": "great"})
+    assert answer.status_code == 422
+
+
+def test_a_member_is_added_changed_and_taken_out_by_forms(client: TestClient, app: App) -> None:
+    fill(app)
+    url = "/w/new-one/members"
+    assert parsed(client.get(url)).select_one("input[name=paper]") is not None
+    wrong = client.post(url, data={"paper": "arxiv:2605.99999", "role": "starts", "line": "Yes."})
+    assert wrong.status_code == 422
+    page = parsed(wrong)
+    assert "no page called" in words(page.select_one(".problem"))
+    assert page.select_one("input[name=line]")["value"] == "Yes.", "nothing typed is lost"
+    data = {"paper": "arxiv:2605.00005", "role": "starts", "line": "Yes.", "day": "2026-05-02"}
+    assert client.post(url, data=data).status_code == 303
+    [row] = parsed(client.get("/w/new-one")).select(".members > li")
+    assert "starts" in words(row)
+    assert "Paper 5 Yes." in words(row)
+    change = row.select_one(".n a")["href"]
+    assert parsed(client.get(change)).select_one("option[selected]").text == "starts"
+    client.post(change, data={"role": "", "line": "No.", "day": ""})
+    [row] = parsed(client.get("/w/new-one")).select(".members > li")
+    assert "Paper 5 No." in words(row)
+    assert client.post(change, data={"do": "out"}).status_code == 303
+    assert parsed(client.get("/w/new-one")).select(".members > li") == []
+    assert client.get(change).status_code == 404
+    assert client.get("/w/nothing/members").status_code == 404
+
+
+def test_two_threads_are_joined_and_one_is_split_by_forms(client: TestClient, app: App) -> None:
+    fill(app)
+    asked = parsed(client.get("/w/sleeping-one/merge?into=growing-one"))
+    assert "Sleeping one goes into Growing one : 2 papers" in words(asked.select_one(".notice"))
+    assert client.get("/w/sleeping-one/merge?into=no").status_code == 422
+    answer = client.post("/w/sleeping-one/merge", data={"into": "growing-one"})
+    assert answer.headers["location"] == "/w/growing-one?saved=joined"
+    assert client.get("/w/sleeping-one").headers["location"] == "/w/growing-one"
+    page = parsed(client.get("/w/growing-one"))
+    assert len(page.select(".members > li")) == 5
+    assert "Sleeping one went into this thread" in words(page.select_one("#joins"))
+    form = parsed(client.get("/w/growing-one/split"))
+    box = next(
+        i for i in form.select("input[name=member]") if i["aria-label"] == "Paper 5"
+    )  # fmt: skip
+    data = {"title": "Sleepers", "claim": "They sleep.", "member": box["value"]}
+    answer = client.post("/w/growing-one/split", data=data)
+    assert answer.headers["location"] == "/w/sleepers?saved=split"
+    page = parsed(client.get("/w/sleepers"))
+    assert words(page.select_one(".lede")) == "They sleep."
+    assert "Growing one is what this thread was split from" in words(page.select_one("#joins"))
+    page = parsed(client.get("/w/growing-one"))
+    assert "Sleepers was split off from this thread" in words(page.select_one("#joins"))
+
+
+def test_a_paper_in_several_threads_names_them_and_is_found_in_each(
+    client: TestClient, app: App
+) -> None:
+    fill(app)
+    load(app, [member(1, "sleeping-one", day="2026-05-01")])
+    page = parsed(client.get("/search?q=paper&mode=words&group=thread"))
+    groups = {words(s.h2.a): words(s) for s in page.select("#results section") if s.h2 and s.h2.a}
+    assert "Paper 1" in groups["Growing one"]
+    assert "Paper 1" in groups["Sleeping one"]
+    page = parsed(client.get("/search?q=paper&mode=words&thread=sleeping-one"))
+    found = {words(li.select_one(".title")): words(li) for li in page.select(".results > li")}
+    assert set(found) == {"Paper 1", "Paper 4", "Paper 5"}
+    assert "in Growing one , Sleeping one" in found["Paper 1"]
+
+
+# ---------------------------------------------------------------- for programs
+
+
+def test_programs_ask_for_threads_as_people_do(client: TestClient, app: App) -> None:
+    fill_concepts(app)
+
+    def slugs(query: str) -> list[str]:
+        return [each["slug"] for each in client.get(f"/api/v1/threads{query}").json()]
+
+    assert slugs("") == ["growing-one", "sleeping-one", "new-one"]
+    assert slugs("?moved=week") == ["growing-one"]
+    assert slugs("?status=dormant") == ["sleeping-one", "new-one"]
+    assert slugs("?between=caches,keys") == ["growing-one"]
+    assert slugs("?q=began") == ["growing-one"]
+    told = client.get("/api/v1/threads/growing-one?asof=2026-05-12").json()
+    assert (told["id"], told["papers"], told["this_week"]) == ("growing-one", 2, 1)
+    assert [each["role"] for each in told["members"]] == ["supports", "starts"]
+    assert told["concepts"][0] == {"slug": "caches", "title": "Caches", "papers": 1}
+    for query in ("?asof=x", "?status=x", "?between=x", "?moved=month"):
+        assert client.get(f"/api/v1/threads{query}").status_code == 422, query
+    assert client.get("/api/v1/threads/none").status_code == 404
+    assert client.get("/api/v1/threads/caches").status_code == 404

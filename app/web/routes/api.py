@@ -11,12 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validat
 from sqlmodel import Session
 
 from app.domain.identifiers import is_slug
+from app.domain.months import in_words, is_month
 from app.domain.records import KINDS, ChangeKind, Page, PageKind, QuestionState, Relation
 from app.errors import Conflict, EditConflict, Invalid, NotFound
 from app.services import (
     costs,
     health,
     linker,
+    months,
     predictions,
     questions,
     review,
@@ -783,8 +785,16 @@ def newest_digest(session: Reads) -> dict[str, object]:
 
 
 @router.get("/digest/{day}", responses=_REFUSED)
-def one_digest(session: Reads, day: str) -> dict[str, object]:
-    """The digest of a day (2026-05-14) or a month (2026-05), with the text of its page."""
+def one_digest(session: Reads, app: TheApp, day: str) -> dict[str, object]:
+    """The digest of a day (2026-05-14) or a month (2026-05), with the text of its page.
+
+    A month that runs has no page yet: it is told as it stands.
+    """
+    if is_month(day):
+        told = months.shown(session, day, today=app.today(), zone=app.zone)
+        if told.page_id is None:
+            title = f"Digest of {in_words(day)}"
+            return told.document.as_json() | {"title": title, "teller": "local", "text": told.body}
     return _digest(session, day)
 
 

@@ -16,7 +16,7 @@ from app.bootstrap import App
 from app.domain.latex import readable
 from app.domain.markdown import first_words, plain_text
 from app.domain.records import AuthorKind
-from app.reading import resolver
+from app.reading import filler, resolver, told
 from app.rendering import outward, plain_title
 from app.services.sending import as_file
 from app.store import editions
@@ -36,7 +36,7 @@ NOTHING_YET = datetime(1970, 1, 1, tzinfo=UTC)
 def feed(request: Request, session: Reads, app: TheApp) -> Response:
     """The newest digests, newest first, each in full (RFC 4287); 304 for who has them so."""
     base = base_of(request, app)
-    told, tag = facts(request).get(
+    text, tag = facts(request).get(
         session, ("feed", base), lambda: _feed(request, session, base), of=_SHOWN_IN_BODIES
     )
     headers = {"ETag": tag, "Cache-Control": CACHING}
@@ -44,7 +44,7 @@ def feed(request: Request, session: Reads, app: TheApp) -> Response:
     # What is compressed on its way is the same text: a tag may come back as a weak one.
     if "*" in known or tag in (each.removeprefix("W/") for each in known):
         return Response(status_code=304, headers=headers)
-    return Response(told, media_type="application/atom+xml; charset=utf-8", headers=headers)
+    return Response(text, media_type="application/atom+xml; charset=utf-8", headers=headers)
 
 
 # What the text of a digest is written from: its page, where links lead, and what counters count.
@@ -65,12 +65,13 @@ def _feed(request: Request, session: Session, base: str) -> tuple[bytes, str]:
     add("generator", {"version": __version__}).text = "cere-bro"
     ElementTree.SubElement(add("author"), "name").text = "cere-bro"
     for each in found:
-        root.append(_entry(each, _html(request, session, each), base))
-    told = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
-    return told, f'"{sha256(told).hexdigest()[:32]}"'
+        summary = _summary(session, each)
+        root.append(_entry(each, summary, _html(request, session, each), base))
+    text = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return text, f'"{sha256(text).hexdigest()[:32]}"'
 
 
-def _entry(edition: Edition, html: str, base: str) -> ElementTree.Element:
+def _entry(edition: Edition, summary: str, html: str, base: str) -> ElementTree.Element:
     entry = ElementTree.Element("entry")
     add = partial(ElementTree.SubElement, entry)
     address = f"{base}{edition.path}"
@@ -79,17 +80,17 @@ def _entry(edition: Edition, html: str, base: str) -> ElementTree.Element:
     add("updated").text = _moment(edition.updated)
     add("published").text = _moment(edition.made)
     add("link", {"rel": "alternate", "type": "text/html", "href": address})
-    if summary := _summary(edition):
+    if summary:
         add("summary").text = readable(summary)
     content = outward(html, base=base, at=edition.path, formulas=False)
     add("content", {"type": "html"}).text = readable(content)
     return entry
 
 
-def _summary(edition: Edition) -> str:
+def _summary(session: Session, edition: Edition) -> str:
     """What the digest says of itself; of a text that a person edited, how it begins."""
     if edition.author_kind == AuthorKind.PERSON or not edition.framing:
-        return plain_title(first_words(edition.body, SUMMARY))
+        return plain_title(first_words(told(session, edition.body), SUMMARY))
     return plain_title(plain_text(edition.framing))
 
 
@@ -102,6 +103,7 @@ def _html(request: Request, session: Session, edition: Edition) -> str:
             (edition.page_id, edition.version),
             lambda: edition.body,
             resolver(session),
+            filler(session),
         )
         .html
     )

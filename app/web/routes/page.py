@@ -42,7 +42,7 @@ from app.domain.records import (
 )
 from app.domain.summaries import MARK
 from app.errors import EditConflict, Invalid, NotFound
-from app.reading import resolver
+from app.reading import filler, rendered, resolver
 from app.rendering import plain_title, render_body
 from app.services import pages as editing
 from app.store import (
@@ -215,11 +215,12 @@ def page_context(request: Request, session: Session, page: Any) -> dict[str, Any
     known = facts(request)
     aliases = pages.aliases_of(session, page.id)
     counts = links.counts(session, page.id)
-    rendered = bodies(request).get(
+    written = bodies(request).get(
         session,
         (page.id, page.version),
         lambda: _shown_body(session, page),
         resolver(session),
+        filler(session),
     )
     backlinks = _one_a_page(
         [_backlink(row, (page.title, *aliases)) for row in links.backlinks(session, page.id)]
@@ -231,8 +232,8 @@ def page_context(request: Request, session: Session, page: Any) -> dict[str, Any
         "aliases": aliases,
         "tags": pages.tags_of(session, page.id),
         "facts": _facts(known, session, page, counts),
-        "body": rendered.html + _episode(session, page),
-        "contents": rendered.contents,
+        "body": written.html + _episode(session, page),
+        "contents": written.contents,
         "paper": _paper(session, paper) if paper else None,
         "used_by": [],
         "mentions": backlinks if stub else [],
@@ -741,9 +742,9 @@ def save(request: Request, slug: str, form: Form, session: Writes, app: TheApp) 
     if slug == "new-page" and fields.title.strip() and not fields.base_rev.strip():
         slug = pages.free_slug(session, slugify(fields.title))
     if "preview" in form:
-        rendered = render_body(fields.body, resolver(session))
+        shown = rendered(session, fields.body)
         return _editor(
-            request, slug, fields, new=not fields.base_rev.strip(), preview=rendered.html
+            request, slug, fields, new=not fields.base_rev.strip(), preview=shown.html
         )
     try:
         content = _content(slug, form, fields)
@@ -790,8 +791,8 @@ def _base(value: str) -> int:
 
 @router.post("/_/preview")
 def preview(request: Request, form: Form, session: Reads) -> Response:
-    rendered = render_body(text(form, "body"), resolver(session))
-    return screen(request, "pages/_preview.html", preview=rendered.html)
+    shown = rendered(session, text(form, "body"))
+    return screen(request, "pages/_preview.html", preview=shown.html)
 
 
 @router.post("/_/draft/{slug}", status_code=204)
