@@ -227,6 +227,33 @@ def doctor(as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
+@cli.command("health")
+def health_(as_json: Json = False) -> None:
+    """Compare what the texts say with what the wiki counts, and list what wants a hand."""
+    from app.services.health import as_json as told
+    from app.services.health import lint
+    from app.store.db import reading
+
+    app = _open()
+    with reading(app.engine) as session:
+        checks = lint(session)
+    if as_json:
+        _out(told(checks))
+        return
+    for check in checks:
+        print(f"{check.title}: {check.total:,}")
+        for doubt in check.doubts[:_SHOWN]:
+            says = f"“{doubt.says}”; " if doubt.says else ""
+            print(f"    {doubt.title}: {says}{doubt.found}")
+            if doubt.live:
+                print(f"        write {doubt.live}")
+        if check.total > _SHOWN:
+            print(f"    and {check.total - _SHOWN:,} more: --json, or the Health screen")
+
+
+_SHOWN = 10  # of each check, without --json
+
+
 # ---------------------------------------------------------------- import
 
 

@@ -672,7 +672,12 @@ STEPS = (
     Step(judging.BATCHES, "message batches to look at", _batches_pending, _batches),
     Step("terms", "papers to read for terms", _terms_pending, _terms),
     _proposing(linker, "papers to link", _link),
-    Step("duplicates", "looks for concepts, or threads, that are one", _duplicates_pending, _duplicates),
+    Step(
+        "duplicates",
+        "looks for concepts, or threads, that are one",
+        _duplicates_pending,
+        _duplicates,
+    ),
     Step("rules", "links that a rule accepts", _rules_pending, _rules),
     _proposing(relations, "papers to read for what they say of others", _relate),
     _proposing(membership, "papers to compare with threads", _thread),
@@ -781,7 +786,7 @@ def mail_now(tools: Tools, day: str) -> str:
             edition = sending.take_up_day(session, day, owner=owner)
         came = _posted(tools, tools.post, edition, owner, again=True)
     if isinstance(came, NotSent):
-        raise Unavailable(f"The digest of {edition.words} was not sent: {came.why}.")
+        raise Unavailable(f"The digest of {edition.words} was not sent: {came.why.rstrip('.')}.")
     return sending.in_words(came)
 
 

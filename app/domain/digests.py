@@ -260,14 +260,15 @@ def as_markdown(document: Document) -> str:
 
 def _section_parts(section: Section) -> Iterator[str]:
     told = [said for some in section.paragraphs if (said := _run(some))]
+    if section.name in _ROWS:
+        if section.items:
+            yield "\n".join(_row(item) for item in section.items)
+        yield from told  # what is left over
+        return
     if section.name == SectionName.TLDR and len(told) > 1:
         yield "\n".join(f"- {said}" for said in told)
     else:
         yield from told
-    if section.name in _ROWS:
-        if section.items:
-            yield "\n".join(_row(item) for item in section.items)
-        return
     for item in section.items:
         yield from _item_parts(item)
 
@@ -277,7 +278,7 @@ _ROWS = (SectionName.QUICK_HITS, SectionName.INDUSTRY, SectionName.WATCHING)
 
 def _row(item: Item) -> str:
     """An item on one line: its title, what it says, and where it was met."""
-    title = literal(line(item.title))
+    title = literal(_typeset(line(item.title)))
     head = _inline(title) if item.kind == "prediction" else f"**{_link(title, item.url)}**"
     said = " ".join(
         told
@@ -290,7 +291,7 @@ def _row(item: Item) -> str:
 
 
 def _item_parts(item: Item) -> Iterator[str]:
-    yield f"### {_link(literal(line(item.title)), item.url)}"
+    yield f"### {_link(literal(_typeset(line(item.title))), item.url)}"
     if about := _about(item):
         yield about
     if hook := _run(item.hook):
@@ -322,9 +323,9 @@ def _about(item: Item) -> str:
     if item.sources:
         told.append(literal(", ".join(item.sources)))
     if item.tier:
-        topic = str(item.extra.get("topic") or "")
         told.append(f"tier {item.tier}")
-        told += [literal(line(topic))] if topic else []
+    if topic := line(str(item.extra.get("topic") or "")):
+        told.append(literal(topic))
     marks = [
         f"{name} {item.extra[name]}"
         for name in ("relevance", "novelty")
@@ -337,6 +338,9 @@ def _about(item: Item) -> str:
     read = item.extra.get("read")
     if isinstance(read, str) and read:
         told.append(_link("the paper", read))
+    decide = item.extra.get("decide")
+    if isinstance(decide, str) and decide:
+        told.append(_link("keep or drop", decide))
     return f"*{' · '.join(told)}*" if told else ""
 
 
@@ -384,7 +388,7 @@ def _typeset(text: str) -> str:
 
 _EMPHASIS = re.compile(r"(?<![\w*])\*{1,3}(\w(?:[^*]{0,80}\w)?)\*{1,3}(?![\w*])")
 _DASHES = re.compile(r"(?<!-)-{2,3}(?!-)")
-_TIE = re.compile(r"(?<=[\w.])~(?=[\w(])")
+_TIE = re.compile(r"(?<=[\w.)\]])~(?=[\w(]|$)|^~(?=\w)")
 _QUOTES = re.compile(r"``([^`']{1,80})''")
 
 

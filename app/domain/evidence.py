@@ -455,10 +455,15 @@ def _like(titles: Sequence[str], name: str) -> str:
     return f"like {listed(shown)}, which {'are' if shown[1:] else 'is'} in {name}"
 
 
+_SORTS = {"position", "position paper", "survey", "a survey", "review", "perspective", "tutorial"}
+
+
 def short_title(title: str) -> str:
     """What a paper is called in a line: what stands before the colon, or its first words."""
     plain = plain_latex(title)
     head, colon, _ = plain.partition(": ")
+    if colon and head.casefold() in _SORTS:
+        return short_title(plain[len(head) + 2 :])
     if colon and len(head) <= _QUOTED:
         return head.strip()
     if len(plain) <= _QUOTED:

@@ -171,11 +171,11 @@ _MOVES = {
         "few": r"\b(?:small|tiny|sparse|minimal|narrow) (?:\w+[- ]){0,2}(?:set|subset|fraction|share|number|portion)s? of\b|"
         r"\b(?:single|individual|few|handful of) (?:\w+[- ]){0,2}(?:neurons?|heads?|layers?|directions?|tokens?|features?|experts?)|"
         r"\bconcentrat(?:e[sd]?|ion) (?:in|on|within)|\blow-(?:rank|dimensional) (?:sub)?(?:space|structure|component)s?",
-        "uniform": r"\b(?:uniform(?:ly)?|equally|indiscriminate(?:ly)?|one-size-fits-all)\b|\btreat\w* (?:all|every|each)\b|"
+        "uniform": r"\b(?:uniformly (?:to|across|over)|equally|indiscriminate(?:ly)?|one-size-fits-all)\b|\btreat\w* (?:all|every|each)\b|"
         r"\b(?:the )?same (?:\w+ ){1,2}(?:to|for|across|at) (?:all|every|each)|\b(?:fixed|static|single global|hand-designed)\b",
         "adaptive": r"\b(?:adaptive(?:ly)?|dynamic(?:ally)? \w+|input-dependent|(?:token|instance|sample)-(?:level|wise|adaptive)|"
         r"per-(?:token|layer|sample|step)|state-(?:dependent|conditioned))\b",
-        "measure": r"\b(?:over|under)(?:estimat|stat)\w*|\b(?:masks?|masked|obscur\w*|conflat\w*|misleading|over-aggregat\w*)\b|"
+        "measure": r"\b(?:over|under)(?:estimat|stat)\w*|\b(?:obscur\w*|conflat\w*|misleading|over-aggregat\w*)\b|"
         r"\b(?:not|poorly|weakly|fails? to|cannot) (?:\w+ )?(?:reflect|captur|predict|measur|reveal|imply|guarantee|correlat|"
         r"translate|distinguish|detect|generali[sz])\w*",
         "same": r"\bequivalen\w+|\binterpret(?:ed|able) as|\bcorresponds? to\b|\breduc(?:es|ible) to\b|\b(?:is|are) (?:\w+ )?"
@@ -193,11 +193,13 @@ _MOVES = {
         "bound": r"\b(?:lower|upper|optimal|tight|matching) bounds?\b|\bconvergence (?:rate|theory|guarantee)s?\b|\boptimal rates?\b",
     }.items()
 }
+# Made so often that to share one says less.
+_COMMON_MOVES = frozenset(("adaptive", "collapse", "cost", "bound", "inside"))
 # What every paper says of its experiments and its code is nothing to share.
 _ROUTINE = re.compile(
     r"\bnumerical (?:experiments|simulations)\b|\bexperiments? (?:on|across|over|with|in)\b.{0,120}\b(?:validat|confirm|"
     r"outperform|support|achiev|demonstrat|show)|\bvalidat\w*|\boutperform\w*|\bcode\b.{0,40}\bavailable|https?:|"
-    r"\bstate[- ]of[- ]the[- ]art|\bextensive\b|\bto (?:the best of )?our knowledge",
+    r"\bstate[- ]of[- ]the[- ]art|\bextensive\b|\bbaselines?\b|\bconsistent(?:ly)? (?:gain|improve)\w*|\bto (?:the best of )?our knowledge",
     re.I,
 )
 # Who addresses the reader of the wiki, or a machine, makes no claim about the world.
@@ -398,15 +400,22 @@ def _group(
     things = _things([core, *shared[:4]], chosen)
     weight = sum(max(rarity.idf(stem) for stem in thing) for thing in things[:3])
     made = Counter(move for each in chosen for move in each.moves)
-    moved = made.most_common(1)[0][1] / number if made else 0.0
+    moved = max(
+        (
+            _worth_of(move) * times / number
+            for move, times in made.items()
+            if times >= 2 and 2 * times >= number
+        ),
+        default=0.0,
+    )
     in_titles = sum(core in titled.get(each.paper, ()) for each in chosen) / number
     strength = sum(each.strength for each in chosen) / number
     odds = (
         _WEIGHTS["words" if by_words else "likeness"] * (mean - (0.25 if by_words else 0.5))
-        + _WEIGHTS["shared"] * (min(weight, 9.0) - 5.0)
+        + _WEIGHTS["shared"] * (min(weight, 7.0) - 5.0)
         + _WEIGHTS["titles"] * (in_titles - 0.5)
         + _WEIGHTS["strength"] * (strength - 1.0)
-        + _WEIGHTS["moved"] * (moved - 0.6)
+        + _WEIGHTS["moved"] * (moved - 0.5)
         + _WEIGHTS["one thing"] * (len(things) == 1)
         + _WEIGHTS["more"] * min(number - LEAST, 3)
         + _WEIGHTS["level"]
@@ -415,6 +424,10 @@ def _group(
     if confidence < LOWEST:
         return None
     return Group(core, tuple(shared[:5]), tuple(chosen), confidence, mean)
+
+
+def _worth_of(move: str) -> float:
+    return 0.5 if move in _COMMON_MOVES else 1.0
 
 
 def _things(stems: Sequence[str], chosen: Sequence[Statement]) -> list[list[str]]:
@@ -447,11 +460,11 @@ _WEIGHTS = {
     "words": 7.0,
     "shared": 0.35,
     "titles": 1.5,
-    "strength": 2.0,
-    "moved": 2.0,
+    "strength": 1.5,
+    "moved": 4.0,
     "one thing": -1.0,
     "more": 0.2,
-    "level": -0.2,
+    "level": -0.1,
 }
 
 
@@ -525,9 +538,11 @@ def _teams(members: Sequence[Source]) -> int:
 def _claim(group: Group) -> Statement:
     """The statement that says most of what is shared, best as a finding, and shortly."""
     stems = {group.core, *group.shared}
+    made = Counter(move for each in group.statements for move in each.moves)
 
     def worth(each: Statement) -> float:
         said = len(stems & each.stems) / len(stems)
+        said += 0.4 * max((made[move] / len(group.statements) for move in each.moves), default=0.0)
         return said + 0.5 * min(each.strength, 1.3) - max(len(each.text) - 160, 0) / 400
 
     return max(group.statements, key=lambda each: (worth(each), -each.paper))

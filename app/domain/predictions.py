@@ -138,7 +138,11 @@ def _due(match: re.Match[str], made: date) -> str:
             if word := got[f"month{number}"]:
                 month = _MONTHS[word.rstrip(".")]
                 day = got.get(f"day{number}", "")
-                if match[f"month{number}"].rstrip(".") == "may" and not day and not got[f"myear{number}"]:
+                if (
+                    match[f"month{number}"].rstrip(".") == "may"
+                    and not day
+                    and not got[f"myear{number}"]
+                ):
                     return ""  # "it may", far more often
                 return _month(month, day, got[f"myear{number}"], before, made)
         return _before(got["year"]) if before else got["year"]

@@ -731,6 +731,22 @@ class PageSection(SQLModel, table=True):
     at: datetime
 
 
+class PageNumber(SQLModel, table=True):
+    """A number of papers in the text of a page, typed or live: what Health looks at again.
+
+    Derived from the body by the write path of pages (domain/typed_counters.py). `start` is where `says`
+    stands in the body; `around` the paragraph of a typed one, "" of a live claim.
+    """
+
+    __tablename__ = "page_number"
+
+    page_id: int = Field(primary_key=True, foreign_key="page.id", ondelete="CASCADE")
+    start: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    counts: str
+    says: str
+    around: str = ""
+
+
 class Digest(SQLModel, table=True):
     """One day, or one month, told in sections; `day` is "2026-05-14" or "2026-05".
 

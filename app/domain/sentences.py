@@ -32,7 +32,7 @@ def _words(text: str) -> frozenset[str]:
 
 _NEVER_ENDS = _words(
     "e.g i.e eg ie cf viz fig figs eq eqs eqn eqns sec secs sect ref refs tab tabs thm lem prop cor "
-    "def alg dr prof mr mrs ms st resp approx ca vs incl"
+    "def alg dr prof mr mrs ms st resp approx ca vs incl avg"
 )
 _BEFORE_NUMBER = _words("no nos art vol pp p ch col app v ver chap chaps nr par paras ex")
 _MAY_END = _words(

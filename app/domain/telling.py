@@ -88,6 +88,8 @@ class PaperFact:
     concepts: tuple[Known, ...] = ()
     likely: frozenset[str] = frozenset()  # refs of those concepts that are suggested alone
     questions: tuple[str, ...] = ()
+    comment: str = ""  # a scorer's word on why it matters, and whose
+    scorer: str = ""
     diagram: str = ""
     read: str = ""
 
@@ -306,10 +308,13 @@ class _Teller:
         of: dict[summaries.Role, list[str]] = {}
         told: list[str] = []
         for each in found.sentences if found else ():
+            role = each.role
+            if role == summaries.Role.PROBLEM and _OF_OURS.match(each.text):
+                role = summaries.Role.APPROACH  # "We compare …" is no problem
             before = _leant_on(each.text, paper.abstract, told)
-            if each.role in (summaries.Role.PROBLEM, summaries.Role.APPROACH):
-                of.setdefault(each.role, []).extend(before)
-            of.setdefault(each.role, []).append(each.text)
+            theirs = role == summaries.Role.APPROACH and not any(map(_is_ours, before))
+            of.setdefault(summaries.Role.PROBLEM if theirs else role, []).extend(before)
+            of.setdefault(role, []).append(each.text)
             told += [*before, each.text]
         parts = [
             self._quoted(paper, "problem", "The problem", of.get(summaries.Role.PROBLEM, [])),
@@ -343,6 +348,7 @@ class _Teller:
                 "kept": paper.kept,
                 "topic": paper.topic,
                 "read": paper.read,
+                "decide": "" if paper.kept else f"/inbox?day={self.day.day}",
             },
         )
 
@@ -372,7 +378,9 @@ class _Teller:
         for said in paper.said:
             text = plain_text(said.text.partition("```")[0])
             whole = [each for each in sentences(text) if _is_whole(each)]
-            some = [each for each in whole[:HEARD] if self.once.take(each)]
+            best = sorted(whole[1:], key=_is_number, reverse=True)[: HEARD - 1]
+            some = [each for each in whole if each in (whole[0], *best)]
+            some = [each for each in some if self.once.take(each)]
             for place, each in enumerate(some):
                 told.append(_extract(each, paper.ref, lead="" if place else f"{said.source}: "))
         return Part("heard", "What others say", tuple(told)) if told else None
@@ -398,7 +406,8 @@ class _Teller:
 
     def _glosses(self, known: Known) -> bool:
         """Whether a page has a gloss that is short enough to stand beside its name, and new here."""
-        return 0 < len(known.gloss) <= _LONG and self.once.take(known.gloss)
+        gloss = known.gloss
+        return 0 < len(gloss) <= _LONG and not _POINTS_BACK.match(gloss) and self.once.take(gloss)
 
     def _joins(self, paper: PaperFact) -> Part | None:
         """The signals of a paper, each with what it joins, when that was and what it says."""
@@ -458,13 +467,14 @@ class _Teller:
         if why is not None and self.once.take(why.why):
             told = _extract(why.why, paper.ref, lead=f"{why.source}: ")
             return Part("why-it-matters", "Why it matters", (told,))
+        if paper.comment and paper.scorer and self.once.take(paper.comment):
+            told = _extract(paper.comment, paper.ref, lead=f"{paper.scorer}: ")
+            return Part("why-it-matters", "Why it matters", (told,))
         reasons = []
         if len(paper.sources) > 1:
             reasons.append(f"{_number(len(paper.sources))} sources speak of it independently")
         if paper.criterion and paper.topic:
             reasons.append(f"it meets “{paper.criterion}” of your topic {paper.topic}")
-        elif paper.topic:
-            reasons.append(f"it belongs to {paper.topic}")
         if not reasons:
             return None
         text = "; ".join(reasons)
@@ -493,8 +503,8 @@ class _Teller:
         sure = [each for each in thread.joined if not each.suggested]
         offered = [each for each in thread.joined if each.suggested]
         told = []
-        if thread.claim:
-            told.append(_extract(thread.claim, thread.slug))
+        if thread.claim and self.once.take(thread.claim):
+            told.append(_extract(_ended(thread.claim), thread.slug))
         count = f"{_count(thread.papers, 'paper')} since {_month(thread.since)}"
         names = listed([self._with_role(each) for each in sure or offered])
         if sure:
@@ -518,7 +528,7 @@ class _Teller:
             paper = self.papers[each.paper]
             if each.line and self.once.take(each.line):
                 by = AuthorKind.EXTRACT if each.line in paper.abstract else AuthorKind.AGENT
-                told.append(Sentence(each.line, (paper.ref,), by, lead=f"{paper.name}: "))
+                told.append(Sentence(_ended(each.line), (paper.ref,), by, lead=f"{paper.name}:"))
         if sure and offered:
             some = [self.papers[each.paper] for each in offered]
             told.append(
@@ -534,7 +544,7 @@ class _Teller:
             does = f" {role} it" if role else ""
             earlier.append(
                 Sentence(
-                    f"{_dated(known)}{does}{': ' if gloss else '.'}{gloss}",
+                    f"{_dated(known)}{does}{f': {_ended(gloss)}' if gloss else '.'}",
                     (known.ref,),
                     links=_links([known]),
                 )
@@ -589,6 +599,15 @@ class _Teller:
         paragraphs += self.kinds[:3]
         return _section(SectionName.BIG_PICTURE, paragraphs=paragraphs)
 
+    def _roles(self, some: Sequence[Joining]) -> str:
+        """ "A and B support and C contradicts": who does what for a claim."""
+        of: dict[str, list[str]] = {}
+        for each in some:
+            role = each.role if each.role in _BEARS else "joins"
+            of.setdefault(role, []).append(self.papers[each.paper].name)
+        told = [f"{listed(who)} {_agreed(role, len(who))}" for role, who in of.items()]
+        return " and ".join(told) if len(told) < 3 else listed(told)
+
     def _moved(self, thread: ThreadFact) -> tuple[Sentence, ...]:
         """What the papers of the day do for a thread's claim, what its members say of it together,
         and an earlier one that they stand with or against.
@@ -597,7 +616,7 @@ class _Teller:
         if not sure:
             return ()
         papers = [self.papers[each.paper] for each in sure]
-        does = listed([f"{self.papers[each.paper].name} {each.role}" for each in sure[:4]])
+        does = self._roles(sure[:4])
         refs = (thread.slug, *(each.ref for each in papers))
         links = (*((each.name, each.url) for each in papers[:4]), (thread.title, thread.url))
         told = [Sentence(f"{does} the claim of “{thread.title}”.", refs, links=links)]
@@ -610,13 +629,8 @@ class _Teller:
             against = ("contradicts" in roles) != (role == "contradicts") and role in _BEARS
             if (beside or against) and self._glosses(known):
                 said = "Earlier" if beside else "On the other side"
-                told.append(
-                    Sentence(
-                        f"{said}: {_dated(known)}: {known.gloss}",
-                        (known.ref,),
-                        links=_links([known]),
-                    )
-                )
+                text = f"{said}, {_dated(known)}: {_ended(known.gloss)}"
+                told.append(Sentence(text, (known.ref,), links=_links([known])))
                 break
         return tuple(told)
 
@@ -712,9 +726,10 @@ class _Teller:
         more = len(rest) - QUICK_MOST
         if section is None or more <= 0:
             return section
-        words = f"{_count(more, 'paper')} more"
+        words = f"{more:,} more {'paper' if more == 1 else 'papers'}"
         left = Sentence(
-            f"{words} of the day are on its listing.", links=((words, f"/triage/{self.day.day}"),)
+            f"{words} of the day {'is' if more == 1 else 'are'} on its listing.",
+            links=((words, f"/triage/{self.day.day}"),),
         )
         return Section(section.name, section.title, ((left,),), section.items)
 
@@ -725,11 +740,11 @@ class _Teller:
         best += [each.text for each in every if each.role == summaries.Role.APPROACH]
         best.sort(key=lambda text: (_leans(text), len(text) > _LONG))
         told = next((text for text in best if self.once.take(text)), None)
-        hook = (_extract(told, paper.ref),) if told else ()
+        hook = (_extract(told, paper.ref),) if told else self._in_short(paper)
         return Item(
             title=plain_latex(paper.title),
             ref=paper.ref,
-            url=paper.url if paper.kept else paper.read or paper.url,
+            url=paper.url,
             hook=hook,
             tier=paper.tier,
             tier_reason=paper.tier_reason,
@@ -738,6 +753,14 @@ class _Teller:
             threads=tuple(each.slug for each in self.threads.get(paper.id, ())),
             extra={"paper_id": paper.id},
         )
+
+    def _in_short(self, paper: PaperFact) -> tuple[Sentence, ...]:
+        """The first sentence that another source says of a paper."""
+        for said in paper.said:
+            for each in sentences(plain_text(said.text.partition("```")[0]))[:1]:
+                if _is_whole(each) and self.once.take(each):
+                    return (_extract(each, paper.ref, lead=f"{said.source}: "),)
+        return ()
 
     def industry(self) -> Section | None:
         items = [
@@ -813,7 +836,7 @@ class _Teller:
             here = f"/triage/{day.day}"
             parts = [f"{_count(day.listed, 'paper')} came in"]
             links = [(parts[0], f"{here}?list=all")]
-            if day.new < day.listed:
+            if 0 < day.new < day.listed:
                 parts.append(f"{day.new:,} of them new")
             if day.picked:
                 parts.append(f"{day.picked:,} were picked by your topics")
@@ -898,12 +921,10 @@ class _Teller:
             sure = [self.papers[each.paper] for each in thread.joined if not each.suggested]
             if len(sure) > 1 or (sure and thread.papers >= OF_A_KIND):
                 shown = [each for each in thread.joined if not each.suggested][:3]
-                does = listed([f"{self.papers[each.paper].name} {_does(each)}" for each in shown])
-                if not any(each.role in _BEARS for each in shown):
-                    names = listed([self.papers[each.paper].name for each in shown])
-                    does = f"{names} {'joins' if len(shown) == 1 else 'join'}"
+                does = self._roles(shown)
                 count = _count(thread.papers, "paper")
                 claim = thread.claim.rstrip(".") or thread.title
+                self.once.take(claim)
                 return Sentence(
                     f"{does} a claim that now has {count} since {_month(thread.since)}: {claim}.",
                     (thread.slug, *(self.papers[each.paper].ref for each in shown)),
@@ -919,7 +940,9 @@ class _Teller:
             return None
         many = len(self.day.papers)
         count = f"{_number(many).capitalize()} {'paper' if many == 1 else 'papers'}"
-        of = f" of {self.day.new:,} new" if self.day.new >= many > 0 else ""
+        came = self.day.listed or 0
+        of = f" of {came:,}" if came > many else ""
+        of = f" of {self.day.new:,} new" if came > self.day.new > many else of
         first = [each.name for each in self.dives[: 1 if many == 1 else 2]]
         if not first:
             return Sentence(f"{count}{of} {'is' if many == 1 else 'are'} told here.")
@@ -1022,16 +1045,20 @@ def _is_whole(text: str) -> bool:
     return text[-1:] in ".!?" and 25 <= len(text) <= 400
 
 
-def _does(each: Joining) -> str:
-    return each.role if each.role in _BEARS else "joins"
+def _agreed(role: str, many: int) -> str:
+    """A role as a verb that agrees: "supports" of one, "support" of several."""
+    return role if many == 1 else role.removesuffix("s")
+
+
+def _ended(text: str) -> str:
+    """A line as a sentence: what ends in no sign ends in a full stop."""
+    return text if text[-1:] in ".!?…" else f"{text}."
 
 
 def _balance(roles: Mapping[str, int]) -> str:
     """ "four support it and one contradicts it" of how many members have each role."""
     told = [
-        f"{_number(many)} {role if many == 1 else role.removesuffix('s')}"
-        for role in _BEARS
-        if (many := roles.get(role, 0))
+        f"{_number(many)} {_agreed(role, many)}" for role in _BEARS if (many := roles.get(role, 0))
     ]
     return f"{listed(told)} it" if told and sum(roles.values()) >= OF_A_KIND else ""
 
@@ -1046,17 +1073,24 @@ _POINTS_BACK = re.compile(
     r"|(?:\W*\w+){1,3}?\W+(?:its|their)\b",
     re.I,
 )
+_PIECE = re.compile(r"\W*(?:\d\)|[ivx]+\)|[a-z]+\b(?!-))")  # of a list, or cut
 _GOES_ON = re.compile(
     r"\W*(?:first|second|third|lastly|finally|furthermore|moreover|however|thus|therefore|hence|"
     r"additionally|in addition|specifically|instead|by contrast|in contrast|consequently|similarly|"
-    r"we (?:then|further|also)|our solution)(?:ly)?\b",
+    r"we (?:then|next|now|further|also)|our solution)(?:ly)?\b",
     re.I,
 )
+_OF_OURS = re.compile(r"\W*(?:(?:here|in this \w+)\W+)?we\b", re.I)
 
 
 def _leans(text: str) -> bool:
     """Whether a sentence reads as one that follows another."""
-    return bool(_POINTS_BACK.match(text) or _GOES_ON.match(text))
+    return bool(_POINTS_BACK.match(text) or _GOES_ON.match(text) or _PIECE.match(text))
+
+
+def _is_ours(text: str) -> bool:
+    """Whether a sentence speaks of the paper itself."""
+    return re.search(r"\b(?:we|our|this (?:paper|work|article))\b", text, re.I) is not None
 
 
 def _leant_on(text: str, abstract: str, told: Sequence[str]) -> list[str]:

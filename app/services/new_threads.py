@@ -40,11 +40,11 @@ from app.store.corpus import Library
 from app.store.new_threads import Standing
 
 STEP = "new threads"
-BATCH = 50  # papers that are looked at in one go
+BATCH = 200  # papers that are looked at in one go
 BACKLOG = 500  # papers that are looked at after a large import; the rest may still join them
 A_DAY = 3  # threads proposed in 24 hours
 MOST = 9  # that wait at once
-ENCODED = 400  # statements of a batch that get a vector
+ENCODED = 800  # statements of a batch that get a vector
 
 Array = NDArray[np.float32]
 

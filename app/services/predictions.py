@@ -126,7 +126,7 @@ def add(
 
 
 def _page(session: Session, name: str) -> Page:
-    plain = name.strip()[:500]
+    plain = name.replace("\x00", "").strip()[:500]
     found = pages.by_slug(session, plain) or pages.former(session, plain)
     if found is None and plain and (row := pages.named(session, plain)) is not None:
         found = session.get(Page, row.id)

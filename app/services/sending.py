@@ -201,7 +201,7 @@ def store(
 
 def _note_unsure(session: Session, page_id: int, why: str, *, now: datetime) -> None:
     day = editions.of_page(session, page_id).day
-    told = f"It may have gone out: {why}. Send it again with `cerebro digest --day {day} --mail`."
+    told = f"It may have gone out: {why.rstrip('.')}. Send it again with `cerebro digest --day {day} --mail`."
     editions.end_posting(session, page_id, editions.UNSURE, told, now=now)
     runs.failed(session, STEP, page_id, told, now=now, park_after=1)
 
@@ -209,7 +209,7 @@ def _note_unsure(session: Session, page_id: int, why: str, *, now: datetime) -> 
 def in_words(came: Sent | NotSent, *, but: bool = False) -> str:
     """What came of a letter, in a sentence; with `but` only to whom it did not go."""
     if isinstance(came, NotSent):
-        return f"It was not sent: {came.why}."
+        return f"It was not sent: {came.why.rstrip('.')}."
     told = "; ".join(f"{who} ({why})" for who, why in came.refused.items())
     if but:
         return f"not to {told}" if told else ""

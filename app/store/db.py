@@ -462,6 +462,7 @@ _SAYS = {"assessment": "paper", "listing_paper": "paper", "thread": "page", "top
     "model_batch": "model_call",
     "price": "model_call",
     "prediction_touch": "prediction",
+    "page_number": "page",
     "page_section": "page",
 }
 

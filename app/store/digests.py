@@ -53,7 +53,7 @@ from app.domain.telling import (
     Said,
     ThreadFact,
 )
-from app.store import ledger, listings, papers, threads
+from app.store import assessments, ledger, listings, papers, threads
 from app.store import questions as asked_of
 from app.store.db import generations, rows, rows_of
 
@@ -140,10 +140,11 @@ def facts(session: Session, day: str, *, begin: datetime, end: datetime) -> Day:
         relations=_relations(session, pages),
         answers=_answers(session, pages),
         predictions=_predictions(session, day, pages),
-        others=_others(session, day),
+        others=_others(session, day, begin),
         held=_held(session, pages),
         listed=(listing.fetched or len(listed)) if listing else None,
-        new=len(every),
+        # A page that came in tells what it selected and not what was new of all.
+        new=len(every) if listing and listing.fetched in (None, len(listed)) else 0,
         picked=sum(bool(row.picked) for row in every),
         waiting=sum(row.state == PaperState.WAITING for row in every),
         ledger=_ledger(session, day, listed, found, begin, end),
@@ -223,7 +224,7 @@ def _papers(
                 id=row.id,
                 title=row.title,
                 ref=ref,
-                url=f"/w/{row.slug}" if row.slug else f"/inbox?day={day}",
+                url=f"/w/{row.slug}" if row.slug else read or f"/inbox?day={day}",
                 abstract=text.abstract,
                 kept=row.state == PaperState.KEPT,
                 score=row.score,
@@ -231,6 +232,8 @@ def _papers(
                 novelty=mark.novelty if mark else None,
                 topic=(mark.topic or "") if mark else "",
                 criterion=_criterion(text.evidence),
+                comment=_comment(text),
+                scorer=text.scorer or "",
                 tier=text.tier,
                 tier_reason=text.tier_reason or "",
                 sources=tuple(sources[row.id]),
@@ -255,6 +258,14 @@ def _criterion(evidence: Sequence[dict[str, Any]] | None) -> str:
     """The piece of a topic that a paper met."""
     found = (each for each in evidence or () if each.get("kind") == "criterion")
     return next((str(each.get("text", "")) for each in found), "")
+
+
+def _comment(row: Any) -> str:
+    """What a scorer other than the local one says of a paper's topic, else of the paper; whole."""
+    if row.scorer in (None, assessments.LOCAL):
+        return ""
+    said = " ".join((row.topic_comment or row.comment or "").split())
+    return said if said[-1:] in (".", "!", "?") and said[:1].isupper() else ""
 
 
 def _diagram(said: Iterable[Said]) -> str:
@@ -609,18 +620,21 @@ _FORETOLD = (
 # ---------------------------------------------------------------- what is no paper, and the ledger
 
 
-def _others(session: Session, day: str) -> tuple[OtherFact, ...]:
-    """Articles, episodes and notes that came in on a day."""
+def _others(session: Session, day: str, begin: datetime) -> tuple[OtherFact, ...]:
+    """Articles and episodes that came in on a day, alone or among others from one source."""
+    found = {row.slug: row for row in rows(session, _OTHERS, day=day, limit=OTHERS)}
+    for row in rows(session, _COVERING, day=day, begin=begin, limit=OTHERS):
+        found.setdefault(row.slug, row)
     return tuple(
         OtherFact(
             title=row.title,
             url=f"/w/{row.slug}",
             ref=row.slug,
             kind=row.kind.value,
-            source=row.name if row.source_kind != SourceKind.FILE else "",
+            source="" if row.source_kind == SourceKind.FILE else row.name,
             sentence=_first_sentence(row.body),
         )
-        for row in rows(session, _OTHERS, day=day, limit=OTHERS)
+        for row in list(found.values())[:OTHERS]
     )
 
 
@@ -650,6 +664,36 @@ _OTHERS: Any = (
 )
 
 
+# An episode has no item of its own where a show came in as one page: it is found by what it covers.
+_COVERING: Any = (
+    sa.select(
+        col(Page.id),
+        col(Page.slug),
+        col(Page.title),
+        col(Page.kind),
+        sa.func.min(col(Source.name)).label("name"),
+        sa.literal(SourceKind.PODCAST).label("source_kind"),
+        sa.func.substr(col(Page.body), 1, _BODY).label("body"),
+    )
+    .join(Link, col(Link.source_id) == col(Page.id))
+    .join(Paper, col(Paper.page_id) == col(Link.target_id))
+    .join(Mention, col(Mention.paper_id) == col(Paper.id))
+    .join(Item, col(Item.id) == col(Mention.item_id))
+    .join(Source, col(Source.id) == col(Item.source_id))
+    .where(
+        col(Mention.day) == _DAY,
+        col(Link.relation) == Relation.COVERS,
+        col(Link.status) == LinkStatus.ACCEPTED,
+        col(Page.kind).in_([PageKind.ARTICLE, PageKind.EPISODE]),
+        col(Page.created_at) >= sa.bindparam("begin"),
+        col(Source.kind) == SourceKind.PODCAST,
+    )
+    .group_by(col(Page.id), col(Page.slug), col(Page.title), col(Page.kind), col(Page.body))
+    .order_by(col(Page.id))
+    .limit(sa.bindparam("limit"))
+)
+
+
 def _ledger(
     session: Session,
     day: str,
@@ -668,6 +712,8 @@ def _ledger(
     }
     links = {row[0].value: row[1] for row in rows(session, _LINKS, begin=begin, end=end)}
     counted = ledger.counted(session, day, day, begin=begin, end=end)
+    for kinds in counted.get("pages", {}).values():
+        kinds.pop(PageKind.DIGEST.value, None)  # this one among them, each time that it is told
     return {"papers": numbers, "links": links, **counted}
 
 

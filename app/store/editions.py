@@ -59,6 +59,8 @@ class Edition:
             return "A person edited it."
         if not self.teller:
             return "It came in from elsewhere."
+        if self.teller == "local" and len(self.day) == 7:
+            return "Counted from stored facts."
         if self.teller == "local":
             return "Told from stored facts, its sentences extracted from the texts."
         return f"Told by {self.teller}; what its checker could not find in the texts is left out."

@@ -101,6 +101,7 @@ _TEXTS = (
         col(Paper.id),
         col(Paper.abstract),
         col(Paper.authors),
+        col(Assessment.scorer),
         col(Assessment.comment),
         col(Assessment.topic_comment),
         col(Assessment.tags),

@@ -263,7 +263,7 @@ def _questions(found: Found) -> sa.Select[Any]:
 
 
 def _predictions(found: Found) -> sa.Select[Any]:
-    statement: sa.Select[Any] = sa.select(
+    statement: Any = sa.select(
         col(Prediction.id).label("id"), col(Prediction.made).label("day")
     ).where(*_of_pages(found, col(Prediction.page_id)))
     if found.claim.state:

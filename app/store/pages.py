@@ -44,7 +44,7 @@ from app.domain.records import (
     Thread,
 )
 from app.errors import Conflict, Invalid, NotFound
-from app.store import decisions, links, questions, search, sections
+from app.store import decisions, links, numbers, questions, search, sections
 from app.store.db import LARGEST_ID, TEXTS, bump, generation
 
 MAX_BODY = 1_000_000
@@ -586,8 +586,8 @@ def revise(
     if content == before:
         return False
     _keep_kind(session, page, content.kind)
-    if content.body != before.body:
-        owner = Owner(author.kind, author.name, author.prompt)
+    owner = Owner(author.kind, author.name, author.prompt)
+    if content.body != before.body or (author.kind, author.name) != (page.author_kind, page.author):
         sections.note(session, page, content.body, owner, now=now)
     page.title, page.title_key = content.title, name_key(content.title)
     page.kind, page.body = content.kind, content.body
@@ -731,6 +731,7 @@ def _write(
     session.flush()
     if not fresh or _may_link(page.body):
         relink(session, page, now=now)
+    numbers.note(session, page, fresh=fresh)
     _index(session, page, content.aliases, fresh=fresh, paper=paper)
     _ask(session, page, author, fresh=fresh, paper=paper)
     bump(session)

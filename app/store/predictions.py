@@ -128,12 +128,19 @@ def due(session: Session, *, until: str, limit: int = 200) -> list[PredictionRow
 
 
 _LENGTH = sa.func.length(col(Prediction.due))
+# By the last day of a month or a year; what has no date comes last.
+_DUE_KEY = sa.case(
+    (_LENGTH == 10, col(Prediction.due)),
+    (_LENGTH == 7, col(Prediction.due) + "-31"),
+    (_LENGTH == 4, col(Prediction.due) + "-12-31"),
+    else_=sa.literal("9999"),
+)
 _DUE = _rows(
     col(Prediction.state) == _OPEN,
     ((_LENGTH == 10) & (col(Prediction.due) <= sa.bindparam("until")))
     | ((_LENGTH == 7) & (col(Prediction.due) <= sa.bindparam("month")))
     | ((_LENGTH == 4) & (col(Prediction.due) <= sa.bindparam("year"))),
-).order_by(col(Prediction.due), col(Prediction.id))
+).order_by(_DUE_KEY, col(Prediction.id))
 
 
 def of_page(session: Session, page_id: int) -> list[PredictionRow]:
@@ -246,13 +253,10 @@ def resolved(
     return _read(session, ordered.limit(limit))
 
 
-_NEVER = "9999"
-_DUE_KEY = sa.func.coalesce(sa.func.nullif(col(Prediction.due), ""), sa.literal(_NEVER))
-
-
 def place_of(row: PredictionRow) -> str:
     """Where a row stands in its list, as it stands in addresses."""
-    return f"{(row.due or _NEVER) if row.state == _OPEN else row.resolved}~{row.id}"
+    ends = {10: row.due, 7: f"{row.due}-31", 4: f"{row.due}-12-31"}.get(len(row.due), "9999")
+    return f"{ends if row.state == _OPEN else row.resolved}~{row.id}"
 
 
 def _place(text: str) -> Any:

@@ -426,6 +426,13 @@ def concepts(
     return found
 
 
+def over(session: Session, *, until: str = LAST) -> NDArray[np.int64]:
+    """Pairs (thread, concept), an array of two columns: which threads are over which concepts."""
+    statement = _OVER.with_only_columns(col(Link.target_id), col(_ABOUT.target_id))
+    rows = session.connection().execute(statement, {"until": until})
+    return np.array([tuple(row) for row in rows], np.int64).reshape(-1, 2)
+
+
 def between(session: Session, concept_ids: Sequence[int], *, until: str = LAST) -> set[int]:
     """The threads that have members about each of these concepts, by their ids."""
     wanted = sorted(set(concept_ids))

@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlmodel.sql.sqltypes import UTCDateTime
 
+from app.domain.typed_counters import counters
+
 
 revision = '0009'
 down_revision = '0008'
@@ -70,6 +72,16 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['page_id'], ['page.id'], name=op.f('fk_page_section_page_id'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('page_id', 'key', name=op.f('pk_page_section')),
     )
+    op.create_table('page_number',
+    sa.Column('page_id', sa.Integer(), nullable=False),
+    sa.Column('start', sa.Integer(), autoincrement=False, nullable=False),
+    sa.Column('counts', sa.String(), nullable=False),
+    sa.Column('says', sa.String(), nullable=False),
+    sa.Column('around', sa.String(), nullable=False),
+    sa.ForeignKeyConstraint(['page_id'], ['page.id'], name=op.f('fk_page_number_page_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('page_id', 'start', name=op.f('pk_page_number')),
+    )
+    _note_numbers()
     op.add_column('digest', sa.Column('teller', sa.String(), server_default='', nullable=False))
     op.add_column('digest', sa.Column('key', sa.String(), server_default='', nullable=False))
     op.add_column('digest', sa.Column('struck', sa.Integer(), server_default='0', nullable=False))
@@ -80,12 +92,31 @@ def upgrade() -> None:
     op.drop_index(op.f('ix_listing_paper_paper_id'), table_name='listing_paper')
 
 
+def _note_numbers() -> None:
+    """The numbers in the texts that are there already; from now on a save notes them."""
+    connection = op.get_bind()
+    page = sa.table('page', sa.column('id', sa.Integer), sa.column('body', sa.String))
+    number = sa.table('page_number', *(sa.column(name) for name in ('page_id', 'start', 'counts', 'says', 'around')))
+    may = page.c.body.like('%{{%') | page.c.body.like('%paper%')
+    last = 0
+    while rows := connection.execute(sa.select(page.c.id, page.c.body).where(may, page.c.id > last).order_by(page.c.id).limit(500)).all():
+        last = rows[-1].id
+        found = [
+            {'page_id': row.id, 'start': each.start, 'counts': each.counts.value, 'says': each.says, 'around': each.around}
+            for row in rows
+            for each in counters(row.body)
+        ]
+        if found:
+            connection.execute(sa.insert(number), found)
+
+
 def downgrade() -> None:
     op.create_index(op.f('ix_listing_paper_paper_id'), 'listing_paper', ['paper_id'])
     op.drop_index('ix_listing_paper_days', table_name='listing_paper')
     op.drop_index('ix_paper_topic_by_day', table_name='paper')
     for column in ('mailed_at', 'told_at', 'struck', 'key', 'teller'):
         op.drop_column('digest', column)
+    op.drop_table('page_number')
     for table in ('page_section', 'prediction_touch', 'prediction'):
         op.drop_table(table)
     for column in ('withdrawn', 'in_text'):

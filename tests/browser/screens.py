@@ -91,7 +91,9 @@ def _topic_conflict(page: Page) -> None:
 
 
 def _all_opened(page: Page) -> None:
-    page.evaluate("document.querySelectorAll('main details').forEach((e) => { e.open = true })")
+    closed = page.locator("main details:not([open]) > summary")
+    while closed.count():
+        closed.first.click()
 
 
 def _help(page: Page) -> None:

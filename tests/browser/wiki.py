@@ -23,6 +23,7 @@ from app.domain.records import (
     LinkStatus,
     ModelCall,
     Origin,
+    Page,
     PageKind,
     RunState,
     Verdict,
@@ -332,12 +333,15 @@ def _decide(app: App) -> None:
 
 def _propose_changes(session: Session) -> None:
     """A new thread of three papers, and a machine's new text of a section that is a machine's."""
-    members = []
+    members, slugs = [], []
     for n in (4, 5, 6):
         found = papers.named(session, paper(n))
         assert found is not None
+        page = session.get(Page, found.page_id)
+        assert page is not None
+        slugs.append(page.slug)
         members.append(
-            {"page": found.page_id, "role": "supports", "line": quotation(n), "day": "2026-03-04"}
+            {"page": page.id, "role": "supports", "line": quotation(n), "day": "2026-03-04"}
         )
     changes.propose(
         session,
@@ -348,33 +352,31 @@ def _propose_changes(session: Session) -> None:
         reason="Three papers say much the same of it, and no thread does.",
         content={"claim": quotation(4), "claim_from": members[0]["page"], "members": members, "concepts": []},
         evidence=[
-            {"quotation": each["line"], "where": "abstract", "verbatim": True, "spans": [[4, 10]], "page": each["page"]}
-            for each in members
+            {"quotation": each["line"], "where": "abstract", "verbatim": True, "spans": [[4, 10]], "page": slug}
+            for each, slug in zip(members, slugs, strict=True)
         ],
         signals=[],
         origin=Origin.LINKER,
         now=NOW,
     )  # fmt: skip
-    page = stored_pages.by_slug(session, "moon-drift")
-    assert page is not None
-    own = ownership.named(page.body, "measured")
-    assert own is not None
-    body = page.body.replace("Twice, by hand.", "Twice, by hand, and once by a buoy.")
-    content = Content(title=page.title, kind=page.kind, body=body, aliases=(), tags=("sky",))
-    by = Author(AuthorKind.MODEL, "house-model")
-    stored_pages.revise(session, page, content, author=by, now=NOW - timedelta(days=2))
-    own = ownership.named(page.body, "measured")
+    drift = stored_pages.by_slug(session, "moon-drift")
+    assert drift is not None
+    body = drift.body.replace("Twice, by hand.", "Twice, by hand, and once by a buoy.")
+    content = Content(title=drift.title, kind=drift.kind, body=body, tags=("sky",))
+    machine = Author(AuthorKind.MODEL, "house-model")
+    stored_pages.revise(session, drift, content, author=machine, now=NOW - timedelta(days=2))
+    own = ownership.named(drift.body, "measured")
     assert own is not None
     changes.propose(
         session,
         kind=ChangeKind.EDIT,
-        key=f"edit:{page.id}:measured:1",
-        title=page.title,
-        target_id=page.id,
+        key=f"edit:{drift.id}:measured:1",
+        title=drift.title,
+        target_id=drift.id,
         confidence=0.5,
         reason="Two papers were accepted since; 1 sentence was struck by the checker.",
         content={
-            "base": page.version,
+            "base": drift.version,
             "author": {"name": "house-model", "prompt": "concept@1 x"},
             "sections": [{"key": "measured", "title": "Measured", "before_hash": own.hash, "text": "- Three times, twice by hand and once by a buoy."}],
             "papers": [],

@@ -37,7 +37,7 @@ def test_a_claim_is_a_verb_and_selectors() -> None:
     )
     assert claim('FIRST concept:"KV cache"').concepts == ("KV cache",)
     assert claim("none concept:a concept:b").concepts == ("a", "b")
-    assert claim("thread:x count") == claim("count thread:x"), "the order does not matter"
+    assert claim("count  thread:x  tag:y") == claim("count tag:y thread:x"), "in any order"
     asked = claim("count thread:x kind:questions state:open")
     assert (asked.noun, asked.state, asked.kind) == (Noun.QUESTION, "open", "")
 
@@ -66,6 +66,7 @@ def test_days_months_and_years(text: str, first: str, last: str) -> None:
     ("text", "says"),
     [
         ("", "begins with"),
+        ("thread:x count", "begins with"),
         ("sum thread:x", "No live claim is called “sum”"),
         ("count", "count of what?"),
         ("count thread", "needs a name before it"),

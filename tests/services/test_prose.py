@@ -14,7 +14,7 @@ import pytest
 from sqlmodel import select
 
 from app import pipeline
-from app.bootstrap import App
+from app.bootstrap import READERS, App
 from app.domain import prose as domain
 from app.domain.digests import Document, Item, Part, Section, SectionName, Sentence, as_markdown
 from app.domain.records import (
@@ -29,9 +29,11 @@ from app.domain.records import (
     PaperState,
 )
 from app.llm.anthropic import AnthropicModel
-from app.services import pages, prose
+from app.services import digest, pages, prose
+from app.services.ingest import Report, import_files
 from app.services.linker import shipped_weights
 from app.settings import Settings
+from app.sources.base import File
 from app.store import pages as stored
 from app.store import preferences, runs, sections
 from app.store import prose as told
@@ -166,12 +168,12 @@ def pending(app: Timed) -> int:
 def stands(app: Timed, page_id: int) -> tuple[str, str, int, Document, AuthorKind]:
     """Body, teller, struck, the document and who wrote the page."""
     with reading(app.engine) as session:
-        digest, page = session.get(Digest, page_id), session.get(Page, page_id)
-        assert digest is not None and page is not None
+        found, page = session.get(Digest, page_id), session.get(Page, page_id)
+        assert found is not None and page is not None
         made = Document(
-            digest.day, tuple(Section.read(each) for each in digest.sections), digest.ledger
+            found.day, tuple(Section.read(each) for each in found.sections), found.ledger
         )
-        return page.body, digest.teller, digest.struck, made, page.author_kind
+        return page.body, found.teller, found.struck, made, page.author_kind
 
 
 def rows_of(body: Body, tag: str) -> list[Body]:
@@ -322,10 +324,10 @@ def test_a_day_told_anew_meanwhile_is_not_written_over(app: Timed, llm: LlmServe
     def meanwhile(body: Body) -> str:
         llm.answer = writes()
         with writing(app.engine) as session:
-            digest = session.get(Digest, page_id)
-            assert digest is not None
-            digest.key = "k2"
-            session.add(digest)
+            found = session.get(Digest, page_id)
+            assert found is not None
+            found.key = "k2"
+            session.add(found)
         return writes()(body)
 
     llm.answer = meanwhile
@@ -362,10 +364,10 @@ def test_prose_is_carried_where_nothing_changed(app: Timed, llm: LlmServer) -> N
 def test_what_is_not_written(app: Timed, llm: LlmServer, page: dict[str, Any], what: str) -> None:
     page_id = tell(app)
     with writing(app.engine) as session:
-        digest = session.get(Digest, page_id)
-        assert digest is not None
-        digest.sqlmodel_update(page)
-        session.add(digest)
+        found = session.get(Digest, page_id)
+        assert found is not None
+        found.sqlmodel_update(page)
+        session.add(found)
     assert pending(app) == 0 and run(app) == [], what
 
 
@@ -465,3 +467,63 @@ def test_texts_are_found_by_reference_and_by_slug(app: Timed) -> None:
     assert list(found) == [LEAF, "warm-tea", POT]
     assert found[LEAF].text == TEXTS[LEAF][1] and found["warm-tea"].text == ""
     assert (found["warm-tea"].title, found["warm-tea"].day) == ("Warm tea", DAY)
+
+
+def arrives(app: Timed, *refs: str) -> None:
+    """Papers of the day as an import brings them, kept."""
+    rows = [
+        {
+            "type": "paper",
+            "id": ref,
+            "title": TEXTS[ref][0],
+            "abstract": TEXTS[ref][1],
+            "day": DAY,
+            "keep": True,
+        }
+        for ref in refs
+    ]
+    file = File("day.jsonl", "\n".join(json.dumps(row) for row in rows).encode())
+    with writing(app.engine) as session:
+        [(_, report)] = import_files(
+            session, [file], READERS, raw_folder=app.raw_folder, now=app.now
+        )
+    assert isinstance(report, Report) and not report.rejected, report
+
+
+def told_now(app: Timed) -> tuple[int, Document]:
+    """The day told by the local teller as it stands, and its page."""
+    with writing(app.engine) as session:
+        digest.tell_again(session, DAY, zone=UTC, now=app.now)
+        found = session.exec(select(Digest)).one()
+        return found.page_id, Document(
+            DAY, tuple(Section.read(each) for each in found.sections), found.ledger
+        )
+
+
+def test_a_real_day_is_told_written_and_told_anew(app: Timed, llm: LlmServer) -> None:
+    arrives(app, LEAF)
+    page_id, _ = told_now(app)
+    app.now += timedelta(minutes=11)
+    llm.answer = writes()
+    assert pending(app) == 1
+    run(app)
+    body, teller, _, made, _ = stands(app, page_id)
+    assert teller == MODEL and "keeps leaves of oolong warm." in body
+    dives = [each for each in domain.places(made) if each.key.startswith("deep-dives/")]
+    assert {each.key.split("/")[1] for each in dives} == {LEAF}
+    calls = len(llm.messages)
+    arrives(app, POT)
+    app.now += timedelta(minutes=1)
+    again, anew = told_now(app)
+    body, teller, _, _, author = stands(app, page_id)
+    assert again == page_id and (teller, author) == (MODEL, AuthorKind.MODEL)
+    assert "So LeafCache keeps" in body.replace("[", "").replace(
+        "](</w/leafcache-warm-leaves>)", ""
+    )
+    assert all(POT in each.key for each in domain.waiting(anew) if "/" in each.key)
+    assert pending(app) == 0  # it was told just now
+    app.now += timedelta(minutes=11)
+    run(app)
+    body = stands(app, page_id)[0]
+    assert "PotNet" in body and "So PotNet" in body.replace("[", "")
+    assert all(LEAF not in rows_of(each, "parts")[0]["write"] for each in llm.messages[calls:-1])

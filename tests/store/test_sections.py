@@ -71,11 +71,11 @@ def test_who_changed_a_text_last_owns_it(engine: Engine) -> None:
 
 def test_a_title_alone_changes_no_owner(engine: Engine) -> None:
     with writing(engine) as session:
-        page = make(session, MODEL)
+        page = make(session, PERSON)
         content = Content(title="Green tea", kind=PageKind.CONCEPT, body=page.body)
-        pages.revise(session, page, content, author=PERSON, now=THEN)
-        # Whose the page is, is said by its newest revision as long as nobody else wrote in it.
-        assert sections.kept(session, page.id or 0) == []
+        pages.revise(session, page, content, author=MODEL, now=THEN)
+        assert page.author_kind == AuthorKind.MODEL
+        assert set(owners(session, page).values()) == {"person"}
 
 
 def test_a_restored_text_is_the_person_s_who_restored_it(engine: Engine) -> None:

@@ -364,7 +364,7 @@ def proposals(
     after: Annotated[int, Query(ge=0, le=LARGEST_ID)] = 0,
     tension_after: Annotated[int, Query(ge=0, le=LARGEST_ID)] = 0,
     changes_after: Annotated[int, Query(ge=0, le=LARGEST_ID)] = 0,
-    kind: Annotated[Literal["", "link", "concept", "merge", "split"], Query()] = "",
+    kind: Annotated[Literal["", "link", "concept", "thread", "merge", "split", "edit"], Query()] = "",
 ) -> dict[str, object]:
     """What waits for a decision, the surest first; claims in tension and changes of concepts apart.
 
@@ -892,9 +892,13 @@ def spent(session: Reads, app: TheApp) -> dict[str, object]:
 
 @router.get("/health", responses=_REFUSED)
 def checks(session: Reads, app: TheApp) -> dict[str, object]:
-    """Whether what is stored and what is derived from it agree."""
+    """Whether what is stored, what is derived from it and what the texts say agree.
+
+    `ok` is of what is stored; `texts` lists what wants a hand, each with its fix.
+    """
     findings = health.check(session, raw_folder=app.raw_folder)
     return {
         "ok": all(finding.ok for finding in findings),
         "checks": [{"check": f.check, "ok": f.ok, "says": f.says} for f in findings],
+        "texts": health.as_json(health.lint(session)),
     }

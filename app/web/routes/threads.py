@@ -14,6 +14,7 @@ from itertools import groupby
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
+import numpy as np
 import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
@@ -40,7 +41,7 @@ from app.errors import Conflict, Invalid
 from app.services import search
 from app.services import threads as keeping
 from app.services.search import AskedThreads, FoundThreads
-from app.store import questions
+from app.store import pages, questions
 from app.store import threads as store
 from app.store.concepts import CLAIMS
 from app.store.pages import Place
@@ -59,6 +60,7 @@ MONTHS_SHOWN = 24
 MEMBERS_SHOWN = 100  # of a timeline at once
 CONCEPTS_SHOWN = 12
 OFFERED = 8  # concepts to filter the list by
+MOST_CONCEPTS = 5  # that threads may be asked to be between
 CONTRADICTING = 3  # named where the status is suggested
 RELATED = 6
 WITHOUT_DATE = "Without a date"
@@ -128,7 +130,7 @@ def _asked(
 
 def named_in(text: str) -> tuple[str, ...]:
     """The names of concepts in a list with commas."""
-    return tuple(name.strip() for name in text.split(",") if name.strip())[:5]
+    return tuple(name.strip() for name in text.split(",") if name.strip())[:MOST_CONCEPTS]
 
 
 @router.get("/threads", dependencies=[UnlessKnown])
@@ -145,8 +147,8 @@ def threads(
     rows = list(found.rows)
     if asked.sort or not asked.q:
         rows.sort(key=_SORTS[asked.sort or "moved"][1], reverse=True)
-    pages = max(1, -(-len(rows) // PER_PAGE))
-    number = min(asked.page, pages)
+    last = max(1, -(-len(rows) // PER_PAGE))
+    number = min(asked.page, last)
     start = (number - 1) * PER_PAGE
     shown = rows[start : start + PER_PAGE]
     return screen(
@@ -165,7 +167,7 @@ def threads(
         sorts=_sorts(asked) if len(rows) > 1 else [],
         pager={
             "previous": asked.url(page=number - 1) if number > 1 else None,
-            "next": asked.url(page=number + 1) if number < pages else None,
+            "next": asked.url(page=number + 1) if number < last else None,
             "first": start + 1,
             "last": start + len(shown),
             "total": len(rows),
@@ -251,10 +253,10 @@ def _filters(
         rest = tuple(other for other in asked.between if other != name)
         add(each.title, None, True, asked.url(between=rest))
     chosen = {each.slug for each in found.concepts}
-    for slug, title, number in _over(request, session, found):
-        if slug not in chosen:
-            slugs = (*(each.slug for each in found.concepts), slug)
-            add(title, number, False, asked.url(between=slugs))
+    offered = [each for each in _over(request, session, found) if each[0] not in chosen]
+    for slug, title, number in offered[:OFFERED]:
+        slugs = (*(each.slug for each in found.concepts), slug)
+        add(title, number, False, asked.url(between=slugs))
     if asked.asof:
         add(f"as of {found.day:%-d %B %Y}", None, True, asked.url(asof=""))
     return filters
@@ -265,20 +267,25 @@ def _over(request: Request, session: Session, found: FoundThreads) -> list[tuple
 
     A filter of up to five concepts is enough: then none is offered.
     """
-    if not found.rows or len(found.concepts) == 5:
+    if not found.rows or len(found.concepts) == MOST_CONCEPTS:
         return []
     until = found.day.isoformat()
-    known = facts(request).get(
+    pairs = facts(request).get(
         session,
         ("threads over", until),
-        lambda: store.concepts(session, until=until),
+        lambda: store.over(session, until=until),
         of=("link", "page", "paper"),
     )
-    numbers: Counter[tuple[str, str]] = Counter()
-    for row in found.rows:
-        numbers.update((each.slug, each.title) for each in known.get(row.page_id, ()))
-    most = sorted(numbers.items(), key=lambda each: (-each[1], each[0][1].casefold()))
-    return [(slug, title, number) for (slug, title), number in most[:OFFERED] if number]
+    of_these = np.isin(pairs[:, 0], [row.page_id for row in found.rows])
+    concepts, numbers = np.unique(pairs[of_these, 1], return_counts=True)
+    most = np.lexsort((concepts, -numbers))[: OFFERED + MOST_CONCEPTS]
+    counted = dict(zip(concepts[most].tolist(), numbers[most].tolist(), strict=True))
+    named = {row.id: row for row in pages.rows_of(session, list(counted))}
+    return [
+        (named[concept].slug, named[concept].title, number)
+        for concept, number in counted.items()
+        if concept in named and named[concept].kind == PageKind.CONCEPT
+    ]
 
 
 # ---------------------------------------------------------------- the page of one
