@@ -316,7 +316,7 @@ def _written(file: Path | None) -> Iterator[Callable[[bytes], object]]:
         yield sys.stdout.buffer.write
         return
     if file.is_dir():
-        raise Invalid(f"{file} is a folder. Name a file in it.")
+        raise Unavailable(f"{file} cannot be written: it is a folder. Name a file in it.")
     part = file.with_name(f"{file.name}.part")
     try:
         with part.open("wb") as stream:

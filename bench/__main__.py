@@ -23,6 +23,7 @@ python -m bench duplicates proposed merges among the headings of all lists, besi
 python -m bench terms      proposed new concepts of three lists, beside the lists' own headings
 python -m bench link_day   a day's papers linked beside a plain matrix product, and memory (by hand)
 python -m bench triage_day a day's 1,086 papers judged without a model, beside encoding (by hand)
+python -m bench digest_day a day with 1,000 papers told, beside assessing them (by hand)
 python -m bench relations  proposals between papers and of threads, printed likewise (by hand)
 python -m bench new_threads    threads proposed on seven days, printed for judging (by hand)
 python -m bench budget     eight workers at the cap of a budget: calls made, and overshoot
@@ -60,6 +61,7 @@ BY_HAND = (
     "workers",
     "link_day",
     "triage_day",
+    "digest_day",
     "vault",
     "first_places",
     "relations",
@@ -73,6 +75,7 @@ WITH_OPTIONS = (
     "workers",
     "link_day",
     "triage_day",
+    "digest_day",
     "vault",
     "first_places",
     "relations",

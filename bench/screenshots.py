@@ -41,6 +41,8 @@ SCREENS = {
     "join": "/w/idle-cache/merge",
     "questions": "/questions",
     "predictions": "/predictions",
+    "health": "/health",
+    "live": "/live?q=count+kind:paper",
     "prediction": "/predictions/1",
     "topics": "/topics",
     "topic": "/topics/_new",

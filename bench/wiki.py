@@ -32,12 +32,14 @@ from app.domain import records
 from app.domain.identifiers import slugify, title_key
 from app.domain.linking import SignalKind
 from app.domain.markdown import link_keys, name_key, plain_text, wikilinks
-from app.domain.records import Done, PageText, Paper
+from app.domain.records import Done, Listing, PageText, Paper, Question
 from app.embeddings.sentence import DEFAULT_MODEL, available, model_id
 from app.services import concepts as duplicates
-from app.services import membership, relations
+from app.services import digest as telling
+from app.services import membership, new_threads, relations
 from app.services.encoding import text_of
 from app.store import paper_vectors, search, terms, vectors
+from app.store.bearing import QUESTIONS
 from app.store.db import settle, writing
 from bench.language import Integers, Language, punctuate
 from bench.rows import Rows, Target, filling
@@ -120,7 +122,7 @@ def build(
 
 
 def _note_read(session: Session) -> None:
-    """That each kept paper was read for what it says of others, and compared with the threads."""
+    """That each kept paper was read for what it says of others and with others, and for threads."""
     kept = sa.select(col(PageText.page_id), col(PageText.hash)).join(
         Paper, col(Paper.page_id) == col(PageText.page_id)
     )
@@ -129,11 +131,18 @@ def _note_read(session: Session) -> None:
     for step, state in (
         (relations.STEP, seen.c.hash),
         (membership.STEP, seen.c.hash + f":{compared}"),
+        (new_threads.STEP, seen.c.hash),
+        (QUESTIONS.step, seen.c.hash),
     ):
-        rows = sa.select(sa.literal(step), seen.c.page_id, state)
-        session.connection().execute(
-            sa.insert(Done).from_select(["step", "subject_id", "seen"], rows)
-        )
+        _note(session, sa.select(sa.literal(step), seen.c.page_id, state))
+    _note(session, sa.select(sa.literal(QUESTIONS.news), col(Question.id), col(Question.text)))
+    # And that its days were told: of the newest no worker is to make pages while it is measured.
+    day = sa.cast(sa.func.replace(col(Listing.day), "-", ""), sa.Integer)
+    _note(session, sa.select(sa.literal(telling.STEP), day, sa.literal("")))
+
+
+def _note(session: Session, rows: Any) -> None:
+    session.connection().execute(sa.insert(Done).from_select(["step", "subject_id", "seen"], rows))
 
 
 # ---------------------------------------------------------------- vectors

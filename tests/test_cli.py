@@ -726,7 +726,7 @@ def test_a_month_is_printed_as_text_json_and_a_file(run: Run, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (("--month", "2026-05", "--html", "."), 2, "is a folder. Name a file in it."),
+        (("--month", "2026-05", "--html", "."), 1, "it is a folder. Name a file in it."),
         (("--month", "2026-05", "--html", "no/such/x.html"), 1, "cannot be written"),
         (("--month", "2026-05", "--html", "-", "--json"), 2, "Standard output takes one"),
         (("--month", "2026-05", "--mail"), 1, "Mail is off: set CEREBRO_SMTP"),

@@ -44,8 +44,8 @@ PAGES = 40
 PAPERS = PAGES // 2
 WITHOUT_VECTORS = PAPERS + 1  # papers are read for terms; one look for duplicates
 ROUND = (
-    PAGES + 2 * PAPERS + WITHOUT_VECTORS
-)  # and encoded, linked, read for what they say of others
+    PAGES + 3 * PAPERS + WITHOUT_VECTORS
+)  # and encoded, linked, read for what they say of others and for what they say together
 
 
 class Counting(HashingEncoder):

@@ -286,8 +286,8 @@ def _row(item: Item) -> str:
         if (told := _run(some))
     )
     end = "" if title[-1:] in ".!?…" else "."
-    source = f" {literal(item.sources[0])}." if item.kind != "paper" and item.sources else ""
-    return f"- {head}{end} {said}{source}".rstrip()
+    source = f"{literal(item.sources[0])}." if item.kind != "paper" and item.sources else ""
+    return "- " + " ".join(each for each in (f"{head}{end}", said, source) if each)
 
 
 def _item_parts(item: Item) -> Iterator[str]:

@@ -65,7 +65,7 @@ _THREAD = r"th(?:is|e)(?:[ \n][\w-]{1,40}){0,3}?[ \n]thread"
 _TOTALS = re.compile(
     rf"\b{_NUMBER}[ \n]{_PAPERS}[ \n](?:strong|so[ \n]far|in[ \n]{_THREAD})\b", re.IGNORECASE
 )
-_NOW = re.compile(rf"(?<=\bnow[ \n]){_NUMBER}[ \n]{_PAPERS}\b", re.IGNORECASE)
+_NOW = re.compile(rf"\bnow[ \n]{_NUMBER}[ \n]{_PAPERS}\b", re.IGNORECASE)
 _WINDOW = re.compile(
     rf"\b{_NUMBER}[ \n]{_PAPERS}[ \n]in[ \n](?P<m>{_NUMBER.replace('?P<n>', '?:')})"
     r"[ \n](?P<unit>day|week|month)s?\b",

@@ -374,7 +374,9 @@ def merge(session: Session, slug: str, into: str, *, now: datetime) -> Decision:
     source = pages.get(session, slug)
     named = pages.named(session, into) if into.strip() else None
     if named is None:
-        wrong = f"There is no page called {into.strip()[:100]!r}: name the {_word(source)} that stays."
+        wrong = (
+            f"There is no page called {into.strip()[:100]!r}: name the {_word(source)} that stays."
+        )
         raise Invalid(wrong, fields={"into": wrong})
     target = session.get(Page, named.id)
     assert source.id is not None and target is not None and target.id is not None
@@ -424,7 +426,9 @@ def split(
     """
     source = pages.get(session, slug)
     if not title.strip():
-        raise Invalid(f"The new {_word(source)} needs a title.", fields={"title": "Give it a title."})
+        raise Invalid(
+            f"The new {_word(source)} needs a title.", fields={"title": "Give it a title."}
+        )
     taken = pages.named(session, title)
     if taken is not None and taken.id != source.id:
         wrong = f"There is a page of that name already: {taken.title}. Choose another title."

@@ -144,7 +144,7 @@ def facts(session: Session, day: str, *, begin: datetime, end: datetime) -> Day:
         held=_held(session, pages),
         listed=(listing.fetched or len(listed)) if listing else None,
         # A page that came in tells what it selected and not what was new of all.
-        new=len(every) if listing and listing.fetched in (None, len(listed)) else 0,
+        new=0 if listing and listing.item_id and listing.kept is not None else len(every),
         picked=sum(bool(row.picked) for row in every),
         waiting=sum(row.state == PaperState.WAITING for row in every),
         ledger=_ledger(session, day, listed, found, begin, end),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ from app.store.db import bump
 from app.store.pages import Author, Content
 
 PARTNERS = 60  # papers that are read with a new one
+MOST_PARTNERS = 1_500  # of a batch
 _FEWEST_PAPERS = 2  # that say a word, for it to lead to a partner
 
 
@@ -78,7 +80,8 @@ def sources(session: Session, page_ids: Collection[int]) -> dict[int, Source]:
 
 
 def partners(library: Library, stems: Mapping[int, Collection[str]]) -> list[int]:
-    """Papers that share most rare words with statements of these; ids of pages, none of these.
+    """Papers that share most rare words with statements of these; ids of pages, none of these, at most
+    `MOST_PARTNERS`.
 
     stems: by paper, those of its statements. The library is up to date. One pass over the words of
     all papers, whatever number is asked about.
@@ -99,17 +102,20 @@ def partners(library: Library, stems: Mapping[int, Collection[str]]) -> list[int
     said = text[:, order]
     said.data = np.ones_like(said.data)
     place = {columns[int(column)]: at for at, column in enumerate(order)}
-    found: dict[int, None] = {}
+    own = np.isin(library.papers.ids, list(stems))
+    ranked: list[list[int]] = []
     for some in stems.values():
         weights = np.zeros(len(order), np.float32)
         mine = [place[stem] for stem in some if stem in place]
         weights[mine] = idf[mine] ** 2
         score = np.asarray(said @ weights).ravel()
+        score[own] = 0
         # Of equal ones the later: papers are in the order in which they came out.
-        best = np.argsort(-score[::-1], kind="stable")[: PARTNERS + len(stems)]
-        late = len(score) - 1 - best
-        found |= dict.fromkeys(int(library.papers.ids[at]) for at in late if score[at] > 0)
-    return [page for page in found if page not in stems]
+        late = len(score) - 1 - np.argsort(-score[::-1], kind="stable")[:PARTNERS]
+        ranked.append([int(library.papers.ids[at]) for at in late if score[at] > 0])
+    # The best of each paper first, so that none goes without where there are too many.
+    found = dict.fromkeys(page for some in zip_longest(*ranked) for page in some if page)
+    return list(found)[:MOST_PARTNERS]
 
 
 def rarity(library: Library, stems: Iterable[str]) -> Rarity:

@@ -7,20 +7,27 @@ from dataclasses import dataclass
 
 from playwright.sync_api import Page
 
-from tests.browser.wiki import DAY
+from app.bootstrap import App
+from tests.browser.wiki import DAY, propose_changes
 
 
 @dataclass(frozen=True)
 class Screen:
-    """A screen by its name, its address, and what is done there before it is looked at."""
+    """A screen by its name, its address, and what is done there before it is looked at.
+
+    `first` is done to the wiki before; `then` in the browser.
+    """
 
     name: str
     path: str
     then: Callable[[Page], None] | None = None
     status: int = 200
+    first: Callable[[App], None] | None = None
 
-    def open(self, page: Page) -> None:
+    def open(self, page: Page, app: App) -> None:
         """Go there, and wait until nothing moves."""
+        if self.first:
+            self.first(app)
         answer = page.goto(self.path)
         assert answer is not None
         assert answer.status == self.status, f"{self.path} answered {answer.status}"
@@ -117,7 +124,12 @@ SCREENS = (
     Screen("triage, a month", f"/triage/{DAY[:7]}"),
     Screen("triage, hotspots", "/triage/hotspots"),
     Screen("review", "/review"),
-    Screen("review, new concepts, threads and texts", "/review?tab=concepts", _all_opened),
+    Screen(
+        "review, new concepts, threads and texts",
+        "/review?tab=concepts",
+        _all_opened,
+        first=propose_changes,
+    ),
     Screen("review, tension", "/review?tab=tension"),
     Screen("concept, merged", "/w/tide-clock/merge?into=fog-signal"),
     Screen("concept, split", "/w/tide-clock/split"),
@@ -153,6 +165,8 @@ SCREENS = (
     Screen("thread, a member", "/w/noise-is-a-clock/members"),
     Screen("questions", "/questions", _all_opened),
     Screen("predictions", "/predictions"),
+    Screen("health", "/health"),
+    Screen("live claim", "/live?q=count+kind:paper"),
     Screen("prediction", "/predictions/1"),
     Screen("predictions, resolved", "/predictions?state=resolved"),
     Screen("topics", "/topics"),

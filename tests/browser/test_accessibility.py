@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
+from app.bootstrap import App
 from app.web.assets import ROOT
 from tests.browser.conftest import OpenPage
 from tests.browser.screens import SCREENS, Screen
@@ -54,11 +55,11 @@ def violations(page: Page, *, rules: list[str] | None = None) -> list[str]:
 
 @pytest.mark.parametrize("screen", SCREENS, ids=lambda each: each.name)
 def test_a_screen_serves_everybody_wide_narrow_light_dark_and_enlarged(
-    screen: Screen, open_page: OpenPage
+    screen: Screen, open_page: OpenPage, app: App
 ) -> None:
     page = open_page(bypass_csp=True, reduced_motion="reduce")
     page.context.add_init_script(path=AXE)
-    screen.open(page)
+    screen.open(page, app)
     found = {"wide, light": violations(page)}
     page.emulate_media(color_scheme="dark")
     found["wide, dark"] = violations(page, rules=COLOURS)

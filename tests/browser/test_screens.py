@@ -49,12 +49,12 @@ def documents(page: Page) -> list[Response]:
 
 @pytest.mark.parametrize("screen", SCREENS, ids=lambda each: each.name)
 def test_a_screen_keeps_to_the_policy_and_to_its_budgets(
-    screen: Screen, open_page: OpenPage
+    screen: Screen, open_page: OpenPage, app: App
 ) -> None:
     page = open_page()
     page.add_init_script(_WATCH_SHIFTS)
     loaded = documents(page)
-    screen.open(page)
+    screen.open(page, app)
     weight = page.evaluate(_WEIGHED)
     html = loaded[-1].body()
     over = {

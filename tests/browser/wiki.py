@@ -264,7 +264,6 @@ def build(app: App) -> None:
         _read(app, File(name, (SAMPLES / name).read_bytes()))  # with a line that cannot be read
     _decide(app)
     with writing(app.engine) as session:
-        _propose_changes(session)
         _tell(session)
         _edit(session, "tide-clock")
         run = runs.start(session, "daily", now=NOW - timedelta(hours=2))
@@ -331,8 +330,13 @@ def _decide(app: App) -> None:
         rules.make(session, rules.wanted(session, concept="tide-clock", least="0.9"), now=NOW)
 
 
-def _propose_changes(session: Session) -> None:
+def propose_changes(app: App) -> None:
     """A new thread of three papers, and a machine's new text of a section that is a machine's."""
+    with writing(app.engine) as session:
+        _propose_changes(session)
+
+
+def _propose_changes(session: Session) -> None:
     members, slugs = [], []
     for n in (4, 5, 6):
         found = papers.named(session, paper(n))

@@ -21,7 +21,7 @@ from app.store.db import writing
 from app.store.pages import PERSON, Content
 from app.web.app import create
 from tests.factories import make_page
-from tests.web.conftest import NOW, Statements, load
+from tests.web.conftest import NOW, Statements, listed, load, member
 
 ATOM = {"a": "http://www.w3.org/2005/Atom"}
 BODY = "Tides *turned*, see [[Slack water]] and [[Nobody]].\n\n## Note\n\n$x_i^2$ & <b>[^1]\n\n[^1]: so\n"
@@ -102,6 +102,21 @@ def test_the_newest_twenty_digests_are_in_it_in_full(app: App, client: TestClien
     assert "Nobody" in text.get_text() and "x_i^2 & <b>" in text.get_text()
     assert all(a["href"].startswith("http://127.0.0.1:8000/") for a in text.find_all("a"))
     assert not text.find_all(["math", "script", "img"])
+
+
+def test_live_claims_are_numbers_with_whole_addresses(app: App, client: TestClient) -> None:
+    rows = [{"type": "thread", "id": "slack", "title": "Slack water", "claim": "It is short."}]
+    load(app, [*rows, listed(1), member(1, "slack", day="2026-05-14")])
+    digest(app, "2026-05-01", body="{{count thread:slack}} so far.")
+    for text in (
+        taken(client).entries[0].content[0].value,
+        client.get("/today/2026-05-01.html").text,
+    ):
+        page = BeautifulSoup(text, "html.parser")
+        print(text[-900:])
+        [claim] = page.find_all("a", class_="live")
+        assert claim["href"].startswith("http://127.0.0.1:8000/live?") and "1" in claim.get_text()
+        assert "{{" not in page.get_text()
 
 
 def test_signs_that_no_xml_may_hold_do_no_harm(app: App, client: TestClient) -> None:

@@ -364,7 +364,9 @@ def proposals(
     after: Annotated[int, Query(ge=0, le=LARGEST_ID)] = 0,
     tension_after: Annotated[int, Query(ge=0, le=LARGEST_ID)] = 0,
     changes_after: Annotated[int, Query(ge=0, le=LARGEST_ID)] = 0,
-    kind: Annotated[Literal["", "link", "concept", "thread", "merge", "split", "edit"], Query()] = "",
+    kind: Annotated[
+        Literal["", "link", "concept", "thread", "merge", "split", "edit"], Query()
+    ] = "",
 ) -> dict[str, object]:
     """What waits for a decision, the surest first; claims in tension and changes of concepts apart.
 

@@ -37,7 +37,10 @@ def feed(request: Request, session: Reads, app: TheApp) -> Response:
     """The newest digests, newest first, each in full (RFC 4287); 304 for who has them so."""
     base = base_of(request, app)
     text, tag = facts(request).get(
-        session, ("feed", base), lambda: _feed(request, session, base), of=_SHOWN_IN_BODIES
+        session,
+        ("feed", base, app.today()),
+        lambda: _feed(request, session, base),
+        of=_SHOWN_IN_BODIES,
     )
     headers = {"ETag": tag, "Cache-Control": CACHING}
     known = [each.strip() for each in request.headers.get("if-none-match", "").split(",")[:20]]

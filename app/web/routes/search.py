@@ -313,6 +313,7 @@ _COMMANDS = (
     ("Go to this month", "/digest"),
     ("Go to Questions", "/questions"),
     ("Go to Predictions", "/predictions"),
+    ("Go to Health", "/health"),
     ("Go to Search", "/search"),
     ("Go to Jobs", "/jobs"),
     ("Go to Settings", "/settings"),

@@ -106,8 +106,21 @@ def one_day(request: Request, session: Reads, app: TheApp, day: str) -> Response
         slug = session.scalar(sa.select(col(Page.slug)).where(col(Page.id) == found.digest.page_id))
         page = pages.head(session, slug or "")
         if page is not None:
-            return screen(request, "pages/page.html", **page_context(request, session, page))
+            context = page_context(request, session, page)
+            return screen(request, "pages/page.html", **context, days=_days_around(session, wanted))
     return _shown(request, session, app, found, failed=None)
+
+
+def _days_around(session: Session, day: date) -> list[dict[str, str]]:
+    """Ways out of a digest in full: the day in short, the days beside it, its file."""
+    previous, following = _beside(session, day.isoformat())
+    told = [
+        ("In short", f"/today/{day}", ""),
+        ("previous day", f"/today/{previous}" if previous else "", "prev"),
+        ("next day", f"/today/{following}" if following else "", "next"),
+        ("keep as a file", f"/today/{day}.html", ""),
+    ]
+    return [{"words": words, "url": url, "rel": rel} for words, url, rel in told if url]
 
 
 @router.post("/today/{day}/tell")
