@@ -386,7 +386,7 @@ def _typeset(text: str) -> str:
     return _QUOTES.sub(r"‘\1’", _TIE.sub("\N{NO-BREAK SPACE}", text))
 
 
-_EMPHASIS = re.compile(r"(?<![\w*])\*{1,3}(\w(?:[^*]{0,80}\w)?)\*{1,3}(?![\w*])")
+_EMPHASIS = re.compile(r"(?<![\\w*])\*{1,3}([^\s*](?:[^*]{0,80}[^\s*])?)\*{1,3}(?![\w*])")
 _DASHES = re.compile(r"(?<!-)-{2,3}(?!-)")
 _TIE = re.compile(r"(?<=[\w.)\]])~(?=[\w(]|$)|^~(?=\w)")
 _QUOTES = re.compile(r"``([^`']{1,80})''")

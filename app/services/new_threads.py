@@ -246,7 +246,6 @@ def store(
     there = stored.slugs(
         session, {each.paper for some in proposals for each in some.thread.members}
     )
-    where = {page: source.where for page, source in work.sources.items()}
     new = 0
     for each in proposals:
         papers = each.thread.group.papers
@@ -260,7 +259,7 @@ def store(
             or (not grows and (waiting >= MOST or today >= A_DAY))
         ):
             continue
-        came = _propose(session, each, where, there, again=place.words, now=now)
+        came = _propose(session, each, work.sources, there, again=place.words, now=now)
         new, waiting, today = new + came, waiting + came, today + came
         standing = stored.standing(session)
     seen = taken.hashes | taken.passed
@@ -271,7 +270,7 @@ def store(
 def _propose(
     session: Session,
     proposal: Proposal,
-    where: Mapping[int, str],
+    sources: Mapping[int, Source],
     there: Mapping[int, str],
     *,
     again: str,
@@ -311,10 +310,11 @@ def _propose(
         evidence=[
             {
                 "quotation": each.line,
-                "where": where[each.paper],
+                "where": sources[each.paper].where,
                 "verbatim": True,
                 "spans": [list(span) for span in each.spans],
                 "page": there[each.paper],
+                "title": sources[each.paper].title,
             }
             for each in thread.members
         ],

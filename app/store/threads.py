@@ -61,8 +61,9 @@ class ThreadRow:
 
 
 def _membership() -> Any:
-    """When a member joined: the date given for the thread, else when the paper came out."""
-    return sa.func.coalesce(sa.func.nullif(col(Link.day), ""), col(Paper.published), "")
+    """When a member joined: the date given for the thread, else when the paper came out, else came."""
+    given = (sa.func.nullif(col(each), "") for each in (Link.day, Paper.published))
+    return sa.func.coalesce(*given, col(Paper.came), "")
 
 
 def _literal(value: StrEnum) -> Any:

@@ -128,6 +128,7 @@ def test_three_papers_become_one_proposal_with_their_sentences(
     assert [each["page"] for each in change.content["members"]] == ids
     for member, piece in zip(change.content["members"], change.evidence, strict=True):
         assert piece["quotation"] in texts[member["page"]]
+        assert piece["title"] in {each.title for each in SAY}
         assert piece["verbatim"] and piece["where"] == "abstract" and piece["spans"]
         assert member["role"] in {each.value for each in Role}
     assert change.reason == (

@@ -462,7 +462,7 @@ def test_a_kept_paper_has_the_extracted_summary_and_no_word_of_it_counts_twice(
         page = pages.get(session, "a-find")
         assert page.body.startswith("*Extracted from the abstract")
         assert "**Result.** It finds 97% of them on twelve coasts." in page.body
-        assert (page.author_kind, page.author) == (AuthorKind.EXTRACT, "extract@1")
+        assert (page.author_kind, page.author) == (AuthorKind.EXTRACT, "extract@2")
         [revision] = pages.revisions(session, page.id or 0)
         assert (revision.author_kind, revision.body) == (AuthorKind.EXTRACT, page.body)
         assert text_of(session, page.id)[0] == ABSTRACT

@@ -109,7 +109,7 @@ def test_the_tab_shows_what_would_be_written_and_why(app: App, client: TestClien
     assert "We measure spring tides." in text and row.mark.text == "spring"
     assert [int(box["value"]) for box in row.select("[name=member][checked]")] == ids
     assert row.select_one('a[href="/w/paper-2"]')
-    assert page.select_one(".tabs [aria-current]").text.split() == ["Concepts", "1"]
+    assert page.select_one(".tabs [aria-current]").text.split() == ["Pages", "1"]
     assert page.select_one("#nav-review").text == "1"
 
 

@@ -20,7 +20,7 @@ def test_a_day_is_told_by_a_button_and_read_in_full(client: TestClient, app: App
     assert words(button) == "Tell this day"
     assert client.post(f"/today/{DAY}/tell", follow_redirects=False).status_code == 303
     page = parsed(client.get(f"/today/{DAY}"))
-    assert "Two papers of 2 new" in words(page.select_one(".lede"))
+    assert "Two papers of 40; first to read: Rafts and Kayaks" in words(page.select_one(".lede"))
     titles = [words(each) for each in page.select(".items h3")]
     assert titles == ["Rafts: a rule for boats", "Kayaks: a rule for boats"]
     assert "waited 18% less" in words(page.select_one(".items .summary"))

@@ -186,7 +186,7 @@ def test_the_raw_text_of_an_extracted_summary_says_what_it_is(
 ) -> None:
     assert client.get(f"/w/{extracted}.md").text.startswith("*Extracted from the abstract")
     assert "Birds matter." in client.get(f"/_/card/{extracted}", headers=PARTIAL).text
-    assert "extract@1" in words(parsed(client.get(f"/w/{extracted}/history")).main)
+    assert "extract@2" in words(parsed(client.get(f"/w/{extracted}/history")).main)
 
 
 def test_a_person_who_saves_an_extracted_summary_makes_it_theirs(
