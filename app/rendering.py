@@ -147,8 +147,8 @@ def _words(text: str) -> frozenset[str]:
 # ------------------------------------------------------------------------------ bodies
 
 _CLASSES = {
-    "a": {"wikilink", "missing", "footnote-back"},
-    "span": {"relation", "missing"},
+    "a": {"wikilink", "missing", "live", "footnote-back"},
+    "span": {"relation", "missing", "live"},
     "div": {"table", "formula"},
     "section": {"footnotes"},
     "sup": {"footnote"},
@@ -359,7 +359,7 @@ class _Writer:
         if filled is None:
             self._add(_escaped(source))
             return
-        name = ' class="missing"' if filled.off else ""
+        name = f' class="{"missing" if filled.off else "live"}"'
         hint = f' title="{_escaped(filled.title)}"' if filled.title else ""
         words = _escaped(filled.words)
         if filled.href and not self._link_depth:

@@ -179,6 +179,11 @@ def _is_problem(each: _Sentence) -> bool:
     return told is not None or each.place == 0
 
 
+def tells_a_problem(text: str) -> bool:
+    """Whether a sentence says what is wrong or missing."""
+    return _PROBLEM.search(text[:_HEAD]) is not None
+
+
 def _results(later: list[_Sentence]) -> list[_Sentence]:
     """The sentences that say what came of it, those with numbers first; two at most."""
 

@@ -284,6 +284,7 @@ class _Teller:
             -(paper.tier or 4) + cross + min(joins, 3) / 2,
             paper.score,
             len(paper.abstract) > 0,
+            _SHARE.search(paper.abstract) is not None,  # a result in numbers, all else being equal
             -paper.id,
         )
 
@@ -312,7 +313,9 @@ class _Teller:
             if role == summaries.Role.PROBLEM and _OF_OURS.match(each.text):
                 role = summaries.Role.APPROACH  # "We compare …" is no problem
             before = _leant_on(each.text, paper.abstract, told)
-            theirs = role == summaries.Role.APPROACH and not any(map(_is_ours, before))
+            theirs = role == summaries.Role.APPROACH and any(
+                summaries.tells_a_problem(text) and not _is_ours(text) for text in before
+            )
             of.setdefault(summaries.Role.PROBLEM if theirs else role, []).extend(before)
             of.setdefault(role, []).append(each.text)
             told += [*before, each.text]
@@ -544,7 +547,7 @@ class _Teller:
             does = f" {role} it" if role else ""
             earlier.append(
                 Sentence(
-                    f"{_dated(known)}{does}{f': {_ended(gloss)}' if gloss else '.'}",
+                    f"{_dated(known)}{does}{f': {_glossed(known)}' if gloss else '.'}",
                     (known.ref,),
                     links=_links([known]),
                 )
@@ -629,7 +632,7 @@ class _Teller:
             against = ("contradicts" in roles) != (role == "contradicts") and role in _BEARS
             if (beside or against) and self._glosses(known):
                 said = "Earlier" if beside else "On the other side"
-                text = f"{said}, {_dated(known)}: {_ended(known.gloss)}"
+                text = f"{said}, {_dated(known)}: {_glossed(known)}"
                 told.append(Sentence(text, (known.ref,), links=_links([known])))
                 break
         return tuple(told)
@@ -1041,6 +1044,9 @@ def _is_number(text: str) -> bool:
     return any(sign.isdigit() for sign in text)
 
 
+_SHARE = re.compile(r"\d\s?(?:\\?%|x\b|×|\$?\\times)")
+
+
 def _is_whole(text: str) -> bool:
     return text[-1:] in ".!?" and 25 <= len(text) <= 400
 
@@ -1048,6 +1054,12 @@ def _is_whole(text: str) -> bool:
 def _agreed(role: str, many: int) -> str:
     """A role as a verb that agrees: "supports" of one, "support" of several."""
     return role if many == 1 else role.removesuffix("s")
+
+
+def _glossed(known: Known) -> str:
+    """The gloss as a sentence; in quotation marks where its "we" would be ours."""
+    told = _ended(known.gloss)
+    return f"“{told}”" if _is_ours(told) else told
 
 
 def _ended(text: str) -> str:

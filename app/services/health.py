@@ -298,7 +298,9 @@ def _others(session: Session) -> list[Check]:
                     row.slug,
                     row.title,
                     "",
-                    f"{row.papers} of its papers contradict it",
+                    "1 paper contradicts it"
+                    if row.papers == 1
+                    else f"{row.papers} papers contradict it",
                     f"/w/{row.slug}",
                     "Open the thread",
                 )

@@ -193,7 +193,9 @@ def _members(
     return found
 
 
-_MOVED = sa.func.coalesce(sa.func.nullif(col(Link.day), ""), col(Paper.published), "")
+_MOVED = sa.func.coalesce(
+    sa.func.nullif(col(Link.day), ""), sa.func.nullif(col(Paper.published), ""), col(Paper.came), ""
+)
 _JOINED = (
     sa.select(
         col(Link.target_id), col(Page.slug), col(Page.title), col(Link.note), _MOVED.label("moved")

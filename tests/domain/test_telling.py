@@ -276,6 +276,14 @@ def test_a_thread_is_weighed_by_what_its_members_do_for_the_claim() -> None:
     )
 
 
+def test_an_earlier_page_speaks_for_itself_in_quotation_marks() -> None:
+    earlier = ((known("Row", gloss="We row against the tide."), "contradicts"),)
+    joined = (Joining(1, "supports", ""),)
+    thread = ThreadFact("Slack water", "slack", "Boats wait.", 2, "2026-04-16", joined, earlier)
+    told = as_markdown(tell(a_day(3, threads=(thread,))))
+    assert "[Row](</w/row>) (16 April 2026): “We row against the tide.”" in told
+
+
 def test_a_sentence_that_points_back_is_told_with_the_one_before() -> None:
     abstract = (
         "Harbour masters count waiting boats by hand. This misses those that turn away at dusk, "
