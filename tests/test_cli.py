@@ -195,6 +195,7 @@ def test_help_is_there_at_once_and_loads_nothing_heavy() -> None:
         "migrate",
         "assets",
         "doctor",
+        "health",
         "import",
         "link",
         "review",
@@ -375,6 +376,9 @@ def test_the_commands_of_a_day(run: Run, tmp_path: Path) -> None:
     for raw in (tmp_path / "data" / "raw").rglob("*"):
         if raw.is_file():
             raw.unlink()
+    texts = run("health", "--json").json
+    assert {"typed-counters", "live-claims", "orphans"} <= {each["check"] for each in texts}
+    assert "Live claims that do not hold: 0" in run("health").out
     harmed = run("doctor", "--json")
     assert harmed.code == 1
     assert [check["check"] for check in harmed.json if not check["ok"]] == ["raw bytes"]

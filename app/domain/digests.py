@@ -369,9 +369,9 @@ def _said(sentence: Sentence) -> str:
     for words, url in sentence.links:
         before, found, after = rest.partition(line(words))
         if found and words:
-            told += [literal(before), _link(literal(found), url)]
+            told += [literal(_read(before)), _link(literal(_read(found)), url)]
             rest = after
-    return lead + "".join([*told, literal(rest)])
+    return lead + "".join([*told, literal(_read(rest))])
 
 
 def _read(text: str) -> str:

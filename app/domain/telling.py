@@ -668,8 +668,11 @@ class _Teller:
         list_of = listed([*(each.name for each in shown), *([f"{more} more"] if more else [])])
         refs = {each.ref for each in concepts}
         unsure = sum(bool(refs & each.likely) for each in papers)
-        verb = "are about" if len(concepts) == 1 else "join"
-        as_far = f" ({_number(unsure)} as suggested)" if unsure else ""
+        one, all_unsure = len(concepts) == 1, unsure == len(papers)
+        verb = "are about" if one else "join"
+        if all_unsure:  # nobody accepted a link of them yet
+            verb = "may be about" if one else "may join"
+        as_far = f" ({_number(unsure)} as suggested)" if unsure and not all_unsure else ""
         told = [
             Sentence(
                 f"{_number(len(papers)).capitalize()} papers of the day{as_far} {verb} {names}: "
@@ -1095,9 +1098,17 @@ _GOES_ON = re.compile(
 _OF_OURS = re.compile(r"\W*(?:(?:here|in this \w+)\W+)?we\b", re.I)
 
 
+_OF_OTHERS = re.compile(
+    r"\W*(?:recent|prior|previous|existing|earlier|related|concurrent)(?:ly)? (?:\w+ ){0,2}?"
+    r"(?:works?|stud(?:y|ies)|papers?|approach(?:es)?|methods?|results?|literature)\b",
+    re.I,
+)
+
+
 def _leans(text: str) -> bool:
-    """Whether a sentence reads as one that follows another."""
-    return bool(_POINTS_BACK.match(text) or _GOES_ON.match(text) or _PIECE.match(text))
+    """Whether a sentence does not stand for its paper alone: it follows another, or is of others."""
+    found = (_POINTS_BACK, _GOES_ON, _PIECE, _OF_OTHERS)
+    return any(pattern.match(text) for pattern in found)
 
 
 def _is_ours(text: str) -> bool:
@@ -1112,6 +1123,6 @@ def _leant_on(text: str, abstract: str, told: Sequence[str]) -> list[str]:
     every = sentences(abstract)
     place = every.index(text) if text in every else 0
     before = every[place - 1] if place else ""
-    if not before or before in told or before[-1] not in ".!?":
+    if not before or before in told or before[-1] not in ".!?" or _POINTS_BACK.match(before):
         return []
     return [before]

@@ -183,7 +183,10 @@ def _subjects(session: Session, rows: Sequence[Any]) -> list[_Subject | None]:
         ((name_key(title), slug) for slug, title in threads.names(session)),
         key=lambda pair: -len(pair[0]),
     )
-    linked = [[link.target for link in wikilinks(row.around)] for row in rows]
+    linked = [
+        [link.target for link in wikilinks(row.around)] if "[[" in row.around else []
+        for row in rows
+    ]
     keys = {key for names in linked for name in names for key in link_keys(name)}
     pages_by = pages.resolve(session, keys) if keys else {}
     part_of = numbers.threads_of(session, sorted({row.page_id for row in rows}))

@@ -358,6 +358,19 @@ def test_a_suggested_concept_is_said_to_be_one() -> None:
     papers.append(a_paper(3, concepts=(drift,)))
     told = text_of(tell(replace(a_day(0), papers=tuple(papers))), "big-picture")
     assert "Three papers of the day (two as suggested) are about" in told
+    none_accepted = [replace(each, likely=frozenset({"drift"})) for each in papers]
+    told = text_of(tell(replace(a_day(0), papers=tuple(none_accepted))), "big-picture")
+    assert "Three papers of the day may be about" in told
+
+
+def test_what_others_found_is_no_result_of_a_paper() -> None:
+    paper = a_paper(
+        1,
+        abstract="We study boats at night. Recent work by two crews shows that 40% of boats drift. "
+        "The rule that we propose keeps 7 of 9 boats in place.",
+    )
+    told = text_of(tell(replace(a_day(0), papers=(paper,))), "tldr")
+    assert "Recent work" not in told
 
 
 def test_predictions_are_told_by_why_they_matter_today() -> None:

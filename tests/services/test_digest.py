@@ -254,6 +254,27 @@ def test_a_thread_is_told_in_the_numbers_of_that_day(engine: Engine) -> None:
     assert "[Study 3](</w/study-3>) (3 April 2026)" in page_row.body
 
 
+def test_a_member_without_a_date_joined_when_its_paper_came(engine: Engine) -> None:
+    with writing(engine) as session:
+        paper = list_paper(session, "Rafts", state=PaperState.KEPT)
+        page = session.get_one(Paper, paper).page_id
+        assert page is not None
+        thread = make_page(session, "Slack water", PageKind.THREAD)
+        session.add(Thread(page_id=thread, claim="Boats at slack water lose no time."))
+        for name, came in (("Two days ago", "2026-05-12"), ("Tomorrow", "2026-05-15")):
+            member = make_page(session, name, PageKind.PAPER)
+            other = session.exec(select(Paper).where(Paper.page_id == member)).one()
+            other.published, other.came = "", came
+            session.add(other)
+            make_link(session, member, thread)
+        make_link(session, page, thread)
+    told(engine)
+    _, page_row = stands(engine)
+    assert "[2 papers since May 2026](</w/slack-water#timeline>)" in page_row.body
+    assert "[Two days ago](</w/two-days-ago>) (12 May 2026)" in page_row.body
+    assert "Tomorrow" not in page_row.body
+
+
 def test_predictions_are_told_on_their_days(engine: Engine) -> None:
     with writing(engine) as session:
         list_paper(session, "Rafts")

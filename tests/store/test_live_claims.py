@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -172,7 +173,8 @@ def test_however_many_claims_there_are_the_statements_are_as_many(engine: Engine
         event.remove(engine, "before_cursor_execute", note)
         return len(seen)
 
-    assert statements(wanted) == statements(wanted[:1])
+    assert statements(wanted) <= statements(wanted[:1]) + 1
+    assert statements([*wanted, *(replace(each, verb=Verb.FIRST) for each in wanted)]) <= 8
 
 
 # ---------------------------------------------------------------- no counter ever disagrees
@@ -274,6 +276,13 @@ def test_no_counter_disagrees_with_the_graph(engine: Engine, seed: int) -> None:
     with writing(engine) as session:
         _wiki(session, random)
     asked = list(dict.fromkeys(_asked(random) for _ in range(25)))
+    asked += [
+        claim(f"count {target} {kind} since:{since}")
+        for target in ("thread:thread-0", "concept:concept-1")
+        for kind in ("", "kind:paper")
+        for since in ("2026", "2026-05", "2026-05-01 until:2026-05-13")
+    ]
+    asked = list(dict.fromkeys(asked))
     with reading(engine) as session:
         filled = live_claims.fill(session, asked)
         found = live_claims.find(session, asked)
@@ -292,6 +301,9 @@ def test_no_counter_disagrees_with_the_graph(engine: Engine, seed: int) -> None:
             }
             if len(numbers) != 1:
                 disagree.append((each, numbers))
+        for each in asked:  # alone, and among many, it is counted in another way
+            if live_claims.fill(session, [each])[each] != filled[each]:
+                disagree.append((each, set()))
     assert disagree == []
     assert any(int(each.words) for each in filled.values())
 

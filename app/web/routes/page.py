@@ -743,9 +743,7 @@ def save(request: Request, slug: str, form: Form, session: Writes, app: TheApp) 
         slug = pages.free_slug(session, slugify(fields.title))
     if "preview" in form:
         shown = rendered(session, fields.body)
-        return _editor(
-            request, slug, fields, new=not fields.base_rev.strip(), preview=shown.html
-        )
+        return _editor(request, slug, fields, new=not fields.base_rev.strip(), preview=shown.html)
     try:
         content = _content(slug, form, fields)
         base = _base(fields.base_rev)
