@@ -366,8 +366,9 @@ def test_a_suggested_concept_is_said_to_be_one() -> None:
 def test_what_others_found_is_no_result_of_a_paper() -> None:
     paper = a_paper(
         1,
-        abstract="We study boats at night. Recent work by two crews shows that 40% of boats drift. "
-        "The rule that we propose keeps 7 of 9 boats in place.",
+        abstract="We propose a rule for boats at night. The rule is short. "
+        "Recent work by two crews shows that rules cut drift by 40%. "
+        "Experiments show that most boats achieve their berth 20% faster.",
     )
     told = text_of(tell(replace(a_day(0), papers=(paper,))), "tldr")
     assert "Recent work" not in told
