@@ -25,6 +25,7 @@ log = logging.getLogger("cerebro.worker")
 
 IDLE_SECONDS = 1.0
 LONGEST_PAUSE = 60.0
+MOST_PASSES = 10  # of one run that goes on until nothing is pending
 
 Progress = Callable[[str, int, int], None]
 
@@ -79,12 +80,13 @@ class Worker:
         What a step raises ends the run as failed and is raised.
         """
         with runs.at_work(self.app.engine) as owner:
-            return self._round(trigger, owner)
+            return self._round(trigger, owner, passes=MOST_PASSES)
 
-    def _round(self, trigger: str, owner: str) -> int:
-        """Each step once, until nothing of it is pending; a step that fails does not stop the others.
+    def _round(self, trigger: str, owner: str, *, passes: int = 1) -> int:
+        """Each step until nothing of it is pending; a step that fails does not stop the others.
 
-        Raises what the first one raised, at the end.
+        What a step makes may be work for one before it (a digest is a text to encode): it is done in
+        another pass, of at most `passes`. Raises what the first one raised, at the end.
         """
         total = 0
         failed: list[tuple[str, Exception]] = []
@@ -93,13 +95,18 @@ class Worker:
         if not self._begun:
             begin(self.app)
             self._begun = True
-        for step in STEPS:
-            try:
-                total += self._drain(step, trigger, owner)
-            except Exception as error:
-                failed.append((step.name, error))
-                self._holds = True
-                self._give_back(owner)
+        for _ in range(passes):
+            worked = 0
+            for step in STEPS:
+                try:
+                    worked += self._drain(step, trigger, owner)
+                except Exception as error:
+                    failed.append((step.name, error))
+                    self._holds = True
+                    self._give_back(owner)
+            total += worked
+            if failed or not worked:
+                break
         if not failed:
             self._finish(RunState.DONE, "")
             return total

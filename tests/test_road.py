@@ -149,9 +149,9 @@ def test_a_listed_paper_becomes_an_accepted_link_and_back_again(app: App) -> Non
         # The listing waits in the Inbox; nothing of it is a page, nothing is proposed.
         assert "Evicting the KV cache" in text(screen(client, "/inbox"))
         assert client.get(f"/w/{PAIR[0]}").status_code == 404
-        assert work(app) == 7, (
+        assert work(app) == 9, (
             "three concepts to encode, and to compare with one another; "
-            "two listed papers to encode, and their day to assess"
+            "two listed papers to encode, their day to assess and to tell, and what is told to encode"
         )
         assert proposed(client) == {}
 

@@ -391,7 +391,7 @@ def test_a_batch_that_was_killed_while_it_was_sent_is_not_sent_again_that_day(
         work(nightly)
     assert len(llm.batches) == 1
     assert batch_of(nightly).state == BatchState.FAILED
-    [call] = booked(nightly)
+    [call] = [each for each in booked(nightly) if each.purpose == judging.PURPOSE]
     assert (call.state, call.cost) == (CallState.BOOKED, call.reserved)
     assert marks(nightly) == {}
     assert pipeline.judge_now(nightly, DAY) == (PAPERS, 0)  # unless the reader asks

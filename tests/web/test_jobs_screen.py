@@ -81,7 +81,11 @@ def test_what_waits_is_counted_by_step(client: TestClient, app: App) -> None:
     )  # fmt: skip
     waiting = words(parsed(client.get("/jobs")).find("p", class_="meta"))
     assert waiting.startswith("Waiting: ")
-    for step in ("papers to read for terms 1", "papers to link 1", "concepts, or threads, that are one 1"):
+    for step in (
+        "papers to read for terms 1",
+        "papers to link 1",
+        "concepts, or threads, that are one 1",
+    ):
         assert step in waiting
 
 
