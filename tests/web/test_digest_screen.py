@@ -25,6 +25,7 @@ def test_a_day_is_told_by_a_button_and_read_in_full(client: TestClient, app: App
     assert titles == ["Rafts: a rule for boats", "Kayaks: a rule for boats"]
     assert "waited 18% less" in words(page.select_one(".items .summary"))
     full = parsed(client.get(f"/today/{DAY}?view=full"))
+    assert "told " in words(full.select_one("article .meta"))
     assert [words(each) for each in full.select(".prose h2")][-1] == "Ledger"
     assert full.select_one('.prose a[href="/w/rafts-a-rule-for-boats"]') is not None
     assert client.get(f"/w/digest-{DAY}", follow_redirects=False).headers["location"] == (
