@@ -158,8 +158,8 @@ _MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 
 
 def is_month(text: str) -> bool:
-    """Whether this is a month as months are written: `2026-05`."""
-    return _MONTH.fullmatch(text) is not None and text[:4] != "0000"
+    """Whether this is a month as months are written: `2026-05`; of the year 9999, with no day after, none."""
+    return _MONTH.fullmatch(text) is not None and "0000" < text[:4] < "9999"
 
 
 def first_and_last(month: str) -> tuple[date, date]:

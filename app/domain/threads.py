@@ -100,8 +100,8 @@ def momentum_words(numbers: Counters) -> str:
 
 
 def weeks_begin(today: date) -> date:
-    """The first day of the last twelve weeks."""
-    return today - timedelta(days=7 * WEEKS - 1)
+    """The first day of the last twelve weeks; early in the year 1, the second day that has a date."""
+    return date.fromordinal(max(2, today.toordinal() - 7 * WEEKS + 1))
 
 
 def _status(latest: date | None, today: date, marked: ThreadStatus) -> str:

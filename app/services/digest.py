@@ -44,7 +44,7 @@ class Work:
 def asked(day: str) -> str:
     """A day as somebody wrote it. Raises Invalid for what is none."""
     found = whole_day(day)
-    if found is None:
+    if found is None or found.year == date.max.year:  # the calendar has no day after its last
         raise Invalid(f"{day[:40]!r} is no day. Write it as year, month and day: 2026-05-14.")
     return found.isoformat()
 

@@ -73,7 +73,6 @@ class Work:
     wanted: tuple[Wanted, ...]
     facts: tuple[Fact, ...]
     papers: tuple[int, ...] = ()
-    newest: int = 0
 
     @property
     def request(self) -> Request:
@@ -195,7 +194,6 @@ def _of_concept(
         *(page.id, page.title, page.version, edits.RECENT, "Recent"),
         *(owned.hash if owned else None, chosen.model, load("concept"), (_RECENT,), facts),
         papers=tuple(row.page for row in rows),
-        newest=max(row.link for row in rows),
     )
 
 
@@ -309,7 +307,7 @@ def _propose(
     return changes.propose(
         session,
         kind=ChangeKind.EDIT,
-        key=edits.key(work.page_id, work.section or "summary", work.newest),
+        key=edits.key(work.page_id, work.section or "summary", work.papers),
         title=work.title,
         target_id=work.page_id,
         confidence=len(prose.standing(every)) / len(every),

@@ -169,6 +169,8 @@ def resolve(
     judged = whole_day(day.strip()) if day.strip() else today
     if judged is None or judged > today:
         wrong["day"] = f"{day.strip()[:40]!r} is no day up to today (YYYY-MM-DD)."
+    elif judged.isoformat() < row.made:
+        wrong["day"] = f"It was made on {row.made}: judge it by a day after that."
     reason = resolution.replace("\x00", "").strip()
     if len(reason) > LONGEST_REASON:
         wrong["resolution"] = f"Say why in {LONGEST_REASON:,} characters at most."

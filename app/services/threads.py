@@ -49,7 +49,7 @@ def get(session: Session, slug: str) -> Page:
 def edit(session: Session, slug: str, *, claim: str, status: str, now: datetime) -> bool:
     """Give a thread another claim, or mark it open, contradicted or closed; whether it changed.
 
-    The claim it had is kept. Raises NotFound, or Invalid for a claim too long or no such status.
+    The claim it had is kept. Raises NotFound, or Invalid for a claim too long or taken away, or no such status.
     """
     page = get(session, slug)
     words = " ".join(claim.split())
@@ -60,6 +60,9 @@ def edit(session: Session, slug: str, *, claim: str, status: str, now: datetime)
         wrong = f"A thread is {', '.join(each.value for each in ThreadStatus)}: choose one of them."
         raise Invalid(wrong, fields={"status": wrong})
     thread = session.get(Thread, page.id) or Thread(page_id=page.id or 0)
+    if thread.claim and not words:
+        wrong = "A thread needs a claim: say in one sentence what its papers say together."
+        raise Invalid(wrong, fields={"claim": wrong})
     if (thread.claim, thread.status) == (words, ThreadStatus(status)):
         return False
     if words != thread.claim:

@@ -391,7 +391,7 @@ def _threads(session: Session, day: str, pages: dict[int, int]) -> tuple[ThreadF
     if not pages:
         return ()
     joined: dict[int, list[Joining]] = defaultdict(list)
-    for row in rows(session, _JOINED, ids=sorted(pages)):
+    for row in rows(session, _JOINED, ids=sorted(pages), day=day):
         joined[row.target_id].append(
             Joining(
                 pages[row.source_id],
@@ -454,7 +454,16 @@ _JOINED = (
     sa.select(
         col(Link.source_id), col(Link.target_id), col(Link.role), col(Link.note), col(Link.status)
     )
-    .where(*_LINKED, col(Link.relation) == Relation.PART_OF)
+    .outerjoin(Paper, col(Paper.page_id) == col(Link.source_id))
+    .where(
+        *_LINKED,
+        col(Link.relation) == Relation.PART_OF,
+        # Who joined later is not told on this day: the numbers beside it would leave it out.
+        sa.or_(
+            col(Link.status) != LinkStatus.ACCEPTED,
+            threads.membership() <= sa.bindparam("day"),
+        ),
+    )
     .order_by(col(Link.confidence).desc(), col(Link.id))
 )
 

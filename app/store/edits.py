@@ -7,8 +7,10 @@ section with a `before_hash` gets another text; one without is new, and goes to 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 import sqlalchemy as sa
@@ -37,9 +39,12 @@ RECENT = "recent"  # the key of a concept's section about what came last
 NEW_PAPERS = 3  # since it was written, from which on another one is proposed
 
 
-def key(page_id: int, section: str, newest: int = 0) -> str:
-    """What names a proposed edit: `newest` is the last link that it knew of."""
-    return f"edit:{page_id}:{section}:{newest}"
+def key(page_id: int, section: str, papers: Iterable[int] = ()) -> str:
+    """What names a proposed edit: the papers it rests on. The newest link alone does not name it: one
+    made earlier may be accepted later.
+    """
+    told = ",".join(map(str, sorted(papers)))
+    return f"edit:{page_id}:{section}:{sha256(told.encode()).hexdigest()[:16]}"
 
 
 # ---------------------------------------------------------------- what would change

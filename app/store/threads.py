@@ -60,7 +60,7 @@ class ThreadRow:
     questions: int
 
 
-def _membership() -> Any:
+def membership() -> Any:
     """When a member joined: the date given for the thread, else when the paper came out, else came."""
     given = (sa.func.nullif(col(each), "") for each in (Link.day, Paper.published))
     return sa.func.coalesce(*given, col(Paper.came), "")
@@ -128,13 +128,13 @@ def _joined(*columns: Any) -> sa.Select[Any]:
         .where(
             col(Page.kind) == PageKind.THREAD,
             _IS_MEMBER,
-            _membership() <= sa.bindparam("today"),
+            membership() <= sa.bindparam("today"),
         )
     )
     return statement
 
 
-_DATED = sa.func.nullif(_membership(), "")
+_DATED = sa.func.nullif(membership(), "")
 _SUMS = _joined(
     sa.func.count().label("papers"),
     sa.func.min(_DATED).label("since"),
@@ -149,8 +149,8 @@ _FIRST = (
 )
 # A month or a year counts from its first day, and is less than that as text: hence the day before.
 _RECENT = (
-    _joined(_membership().label("moved"), sa.func.count())
-    .where(_membership() > sa.bindparam("begin"))
+    _joined(membership().label("moved"), sa.func.count())
+    .where(membership() > sa.bindparam("begin"))
     .group_by(col(Page.id), sa.literal_column("moved"))
 )
 _OPEN = (
@@ -259,7 +259,7 @@ def order(session: Session, page_id: int) -> tuple[Member, ...]:
     return tuple(Member(*row) for row in rows)
 
 
-_DAY = _membership().label("day")
+_DAY = membership().label("day")
 _ORDER = _inside(
     sa.select(col(Link.id), col(Link.source_id), _DAY).outerjoin(
         Paper, col(Paper.page_id) == col(Link.source_id)
@@ -336,7 +336,7 @@ _ROLES = (
         col(Link.target_id).in_(sa.bindparam("ids", expanding=True)),
         _IS_MEMBER,
         col(Link.role).is_not(None),
-        _membership() <= sa.bindparam("day"),
+        membership() <= sa.bindparam("day"),
     )
     .group_by(col(Link.target_id), col(Link.role))
 )
@@ -383,12 +383,12 @@ def _with_thread() -> sa.Select[Any]:
 
 _JOINED_BETWEEN = (
     _with_thread()
-    .where(_membership().between(sa.bindparam("first"), sa.bindparam("last")))
+    .where(membership().between(sa.bindparam("first"), sa.bindparam("last")))
     .order_by(col(Page.title), _DAY, col(Link.id))
 )
 _BEFORE = (
     _with_thread()
-    .where(col(Link.target_id) == sa.bindparam("page"), _membership() < sa.bindparam("day"))
+    .where(col(Link.target_id) == sa.bindparam("page"), membership() < sa.bindparam("day"))
     .order_by(_DAY.desc(), col(Link.id).desc())
     .limit(sa.bindparam("limit"))
 )
@@ -459,7 +459,7 @@ _OVER: Any = (
     .outerjoin(Paper, col(Paper.page_id) == col(Link.source_id))
     .where(
         _IS_MEMBER,
-        _membership() <= sa.bindparam("until"),
+        membership() <= sa.bindparam("until"),
         col(_ABOUT.relation) == Relation.ABOUT,
         col(_ABOUT.status) == LinkStatus.ACCEPTED,
     )
@@ -499,7 +499,7 @@ _SAYING: Any = (
     )
     .join(Page, col(Page.id) == col(Link.source_id))
     .outerjoin(Paper, col(Paper.page_id) == col(Link.source_id))
-    .where(_IS_MEMBER, _membership() <= sa.bindparam("until"))
+    .where(_IS_MEMBER, membership() <= sa.bindparam("until"))
 )
 
 
@@ -512,7 +512,7 @@ def of_role(session: Session, page_id: int, role: Role, *, until: str, limit: in
             .join(Page, col(Page.id) == col(Link.source_id))
             .outerjoin(Paper, col(Paper.page_id) == col(Link.source_id))
         )
-        .where(col(Link.role) == role, _membership() <= until)
+        .where(col(Link.role) == role, membership() <= until)
         .order_by(_DAY.desc(), col(Link.id).desc())
         .limit(limit)
     )
@@ -559,7 +559,7 @@ def members_of(session: Session, page_ids: Sequence[int], *, until: str = LAST) 
     """The members of these threads up to an ISO day, thread by thread, the newest first."""
     statement = (
         _with_thread()
-        .where(col(Link.target_id).in_(list(page_ids)), _membership() <= until)
+        .where(col(Link.target_id).in_(list(page_ids)), membership() <= until)
         .order_by(col(Link.target_id), _DAY.desc(), col(Link.id).desc())
     )
     return [_joining(row) for row in session.connection().execute(statement)]

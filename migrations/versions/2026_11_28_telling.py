@@ -111,6 +111,10 @@ def _note_numbers() -> None:
 
 
 def downgrade() -> None:
+    # Kinds that the program before does not know, and what was decided about them.
+    unknown = "(SELECT id FROM change WHERE kind IN ('thread', 'edit'))"
+    op.execute(f"DELETE FROM decision WHERE change_id IN {unknown}")
+    op.execute("DELETE FROM change WHERE kind IN ('thread', 'edit')")
     op.create_index(op.f('ix_listing_paper_paper_id'), 'listing_paper', ['paper_id'])
     op.drop_index('ix_listing_paper_days', table_name='listing_paper')
     op.drop_index('ix_paper_topic_by_day', table_name='paper')

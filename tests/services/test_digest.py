@@ -18,6 +18,7 @@ from app.domain.records import (
     Assessment,
     AuthorKind,
     Digest,
+    Link,
     Listing,
     ListingPaper,
     Origin,
@@ -220,7 +221,9 @@ def test_what_came_in_from_elsewhere_is_never_told_over(engine: Engine) -> None:
     assert stands(engine)[1].body == "Theirs."
 
 
-@pytest.mark.parametrize("day", ["", "yesterday", "2026-02-30", "2026-5-1", "2026-05"])
+@pytest.mark.parametrize(
+    "day", ["", "yesterday", "2026-02-30", "2026-5-1", "2026-05", "9999-12-31"]
+)
 def test_what_is_no_day_is_refused_in_a_sentence(engine: Engine, day: str) -> None:
     with writing(engine) as session, pytest.raises(Invalid, match="is no day"):
         digest.tell_again(session, day, zone=UTC, now=NOW)
@@ -273,6 +276,20 @@ def test_a_member_without_a_date_joined_when_its_paper_came(engine: Engine) -> N
     assert "[2 papers since May 2026](</w/slack-water#timeline>)" in page_row.body
     assert "[Two days ago](</w/two-days-ago>) (12 May 2026)" in page_row.body
     assert "Tomorrow" not in page_row.body
+
+
+def test_who_joined_a_thread_later_is_not_told_to_have_joined(engine: Engine) -> None:
+    with writing(engine) as session:
+        paper = list_paper(session, "Rafts", state=PaperState.KEPT)
+        page = session.get_one(Paper, paper).page_id
+        assert page is not None
+        thread = make_page(session, "Slack water", PageKind.THREAD)
+        session.add(Thread(page_id=thread, claim="Boats at slack water lose no time."))
+        session.get_one(Link, make_link(session, page, thread)).day = "2026-06-01"
+    told(engine)
+    found, page_row = stands(engine)
+    assert titles(found, "deep-dives") == ["Rafts: a rule for boats"]
+    assert "Slack water" not in page_row.body
 
 
 def test_predictions_are_told_on_their_days(engine: Engine) -> None:

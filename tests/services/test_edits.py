@@ -461,3 +461,24 @@ def test_a_save_of_one_s_own_page_writes_no_owners(app: Timed) -> None:
     with reading(app.engine) as session:
         assert sections.kept(session, page_id) == []
         assert len(session.exec(select(Revision).where(Revision.page_id == page_id)).all()) == 2
+
+
+def test_papers_accepted_late_are_proposed_once_though_their_links_are_older(
+    app: Timed, llm: LlmServer
+) -> None:
+    page_id = concept(app, 6)
+    with writing(app.engine) as session:
+        made = session.exec(
+            select(Link).where(Link.target_id == page_id).order_by(col(Link.id))
+        ).all()
+        late = [link.id for link in made[:3]]
+        for link in made[:3]:
+            link.status, link.decided_at = LinkStatus.PROPOSED, None
+    llm.answer = of_pots
+    assert run(app) == [(1, 0)]
+    decide(app, change_of(app), Verdict.REJECT)
+    app.now += timedelta(hours=1)
+    with writing(app.engine) as session:
+        for link in session.exec(select(Link).where(col(Link.id).in_(late))):
+            link.status, link.decided_at = LinkStatus.ACCEPTED, app.now
+    assert run(app) == [(1, 0)] and pending(app) == 0 and len(llm.messages) == 2

@@ -187,6 +187,7 @@ def test_a_judgement_needs_words_that_stand_there_and_can_be_taken_back(engine: 
         ({"state": "perhaps"}, "state"),
         ({"state": "failed", "day": "2026-05-15"}, "day"),
         ({"state": "failed", "day": "yesterday"}, "day"),
+        ({"state": "failed", "day": "2020-01-01"}, "day"),  # before it was made
         ({"state": "failed", "quotation": "words"}, "page"),
         ({"state": "failed", "page": "nowhere"}, "page"),
         ({"state": "failed", "resolution": "x" * 2001}, "resolution"),

@@ -132,6 +132,8 @@ def test_a_claim_too_long_and_a_status_nobody_knows_are_refused(session: Session
         threads.edit(session, page.slug, claim="x" * 1_001, status="open", now=NOW)
     with pytest.raises(Invalid, match="open, contradicted, closed"):
         threads.edit(session, page.slug, claim="", status="growing", now=NOW)
+    with pytest.raises(Invalid, match="needs a claim"):
+        threads.edit(session, page.slug, claim=" ", status="open", now=NOW)
     make_page(session, "A concept")
     with pytest.raises(NotFound, match="is no thread"):
         threads.edit(session, "a-concept", claim="", status="open", now=NOW)

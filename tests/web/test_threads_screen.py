@@ -469,3 +469,10 @@ def test_programs_ask_for_threads_as_people_do(client: TestClient, app: App) -> 
         assert client.get(f"/api/v1/threads{query}").status_code == 422, query
     assert client.get("/api/v1/threads/none").status_code == 404
     assert client.get("/api/v1/threads/caches").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["/threads?asof=0001-01-01", "/api/v1/threads?asof=0001-01-01", "/digest/9999-12"]
+)
+def test_days_at_the_ends_of_the_calendar_break_nothing(client: TestClient, path: str) -> None:
+    assert client.get(path).status_code < 500
