@@ -45,7 +45,13 @@ def wiki(app: App) -> App:
                 "due": "2026-04",
                 "probability": 0.8,
             },
-            {"type": "prediction", "page": "note", "text": "None lands.", "due": "2027"},
+            {
+                "type": "prediction",
+                "page": "note",
+                "text": "None lands.",
+                "made": "2026-01-01",
+                "due": "2027",
+            },
             {"type": "prediction", "page": "note", "text": "Some will sing."},
         ],
     )
