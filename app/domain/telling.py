@@ -190,7 +190,6 @@ class Day:
     listed: int | None = None
     new: int = 0  # of those listed; the others stood on an earlier day
     picked: int = 0
-    waiting: int = 0
     ledger: Mapping[str, Any] = field(default_factory=dict)
 
 

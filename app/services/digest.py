@@ -21,7 +21,7 @@ from app.domain.digests import Document, Section, as_markdown, framing
 from app.domain.identifiers import whole_day
 from app.domain.records import AuthorKind, Digest, Page, PageKind
 from app.errors import Conflict, Invalid, NotFound
-from app.store import digests, pages, runs
+from app.store import digests, editions, pages, runs
 from app.store.pages import Author, Content
 
 STEP = "digest"
@@ -108,7 +108,7 @@ def store(session: Session, work: Work, *, now: datetime, owner: str = "") -> bo
     }
     body = as_markdown(document)
     if digest is None or page is None:
-        title = f"Digest of {in_words(work.day)}"
+        title = f"Digest of {editions.day_in_words(work.day)}"
         content = Content(title=title, kind=PageKind.DIGEST, body=body)
         slug = pages.free_slug(session, f"digest-{work.day}")
         made = pages.create(session, content, author=_TELLER, now=now, slug=slug)
@@ -143,12 +143,6 @@ def _has_prose(document: Document) -> bool:
     """Whether a sentence of a model stands in it."""
     every = prose.all_sentences(document)
     return any(each.by == AuthorKind.MODEL and not each.struck for _, each in every)
-
-
-def in_words(day: str) -> str:
-    """ "14 May 2026"."""
-    found = date.fromisoformat(day)
-    return f"{found.day} {found:%B %Y}"
 
 
 def _subject(day: str) -> int:

@@ -18,6 +18,7 @@ from sqlmodel import Session, col, select
 
 from app.domain import summaries, telling
 from app.domain.markdown import plain_text
+from app.domain.predictions import deadline
 from app.domain.records import (
     Digest,
     Done,
@@ -146,7 +147,6 @@ def facts(session: Session, day: str, *, begin: datetime, end: datetime) -> Day:
         # A page that came in tells what it selected and not what was new of all.
         new=0 if listing and listing.item_id and listing.kept is not None else len(every),
         picked=sum(bool(row.picked) for row in every),
-        waiting=sum(row.state == PaperState.WAITING for row in every),
         ledger=_ledger(session, day, listed, found, begin, end),
     )
 
@@ -557,7 +557,8 @@ def _predictions(session: Session, day: str, pages: dict[int, int]) -> tuple[For
             row, "touched", known, paper=pages[row.toucher], quotation=row.quotation
         )
     for row in found:
-        why = "due" if row.state == PredictionState.OPEN and _falls_due(row.due, day) else ""
+        falls_due = deadline(row.due) == date.fromisoformat(day)
+        why = "due" if row.state == PredictionState.OPEN and falls_due else ""
         why = why or ("resolved" if row.resolved == day else "")
         why = why or ("made" if row.made == day else "")
         if why and row.id not in told:
@@ -571,23 +572,6 @@ def _foretold(
     return Foretold(
         row.text, known[row.page_id], row.due, why, row.state, paper=paper, quotation=quotation
     )
-
-
-def _falls_due(due: str, day: str) -> bool:
-    """Whether a prediction's last day is this one: of a month its last, of a year its last."""
-    if len(due) == 10:
-        return due == day
-    last = {7: f"{due}-{_last_of(due)}", 4: f"{due}-12-31"}.get(len(due), "")
-    return last == day
-
-
-def _last_of(month: str) -> str:
-    try:
-        first = date.fromisoformat(f"{month}-01")
-    except ValueError:
-        return ""
-    following = date(first.year + first.month // 12, first.month % 12 + 1, 1)
-    return f"{(following - first).days:02}"
 
 
 _OF_A_PREDICTION = (

@@ -151,14 +151,6 @@ def of_page(session: Session, page_id: int) -> list[PredictionRow]:
 _OF_PAGE = _rows(col(Prediction.page_id) == sa.bindparam("page")).order_by(col(Prediction.id))
 
 
-def made_on(session: Session, day: str) -> list[PredictionRow]:
-    """What was foretold on a day (ISO)."""
-    return _read(session, _MADE_ON, day=day)
-
-
-_MADE_ON = _rows(col(Prediction.made) == sa.bindparam("day")).order_by(col(Prediction.id))
-
-
 def get(session: Session, prediction_id: int) -> Prediction:
     """Raises NotFound."""
     found = session.get(Prediction, prediction_id) if 0 < prediction_id <= LARGEST_ID else None
