@@ -317,13 +317,7 @@ def _touches(*where: Any) -> Any:
     )
 
 
-_ON = _touches(col(PredictionTouch.day) == sa.bindparam("day"))
 _OF = _touches(col(PredictionTouch.prediction_id).in_(sa.bindparam("ids", expanding=True)))
-
-
-def touched_on(session: Session, day: str) -> list[TouchRow]:
-    """Papers that came on a day (ISO) and bear on a prediction, the surest first."""
-    return [TouchRow(**row._mapping) for row in rows(session, _ON, day=day)]
 
 
 def touches_of(session: Session, prediction_ids: Sequence[int]) -> dict[int, list[TouchRow]]:

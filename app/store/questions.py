@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
 from app.domain import questions
@@ -53,28 +52,6 @@ class QuestionRow:
     slug: str
     title: str
     by: tuple[str, str] | None = None
-
-
-@dataclass(frozen=True)
-class AnswerRow:
-    """A link by which a page answers a question of another; proposed while not `accepted`.
-
-    The question is `number` of the page `asker_slug`, asked on the day `asked` (ISO or "");
-    `page_id`, `slug` and `title` are those of the page that answers, by the words `quotation`.
-    """
-
-    link_id: int
-    accepted: bool
-    question_id: int
-    number: int
-    text: str
-    asked: str
-    asker_slug: str
-    asker_title: str
-    page_id: int
-    slug: str
-    title: str
-    quotation: str
 
 
 _ANSWERS = sa.and_(col(Link.relation) == Relation.ANSWERS, col(Link.status) == LinkStatus.ACCEPTED)
@@ -220,66 +197,6 @@ def row(session: Session, question_id: int) -> QuestionRow:
     """Raises NotFound."""
     get(session, question_id)
     return _read(session, _rows(col(Question.id) == question_id))[0]
-
-
-# ---------------------------------------------------------------- answers of a day
-
-_Asker, _AskerPaper = aliased(Page), aliased(Paper)
-_CAME = sa.func.coalesce(sa.func.nullif(col(Link.day), ""), sa.func.nullif(col(Paper.came), ""), "")
-_ANSWERS_ON = (
-    sa.select(
-        col(Link.id).label("link_id"),
-        col(Link.status),
-        col(Link.evidence),
-        col(Question.id).label("question_id"),
-        col(Question.number),
-        col(Question.text),
-        sa.func.coalesce(
-            sa.func.nullif(col(Question.day), ""),
-            sa.func.nullif(col(_AskerPaper.came), ""),
-            col(_AskerPaper.published),
-            "",
-        ).label("asked"),
-        col(_Asker.slug).label("asker_slug"),
-        col(_Asker.title).label("asker_title"),
-        col(Page.id).label("page_id"),
-        col(Page.slug),
-        col(Page.title),
-    )
-    .select_from(Link)
-    .join(Question, col(Question.id) == col(Link.question_id))
-    .join(_Asker, col(_Asker.id) == col(Question.page_id))
-    .outerjoin(_AskerPaper, col(_AskerPaper.page_id) == col(_Asker.id))
-    .join(Page, col(Page.id) == col(Link.source_id))
-    .outerjoin(Paper, col(Paper.page_id) == col(Page.id))
-    .where(
-        col(Link.relation) == Relation.ANSWERS,
-        col(Link.status).in_((LinkStatus.ACCEPTED, LinkStatus.PROPOSED)),
-        sa.bindparam("day") == _CAME,
-    )
-    .order_by(col(Link.status), col(Link.confidence).desc(), col(Link.id))
-)
-
-
-def answers_on(session: Session, day: str) -> list[AnswerRow]:
-    """What papers that came on a day (ISO) answer: the accepted first, then what is proposed."""
-    return [
-        AnswerRow(
-            link_id=row.link_id,
-            accepted=row.status == LinkStatus.ACCEPTED,
-            question_id=row.question_id,
-            number=row.number,
-            text=row.text,
-            asked=row.asked,
-            asker_slug=row.asker_slug,
-            asker_title=row.asker_title,
-            page_id=row.page_id,
-            slug=row.slug,
-            title=row.title,
-            quotation=next((str(e["quotation"]) for e in row.evidence if e.get("quotation")), ""),
-        )
-        for row in rows(session, _ANSWERS_ON, day=day)
-    ]
 
 
 # ---------------------------------------------------------------- lists

@@ -309,17 +309,6 @@ class Joined:
     day: str
 
 
-def joined_on(session: Session, day: str) -> list[Joined]:
-    """Who joined which thread on an ISO day, by thread title and in the order they came."""
-    return joined_between(session, day, day)
-
-
-def joined_between(session: Session, first: str, last: str) -> list[Joined]:
-    """The same for all days from `first` to `last`, both included."""
-    rows = session.connection().execute(_JOINED_BETWEEN, {"first": first, "last": last})
-    return [_joining(row) for row in rows]
-
-
 def roles(session: Session, thread_ids: Sequence[int], *, day: str) -> dict[int, dict[str, int]]:
     """How many members of each thread had each role on an ISO day."""
     found: dict[int, dict[str, int]] = defaultdict(dict)
@@ -381,11 +370,6 @@ def _with_thread() -> sa.Select[Any]:
     return statement
 
 
-_JOINED_BETWEEN = (
-    _with_thread()
-    .where(membership().between(sa.bindparam("first"), sa.bindparam("last")))
-    .order_by(col(Page.title), _DAY, col(Link.id))
-)
 _BEFORE = (
     _with_thread()
     .where(col(Link.target_id) == sa.bindparam("page"), membership() < sa.bindparam("day"))
