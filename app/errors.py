@@ -7,6 +7,7 @@
     │   └── EditConflict         an edit on an older revision that does not merge; carries both texts
     ├── Unreadable               outside bytes that no reader understands
     ├── Unavailable              a part that may be missing is missing (encoder, database, disk)
+    │   └── NotFetched           a source did not answer as it should; says whether to ask again
     └── Misconfigured            a setting is wrong; the program does not start
 
 Errors know the thing, not the status. web/errors.py maps them to HTTP, cli.py to exit codes and
@@ -76,6 +77,25 @@ class Unavailable(CerebroError):
     """A part the program can run without is not there now."""
 
     code = "unavailable"
+
+
+class NotFetched(Unavailable):
+    """What was asked for outside did not come, and why, in one sentence.
+
+    `again` is False where another try is no use until somebody changes something: an address that is
+    not allowed, a page that is gone for good, a password that is wrong. `after` is how many seconds
+    the other side asked us to wait, or None. `status` is its HTTP status, 0 where it gave none.
+    """
+
+    code = "not_fetched"
+
+    def __init__(
+        self, message: str, *, again: bool = True, after: float | None = None, status: int = 0
+    ) -> None:
+        super().__init__(message)
+        self.again = again
+        self.after = after
+        self.status = status
 
 
 class Misconfigured(CerebroError):

@@ -20,6 +20,7 @@ from app.domain.records import (
     Relation,
     Role,
     SourceKind,
+    Stance,
     Verdict,
 )
 
@@ -161,7 +162,10 @@ class DecisionArrival:
 
 @dataclass(frozen=True, kw_only=True)
 class MentionArrival:
-    """The document speaks of a paper, in `section`, saying `text`."""
+    """The document speaks of a paper, in `section`, saying `text`.
+
+    A paper that the wiki has not met is noted all the same, when `paper` is an identifier.
+    """
 
     paper: Ref
     section: str
@@ -171,6 +175,7 @@ class MentionArrival:
     tier: int | None = None
     tier_reason: str = ""
     why_it_matters: str = ""
+    stance: Stance | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,7 +293,8 @@ class Document:
     """One item, read. `key` is its identity within its source: the same key twice is the same item.
 
     `arrivals` may be lazy and may be gone through once; it never raises: what cannot be read comes
-    as `Rejected`.
+    as `Rejected`. `hash` is that of its content, '' where the document is the whole file; `state`
+    what the source says of it (starred, upvotes, score, comments).
     """
 
     source: SourceRef
@@ -298,3 +304,18 @@ class Document:
     arrivals: Iterable[Arrival | Rejected]
     url: str = ""
     published: str = ""
+    hash: str = ""
+    state: Extra = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """Several items in one file: the entries of a listing, a feed, a mailbox, a bibliography.
+
+    `documents` may be lazy and may be gone through once; it never raises: an entry that cannot be read
+    comes as `Rejected`, and the others with it.
+    """
+
+    source: SourceRef
+    format: str
+    documents: Iterable[Document | Rejected]

@@ -167,6 +167,11 @@ class SourceKind(StrEnum):
     DIGEST = "digest"
     PODCAST = "podcast"
     FEED = "feed"
+    MAIL = "mail"  # newsletters
+    FORUM = "forum"  # posts that people vote on
+    INDEX = "index"  # of papers: Semantic Scholar, OpenReview
+    LIBRARY = "library"  # a reader's own bibliography
+    WEB = "web"  # single pages and PDFs that somebody pasted in
 
 
 class Announced(StrEnum):
@@ -198,6 +203,36 @@ class RunState(StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class FetchState(StrEnum):
+    """Where a fetch stands. One that waits or runs is taken up, or gone on with, by any worker."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class FetchReason(StrEnum):
+    DUE = "due"
+    ASKED = "asked"
+    BACKFILL = "back-fill"  # a range of days that the reader asked for
+
+
+class DeliveryState(StrEnum):
+    WAITING = "waiting"
+    READ = "read"
+    FAILED = "failed"  # nothing in it could be read
+
+
+class Stance(StrEnum):
+    """How an item speaks of a paper, when it says so in words."""
+
+    SUPPORTS = "supports"
+    DISPUTES = "disputes"
 
 
 def choice(values: type[StrEnum]) -> sa.Enum:
@@ -241,6 +276,91 @@ class Source(SQLModel, table=True):
     created_at: datetime
 
 
+class Subscription(SQLModel, table=True):
+    """That a source is fetched: by which connector, when, and how that went.
+
+    `options` is what the connector needs beside the source's address (categories, a score gate, a
+    folder), `cursor` where its next fetch goes on. `stopped` says why it is not tried again until the
+    reader says so; `failures` counts those in a row.
+    """
+
+    source_id: int = Field(primary_key=True, foreign_key="source.id", ondelete="CASCADE")
+    connector: str
+    options: dict[str, Any] = json_column(dict)
+    cursor: dict[str, Any] = json_column(dict)
+    every_minutes: int
+    due_at: datetime = Field(index=True)
+    paused: bool = False
+    stopped: str = ""
+    failures: int = 0
+    last_error: str = ""
+    tried_at: datetime | None = None
+    succeeded_at: datetime | None = None
+    moved_to: str = ""  # where it was sent to for good, and how often in a row
+    moved_times: int = 0
+
+
+class Fetch(SQLModel, table=True):
+    """One fetch of a source. `cursor` is where it goes on after its process died.
+
+    `first_day` and `last_day` (inclusive) are those of a back-fill. `seen` of `total` entries came so
+    far; `total` is None while nobody knows.
+    """
+
+    __tablename__ = "source_fetch"  # "fetch" is a word of SQL
+
+    id: int | None = Field(default=None, primary_key=True)
+    source_id: int = Field(foreign_key="source.id", index=True, ondelete="CASCADE")
+    reason: FetchReason = Field(sa_type=choice(FetchReason))
+    state: FetchState = Field(sa_type=choice(FetchState), index=True)
+    first_day: str = ""
+    last_day: str = ""
+    cursor: dict[str, Any] = json_column(dict)
+    responses: int = 0
+    size: int = 0  # bytes
+    seen: int = 0
+    total: int | None = None
+    error: str = ""
+    cancel: bool = False
+    asked_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+class Delivery(SQLModel, table=True):
+    """Bytes that a fetch brought, with the headers they came with, waiting to be read or read.
+
+    `refusals` is a list of {where, reason}: what in it could not be read (the first 100).
+    """
+
+    id: int | None = Field(default=None, primary_key=True)
+    source_id: int = Field(foreign_key="source.id", index=True, ondelete="CASCADE")
+    fetch_id: int = Field(foreign_key="source_fetch.id", index=True, ondelete="CASCADE")
+    name: str
+    url: str = ""
+    format: str
+    headers: dict[str, str] = json_column(dict)
+    raw_sha256: str = Field(foreign_key="raw.sha256")
+    state: DeliveryState = Field(sa_type=choice(DeliveryState), index=True)
+    new: int = 0
+    changed: int = 0
+    same: int = 0
+    rejected: int = 0
+    refusals: list[dict[str, str]] = json_column()
+    received_at: datetime
+
+
+class FetchHost(SQLModel, table=True):
+    """When a host may be asked again, by the real clock (seconds since 1970), and who asks it now."""
+
+    __tablename__ = "fetch_host"
+
+    name: str = Field(primary_key=True)
+    next_at: float
+    owner: str = ""
+    until: float = 0.0
+
+
 class Raw(SQLModel, table=True):
     """The bytes of an item; the file raw/ab/abcdef… in the data folder holds them."""
 
@@ -250,7 +370,11 @@ class Raw(SQLModel, table=True):
 
 
 class Item(SQLModel, table=True):
-    """One thing that arrived. `key` is its identity within its source, `hash` its content."""
+    """One thing that arrived. `key` is its identity within its source, `hash` its content.
+
+    `paper_id`: the paper it is (an entry of a listing or a bibliography); `page_id`: its own page.
+    `state` is what its source says of it: starred, upvotes, score, comments.
+    """
 
     __table_args__ = (sa.UniqueConstraint("source_id", "key"),)
 
@@ -265,6 +389,10 @@ class Item(SQLModel, table=True):
     hash: str
     raw_sha256: str | None = Field(default=None, foreign_key="raw.sha256")
     page_id: int | None = Field(default=None, foreign_key="page.id", ondelete="SET NULL")
+    paper_id: int | None = Field(
+        default=None, foreign_key="paper.id", ondelete="SET NULL", index=True
+    )
+    state: dict[str, Any] = json_column(dict)
 
 
 class Mention(SQLModel, table=True):
@@ -282,6 +410,28 @@ class Mention(SQLModel, table=True):
     tier: int | None = None
     tier_reason: str = ""
     why_it_matters: str = ""
+    stance: Stance | None = Field(default=None, sa_type=choice(Stance))
+
+
+class LooseMention(SQLModel, table=True):
+    """An item that speaks of a paper the wiki has not met; it becomes a mention when the paper comes."""
+
+    __tablename__ = "loose_mention"
+
+    __table_args__ = (
+        sa.UniqueConstraint("item_id", "scheme", "value", "section"),
+        sa.Index("ix_loose_mention_scheme_value", "scheme", "value"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    item_id: int = Field(foreign_key="item.id", index=True, ondelete="CASCADE")
+    scheme: str
+    value: str
+    section: str
+    day: str = ""
+    text: str = ""
+    source_name: str = ""
+    stance: Stance | None = Field(default=None, sa_type=choice(Stance))
 
 
 # ---------------------------------------------------------------- what the wiki knows
@@ -1044,6 +1194,7 @@ class Run(SQLModel, table=True):
     state: RunState = Field(sa_type=choice(RunState))
     steps: list[dict[str, Any]] = json_column()
     log: str = ""
+    cancel: bool = False  # the reader asked for its end
     started_at: datetime
     ended_at: datetime | None = None
 

@@ -7,6 +7,7 @@ person decided is only replaced by an import that names a later time.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -18,6 +19,7 @@ from typing import Any
 from uuid import uuid4
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DataError, IntegrityError
 from sqlmodel import Session, col, select
 
 from app.domain import items as arrived
@@ -59,6 +61,8 @@ from app.sources.base import File, Reader, reader_for
 from app.store import decisions, items, links, pages, papers, predictions, questions
 from app.store.db import bump
 from app.store.pages import IMPORT, Author, Content
+
+log = logging.getLogger("cerebro.ingest")
 
 _STATE = {
     Verdict.KEEP: PaperState.KEPT,
@@ -130,20 +134,35 @@ class _Past:
 class _Ingest:
     """One document on its way in: things first, then what joins them, so that order is free."""
 
-    def __init__(self, session: Session, document: arrived.Document, *, now: datetime) -> None:
+    def __init__(
+        self,
+        session: Session,
+        document: arrived.Document,
+        *,
+        source: Source,
+        report: Report,
+        now: datetime,
+    ) -> None:
         self.session = session
         self.document = document
+        self.source = source
         self.now = now
-        self.report = Report()
+        self.report = report
         # A file in which a person states facts may correct them; a page that was saved only adds.
         self.authoritative = document.source.kind == SourceKind.FILE
+        self.papers: list[int] = []  # those that the document tells of, in order
         self.local_papers: dict[str, int] = {}  # by title_key
         self.local_slugs: dict[str, int] = {}
         self.joining: list[arrived.Arrival] = []
 
+    def stands(self) -> bool:
+        """Whether this very item came before, as it is."""
+        assert self.source.id is not None
+        found = items.item(self.session, self.source.id, self.document.key)
+        return found is not None and bool(self.document.hash) and found.hash == self.document.hash
+
     def things(self, hash: str, raw_size: int | None, progress: Callable[[], None]) -> None:
         """Store topics, pages and papers; what joins them waits for `joins`."""
-        self.source = items.source(self.session, self.document.source, now=self.now)
         self.item = self._item(hash, raw_size)
         for arrival in self.document.arrivals:
             progress()
@@ -153,14 +172,16 @@ class _Ingest:
                 self.joining.append(arrival)
             else:
                 self._store(arrival)
+        # An entry of a bundle that tells of one paper, and has no page of its own, is that paper.
+        if self.document.hash and self.item.page_id is None and len(set(self.papers)) == 1:
+            self.item.paper_id = self.papers[0]
+            self.session.add(self.item)
 
     def joins(self, progress: Callable[[], None]) -> None:
         """Store links, decisions, mentions and assessments, now that everything they name is there."""
         for arrival in sorted(self.joining, key=self._when):
             progress()
             self._store(arrival)
-        if self.report.total(Outcome.NEW) or self.report.total(Outcome.CHANGED):
-            bump(self.session)
 
     def _when(self, arrival: arrived.Arrival) -> datetime:
         """When what it says was decided: of two words on one thing the later one counts."""
@@ -175,9 +196,15 @@ class _Ingest:
         try:
             with self.session.begin_nested():
                 outcome = self._dispatch(arrival)
-        except CerebroError as error:
+        except (CerebroError, ValueError, TypeError, DataError, IntegrityError) as error:
+            # One that cannot be stored, however odd, fails alone.
+            if isinstance(error, CerebroError):
+                reason = str(error)
+            else:
+                log.exception("%s %s could not be stored", kind, _label(arrival))
+                reason = f"It could not be stored ({type(error).__name__}); the log says more."
             self.report.rejected.append(
-                arrived.Rejected(where=f"{kind} {_label(arrival)}", reason=str(error))
+                arrived.Rejected(where=f"{kind} {_label(arrival)}", reason=reason)
             )
         else:
             self.report.counts[kind, outcome] += 1
@@ -187,7 +214,10 @@ class _Ingest:
             case arrived.TopicArrival():
                 return self._topic(arrival)
             case arrived.PageArrival():
-                return self._page(arrival)[1]
+                page, outcome = self._page(arrival)
+                if self.document.hash:
+                    self._belongs(page)
+                return outcome
             case arrived.PaperArrival():
                 return self._paper(arrival)
             case arrived.ThreadArrival():
@@ -217,6 +247,7 @@ class _Ingest:
         assert self.source.id is not None
         if raw_size is not None:
             items.note_raw(self.session, hash, raw_size, now=self.now)
+        own = self.document.hash or hash
         item = items.item(self.session, self.source.id, self.document.key)
         if item is None:
             item = Item(
@@ -227,12 +258,14 @@ class _Ingest:
                 url=self.document.url,
                 published=self.document.published,
                 received_at=self.now,
-                hash=hash,
+                hash=own,
                 raw_sha256=hash if raw_size is not None else None,
+                state=dict(self.document.state),
             )
-        elif item.hash != hash:
-            item.hash = hash
+        elif item.hash != own:
+            item.hash = own
             item.raw_sha256 = hash if raw_size is not None else None
+            item.state = {**item.state, **self.document.state}
         self.session.add(item)
         self.session.flush()
         return item
@@ -415,6 +448,7 @@ class _Ingest:
         else:
             outcome = self._known_paper(paper, arrival, identifiers)
         assert paper.id is not None
+        self.papers.append(paper.id)
         if papers.add_identifiers(self.session, paper, identifiers):
             outcome = _most(outcome, Outcome.CHANGED)
         for name in (arrival.title, *arrival.aliases):
@@ -1059,7 +1093,7 @@ def import_files(
     begun: list[_Ingest] = []
     for file in files:
         try:
-            document = reader_for(file, readers, format=format).read(file)
+            read = reader_for(file, readers, format=format).read(file)
             if raw_folder is None:
                 digest, size = sha256(file.data).hexdigest(), None
             else:
@@ -1067,10 +1101,58 @@ def import_files(
         except Unreadable as error:
             results.append((file.name, error))
             continue
-        one = _Ingest(session, document, now=now)
-        one.things(digest, size, progress)
+        source = items.source(session, read.source, now=now)
+        report = Report()
+        for each in _documents(read):
+            if isinstance(each, arrived.Rejected):
+                report.rejected.append(each)
+                continue
+            one = _Ingest(session, each, source=source, report=report, now=now)
+            one.things(digest, size, progress)
+            begun.append(one)
+        results.append((file.name, report))
+    _join(session, begun, progress)
+    return results
+
+
+def store_delivery(
+    session: Session,
+    read: arrived.Document | arrived.Bundle,
+    source: Source,
+    *,
+    raw_sha256: str,
+    size: int,
+    now: datetime,
+    progress: Callable[[], None] = lambda: None,
+) -> Report:
+    """Store what a reader made of bytes that a fetch of `source` brought, which are kept already.
+
+    An entry that came before, and says now what it said then, is not looked at again.
+    """
+    report = Report()
+    begun: list[_Ingest] = []
+    for each in _documents(read):
+        if isinstance(each, arrived.Rejected):
+            report.rejected.append(each)
+            continue
+        one = _Ingest(session, each, source=source, report=report, now=now)
+        if one.stands():
+            report.counts["item", Outcome.SAME] += 1
+            continue
+        one.things(raw_sha256, size, progress)
         begun.append(one)
-        results.append((file.name, one.report))
+    _join(session, begun, progress)
+    return report
+
+
+def _join(session: Session, begun: Sequence[_Ingest], progress: Callable[[], None]) -> None:
     for one in begun:
         one.joins(progress)
-    return results
+    if any(one.report.total(Outcome.NEW) or one.report.total(Outcome.CHANGED) for one in begun):
+        bump(session)
+
+
+def _documents(
+    read: arrived.Document | arrived.Bundle,
+) -> Iterable[arrived.Document | arrived.Rejected]:
+    return read.documents if isinstance(read, arrived.Bundle) else (read,)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from app.domain.items import Document
+from app.domain.items import Bundle, Document
 from app.errors import Invalid, Unreadable
 
 MAX_BYTES = 200_000_000
@@ -45,8 +45,8 @@ class Reader(Protocol):
         """Whether the content is this format, from a look at its beginning."""
         ...
 
-    def read(self, file: File) -> Document:
-        """Read the file. Raises Unreadable when nothing in it is this format."""
+    def read(self, file: File) -> Document | Bundle:
+        """Read the file, which is one item or many. Raises Unreadable when nothing in it is this format."""
         ...
 
 
