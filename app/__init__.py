@@ -15,7 +15,8 @@ An arrow is "is imported by"; `|` marks siblings that may not import each other.
     domain      tables and every judgement, as pure functions
     store       the database, SQLite or PostgreSQL: one module a noun; the one write path of pages
                 and links; `db`, `search` and `vectors` alone know which engine it is
-    sources     readers: bytes from outside become frozen values
+    sources     connectors ask services for bytes, by the one way out (`http`); readers make frozen
+                values of them
     llm         the language model: prompts as files, one client, prices; off without key and budget
     embeddings  the sentence encoder, in the worker alone; everyone else asks the worker
     vault       Markdown files on disk

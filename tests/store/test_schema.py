@@ -208,3 +208,41 @@ def test_triage_upgrade_picks_from_the_new_threshold_where_none_could_be_chosen(
         default = records.Topic.model_fields["threshold"].default
         assert found == [("old", default), ("other", 0.7)]
     engine.dispose()
+
+
+def test_sources_upgrade_keeps_items_and_what_they_mention_and_downgrade_too(tmp_path: Path) -> None:
+    engine = open_engine(databases.url_of(tmp_path))
+    at = "'2026-05-08 09:00:00'"
+    with migrating(engine) as connection:
+        command.downgrade(config_on(connection), "0009")
+    with engine.execution_options(write="alone").connect() as connection:
+        for statement in (
+            f"INSERT INTO source VALUES (1, 'gauges', 'listing', 'Gauges', '', '', {at})",
+            "INSERT INTO paper (id, state, title, title_key, abstract, authors, venue, published, "
+            "categories, \"references\", code_url, extra, created_at) VALUES (1, 'waiting', 'Tides', "
+            f"'tides', '', '[]', '', '', '[]', '[]', '', '{{}}', {at})",
+            "INSERT INTO item (id, source_id, key, format, title, url, published, received_at, hash) "
+            f"VALUES (1, 1, 'day', 'triage-page', 'Day', '', '', {at}, 'h')",
+            "INSERT INTO mention (item_id, paper_id, section, day, text, source_name, tier_reason, "
+            "why_it_matters) VALUES (1, 1, 'entries', '2026-05-08', 'It says so.', '', '', '')",
+        ):
+            connection.exec_driver_sql(statement)
+        connection.commit()
+    assert schema.upgrade(engine)
+    with engine.execution_options(write="alone").connect() as connection:
+        assert connection.exec_driver_sql("SELECT key, hash, paper_id FROM item").all() == [
+            ("day", "h", None)
+        ]
+        assert connection.exec_driver_sql("SELECT text, stance FROM mention").all() == [
+            ("It says so.", None)
+        ]
+        connection.exec_driver_sql("UPDATE item SET paper_id = 1")
+        connection.commit()
+        with pytest.raises(sa.exc.IntegrityError):  # references are watched again
+            connection.exec_driver_sql("UPDATE item SET paper_id = 99")
+    with migrating(engine) as connection:
+        command.downgrade(config_on(connection), "0009")
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM mention").scalar() == 1
+        assert connection.exec_driver_sql("SELECT key FROM item").scalars().all() == ["day"]
+    engine.dispose()

@@ -1,0 +1,166 @@
+"""Ingest of what fetches bring: many items in one file, each on its own, each stored once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import Engine
+from sqlmodel import col, select
+
+from app.domain.items import (
+    Bundle,
+    Document,
+    PageArrival,
+    PaperArrival,
+    Rejected,
+    SourceRef,
+)
+from app.domain.records import Item, Page, PageKind, Paper, Source, SourceKind
+from app.services.ingest import Outcome, Report, import_files, store_delivery
+from app.sources.base import File
+from app.store.db import reading, writing
+from tests.factories import make_engine
+
+NOW = datetime(2026, 5, 14, 9, 0, tzinfo=UTC)
+REF = SourceRef(key="gauges", kind=SourceKind.LISTING, name="Gauge readings")
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    made = make_engine(tmp_path)
+    yield made
+    made.dispose()
+
+
+def entry(number: int, *, title: str = "", hash: str = "", **state: object) -> Document:
+    """A listing's entry of one paper."""
+    paper = PaperArrival(
+        refs=(f"arxiv:2605.0000{number}",), title=title or f"Tide {number}", day="2026-05-14"
+    )
+    return Document(
+        source=REF,
+        key=f"2605.0000{number}",
+        format="told",
+        title=paper.title,
+        arrivals=(paper,),
+        hash=hash or f"hash {number}",
+        state=state,
+    )
+
+
+def deliver(engine: Engine, *documents: Document | Rejected) -> Report:
+    """Store what a fetch of the source brought."""
+    with writing(engine) as session:
+        source = session.exec(select(Source).where(Source.key == "gauges")).first()
+        if source is None:
+            source = Source(key="gauges", kind=SourceKind.LISTING, name="Gauges", created_at=NOW)
+            session.add(source)
+            session.flush()
+        bundle = Bundle(source=REF, format="told", documents=documents)
+        return store_delivery(session, bundle, source, raw_sha256="f" * 64, size=10, now=NOW)
+
+
+def stored(engine: Engine) -> list[tuple[str, str, str]]:
+    """Key, hash and paper of each item."""
+    with reading(engine) as session:
+        found = session.exec(
+            select(Item.key, Item.hash, Paper.title)
+            .join(Paper, col(Paper.id) == col(Item.paper_id))
+            .order_by(Item.key)
+        )
+        return list(found)
+
+
+def test_each_entry_is_an_item_and_is_its_paper(engine: Engine) -> None:
+    report = deliver(engine, entry(1), entry(2))
+    assert report.by_kind() == {"paper": {"new": 2}}
+    assert stored(engine) == [
+        ("2605.00001", "hash 1", "Tide 1"),
+        ("2605.00002", "hash 2", "Tide 2"),
+    ]
+
+
+def test_an_entry_that_says_what_it_said_is_not_looked_at_again(engine: Engine) -> None:
+    deliver(engine, entry(1), entry(2))
+    report = deliver(engine, entry(2), entry(3), entry(1, hash="other", upvotes=4))
+    assert report.by_kind() == {"item": {"same": 1}, "paper": {"new": 1, "same": 1}}
+    with reading(engine) as session:
+        item = session.exec(select(Item).where(Item.key == "2605.00001")).one()
+        assert (item.hash, item.state) == ("other", {"upvotes": 4})
+        assert len(session.exec(select(Paper)).all()) == 3
+
+
+def test_what_cannot_be_read_or_stored_fails_alone(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from app.services import ingest
+
+    real = ingest._Ingest._paper
+
+    def poisoned(self: ingest._Ingest, arrival: PaperArrival) -> Outcome:
+        if arrival.title == "Poison":
+            raise ValueError("a value that no column takes")
+        return real(self, arrival)
+
+    monkeypatch.setattr(ingest._Ingest, "_paper", poisoned)
+    report = deliver(
+        engine, entry(1), Rejected(where="entry 2", reason="No title."), entry(3, title="Poison")
+    )
+    assert [each.where for each in report.rejected] == ["entry 2", "paper arxiv:2605.00003"]
+    assert report.rejected[1].reason == "It could not be stored (ValueError); the log says more."
+    assert report.by_kind() == {"paper": {"new": 1}}
+    assert deliver(engine, entry(4)).total(Outcome.NEW) == 1
+
+
+def test_an_item_with_a_page_of_its_own_leads_there(engine: Engine) -> None:
+    article = Document(
+        source=REF,
+        key="urn:1",
+        format="told",
+        title="On tides",
+        arrivals=(
+            PageArrival(ref="url:https://example.org/1", kind=PageKind.ARTICLE, title="On tides"),
+            PaperArrival(refs=("arxiv:2605.00009",), title="Tide 9", day="2026-05-14"),
+        ),
+        hash="h",
+    )
+    deliver(engine, article)
+    with reading(engine) as session:
+        item = session.exec(select(Item)).one()
+        page = session.exec(select(Page).where(Page.kind == PageKind.ARTICLE)).one()
+        assert (item.page_id, item.paper_id) == (page.id, None)
+
+
+@dataclass(frozen=True)
+class Many:
+    """A reader that makes these documents of any bytes."""
+
+    documents: Sequence[Document | Rejected]
+    format: str = "told"
+
+    def recognises(self, file: File) -> bool:
+        return True
+
+    def read(self, file: File) -> Bundle:
+        return Bundle(source=REF, format=self.format, documents=self.documents)
+
+
+def test_a_saved_file_of_many_items_is_one_report(engine: Engine, tmp_path: Path) -> None:
+    readers = [Many((entry(1), Rejected(where="entry 2", reason="No title."), entry(3)))]
+    with writing(engine) as session:
+        [(name, report)] = import_files(
+            session, [File("listing.xml", b"x")], readers, raw_folder=tmp_path / "raw", now=NOW
+        )
+    assert isinstance(report, Report)
+    assert (name, report.by_kind(), len(report.rejected)) == (
+        "listing.xml",
+        {"paper": {"new": 2}},
+        1,
+    )
+    with reading(engine) as session:
+        raws = {item.raw_sha256 for item in session.exec(select(Item))}
+    assert len(raws) == 1  # the file that both stood in
