@@ -156,10 +156,15 @@ class _Ingest:
         self.joining: list[arrived.Arrival] = []
 
     def stands(self) -> bool:
-        """Whether this very item came before, as it is."""
+        """Whether this very item came before, as it is; what its source says of it is brought up to date."""
         assert self.source.id is not None
         found = items.item(self.session, self.source.id, self.document.key)
-        return found is not None and bool(self.document.hash) and found.hash == self.document.hash
+        if found is None or not self.document.hash or found.hash != self.document.hash:
+            return False
+        if (state := {**found.state, **self.document.state}) != found.state:
+            found.state = state
+            self.session.add(found)
+        return True
 
     def things(self, hash: str, raw_size: int | None, progress: Callable[[], None]) -> None:
         """Store topics, pages and papers; what joins them waits for `joins`."""
@@ -399,11 +404,13 @@ class _Ingest:
     ) -> Outcome:
         """Bring an imported page up to date; a page a person edited only gains names.
 
-        Text that a person took out, and names they took away, stay away.
+        Text that a person took out, and names they took away, stay away. The page of an item of its own
+        (an article, an episode) is told anew when its source corrects it.
         """
         before = pages.content_of(self.session, page)
         past = self._past(page)
-        may_replace = self.authoritative and not past.edited
+        own = bool(self.document.hash) and self.item.page_id == page.id
+        may_replace = (self.authoritative or own) and not past.edited
         extracted = page.author_kind == AuthorKind.EXTRACT  # gives way to any text of its own
         fill = (not before.body or extracted) and not (past.edited and past.had_text)
         content = Content(

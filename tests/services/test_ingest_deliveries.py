@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,7 +22,9 @@ from app.domain.items import (
 from app.domain.records import Item, Page, PageKind, Paper, Source, SourceKind
 from app.services.ingest import Outcome, Report, import_files, store_delivery
 from app.sources.base import File
+from app.store import pages
 from app.store.db import reading, writing
+from app.store.pages import PERSON
 from tests.factories import make_engine
 
 NOW = datetime(2026, 5, 14, 9, 0, tzinfo=UTC)
@@ -133,6 +135,42 @@ def test_an_item_with_a_page_of_its_own_leads_there(engine: Engine) -> None:
         item = session.exec(select(Item)).one()
         page = session.exec(select(Page).where(Page.kind == PageKind.ARTICLE)).one()
         assert (item.page_id, item.paper_id) == (page.id, None)
+
+
+def article(text: str, *, hash: str, **state: object) -> Document:
+    page = PageArrival(
+        ref="url:https://example.org/1", kind=PageKind.ARTICLE, title="On tides", text=text
+    )
+    return Document(
+        source=REF,
+        key="urn:1",
+        format="told",
+        title="On tides",
+        arrivals=(page,),
+        hash=hash,
+        state=state,
+    )
+
+
+def test_a_corrected_article_is_told_anew_unless_somebody_wrote_on_it(engine: Engine) -> None:
+    deliver(engine, article("They rise.", hash="1"))
+    deliver(engine, article("They rise and fall.", hash="2"))
+    with writing(engine) as session:
+        page = session.exec(select(Page)).one()
+        assert page.body == "They rise and fall."
+        content = pages.content_of(session, page)
+        pages.revise(session, page, replace(content, body="Mine."), author=PERSON, now=NOW, note="")
+    deliver(engine, article("They fall.", hash="3"))
+    with reading(engine) as session:
+        assert session.exec(select(Page)).one().body == "Mine."
+
+
+def test_what_its_source_says_of_an_item_is_kept_up_to_date(engine: Engine) -> None:
+    deliver(engine, article("They rise.", hash="1", upvotes=3))
+    report = deliver(engine, article("They rise.", hash="1", upvotes=9, starred=True))
+    assert report.by_kind() == {"item": {"same": 1}}
+    with reading(engine) as session:
+        assert session.exec(select(Item)).one().state == {"upvotes": 9, "starred": True}
 
 
 @dataclass(frozen=True)
