@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, tzinfo
+from functools import cached_property
 from pathlib import Path
 
 from sqlalchemy.engine import Engine
@@ -23,26 +24,68 @@ from app.services.linker import shipped_weights
 from app.services.sending import HOME
 from app.services.triage import Fitted
 from app.settings import Settings
+from app.sources.articles import ArticleReader
+from app.sources.arxiv import ArxivAtom, ArxivConnector, ArxivListing, ListingConnector
 from app.sources.base import Reader
+from app.sources.bibliography import Bibtex, CslJson, Ris
+from app.sources.connectors import Connector, Web
 from app.sources.digest_page import DigestPage
+from app.sources.feeds import Feed, FeedConnector
+from app.sources.huggingface import DailyPapers, DailyPapersConnector
 from app.sources.interchange import Interchange
+from app.sources.link_list import LinkList
+from app.sources.mail import MailReader
 from app.sources.markdown_folder import MarkdownFolder
+from app.sources.oai import OaiConnector, OaiRecords
+from app.sources.opml import Opml
+from app.sources.pdf import PdfReader
 from app.sources.podcast_page import PodcastPage
+from app.sources.podcasts import ChaptersFile, Podcast, PodcastConnector, Transcript
+from app.sources.reddit import Reddit, RedditConnector
 from app.sources.triage_page import TriagePage
 from app.store import preferences, schema, vectors
 from app.store.corpus import Library
 from app.store.db import open_engine, reading
 from app.store.graph import LinkGraph
+from app.store.hosts import Hosts
 from app.store.relations import NameIndex
 from app.store.vectors import VectorIndex
 
 # In the order in which they look at a file: the surest first.
 READERS: tuple[Reader, ...] = (
+    PdfReader(),
+    ArxivAtom(),
+    ArxivListing(),
+    OaiRecords(),
+    DailyPapers(),
+    Podcast(),  # before feeds: it is one
+    Feed(),
+    Opml(),
+    Reddit(),
+    LinkList(),
+    ChaptersFile(),
+    Transcript(),
+    CslJson(),  # its first `type` is none of jsonl's
     Interchange(),
     TriagePage(),
     PodcastPage(),
     DigestPage(),
+    MailReader(),
+    Bibtex(),
+    Ris(),
     MarkdownFolder(),
+    ArticleReader(),  # of any page of the web that is none of those
+)
+
+# In the order in which they are asked whether some words name a source of theirs.
+CONNECTORS: tuple[Connector, ...] = (
+    ArxivConnector(),
+    ListingConnector(),
+    OaiConnector(),
+    DailyPapersConnector(),
+    RedditConnector(),
+    PodcastConnector(),
+    FeedConnector(),
 )
 
 
@@ -97,6 +140,13 @@ class App:
     @property
     def raw_folder(self) -> Path:
         return self.settings.data / "raw"
+
+    @cached_property
+    def web(self) -> Web:
+        """The one way out; made when it is first asked for something."""
+        from app.sources.http import Transport  # what it needs would slow every command's start
+
+        return Transport(allow=self.settings.fetch_pairs, pace=Hosts(self.engine))
 
     @property
     def post(self) -> Post | None:

@@ -259,7 +259,7 @@ _SHOWN = 10  # of each check, without --json
 
 @cli.command("import")
 def import_(
-    paths: Annotated[list[Path], typer.Argument(help="Files or folders.")],
+    paths: Annotated[list[str], typer.Argument(help="Files, folders or web addresses.")],
     format: Annotated[
         str | None, typer.Option("--format", help="The format, where the content does not tell.")
     ] = None,
@@ -268,7 +268,7 @@ def import_(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Read files by their content: listings, digests, podcasts, JSON lines, Markdown."""
+    """Read files by their content, and web addresses: papers, articles, mail, PDF, lists, notes."""
     from app.importing import import_paths
 
     app = _open()
@@ -291,19 +291,35 @@ def import_(
 def export(
     format: Annotated[
         str,
-        typer.Option("--format", help="graphml: pages and accepted links, for Gephi and others."),
+        typer.Option(
+            "--format",
+            help="bibtex, csl or ris: kept papers. graphml: pages and accepted links, for Gephi.",
+        ),
     ],
+    query: Annotated[
+        str, typer.Option(help="Only papers that this search finds: kind, tag, year, words.")
+    ] = "",
     file: Annotated[
         Path | None, typer.Option("-o", "--output", help="The file; standard output when left out.")
     ] = None,
 ) -> None:
-    """Write the graph as GraphML, with the community and PageRank of each page."""
+    """Write papers as a bibliography, or the graph with each page's community and PageRank."""
+    from app.services.export import FORMATS, bibliography
     from app.services.graph import graphml
     from app.store.db import reading
 
-    if format != "graphml":
-        raise Invalid(f"There is no format {format!r} to export. Use graphml.")
+    if format not in (*FORMATS, "graphml"):
+        raise Invalid(
+            f"There is no format {format!r} to export. Use one of: {', '.join(FORMATS)}, graphml."
+        )
+    if format == "graphml" and query:
+        raise Invalid("The graph is exported whole. Leave --query out.")
     app = _open()
+    if format != "graphml":
+        with _written(file) as write:
+            for piece in bibliography(lambda: reading(app.engine), format, query):
+                write(piece.encode("utf-8", "replace"))
+        return
     with _written(file) as write, reading(app.engine) as session:
         for piece in graphml(session, app.graph):
             write(piece.encode())

@@ -1,4 +1,4 @@
-"""Importing files and folders, in batches between which others may write, with one report.
+"""Importing files, folders and web addresses, in batches between which others may write, with one report.
 
 Beside the pipeline, not in it: a person asks for an import; nothing of it is pending. One that is
 cut off has stored whole things, perhaps without the links between them; run again, it goes on.
@@ -17,7 +17,9 @@ from sqlalchemy.engine import Engine
 
 from app.errors import CerebroError
 from app.services.ingest import Outcome, Report, import_files
-from app.sources.base import MAX_BYTES, File, Reader
+from app.sources.articles import fetched, is_address
+from app.sources.base import MAX_BYTES, File, Reader, read_ahead
+from app.sources.connectors import Web
 from app.store.db import settle, writing
 
 BATCH = 100  # things stored between two commits
@@ -37,6 +39,8 @@ class Wiki(Protocol):
     def raw_folder(self) -> Path: ...
     @property
     def clock(self) -> Callable[[], datetime]: ...
+    @property
+    def web(self) -> Web: ...
 
 
 class _DryRun(Exception):
@@ -77,7 +81,7 @@ class Imported:
 
 def import_paths(
     wiki: Wiki,
-    paths: Sequence[Path],
+    paths: Sequence[Path | str],
     *,
     format: str | None = None,
     dry_run: bool = False,
@@ -86,7 +90,7 @@ def import_paths(
 ) -> Imported:
     """Import files and folders (their Markdown and other readable files, not what is hidden).
 
-    A file that cannot be read is refused with its reason; the others go on. `progress` hears how
+    A text that is a web address is fetched, and read by what comes, like a file. A file that cannot be read is refused with its reason; the others go on. `progress` hears how
     many things have been read.
     """
     result = Imported()
@@ -101,13 +105,15 @@ def import_paths(
             session.commit()
             time.sleep(BREATH)
 
-    files = [found for path in paths for found in _files(path, result)]
+    # What takes a while comes before anything is written: others wait for no server and no PDF.
+    files = [found for path in paths for found in _found(wiki, path, result)]
+    readers = read_ahead(_loaded(files, Imported()), wiki.readers, format=format)
     try:
         with writing(wiki.engine) as session:
             reports = import_files(
                 session,
                 _loaded(files, result),
-                wiki.readers,
+                readers,
                 format=format,
                 raw_folder=wiki.raw_folder if keep_raw and not dry_run else None,
                 now=wiki.clock(),
@@ -135,8 +141,23 @@ def _once_named(name: str, reason: str) -> str:
     return f"It {reason.removeprefix(f'{name} ')}" if reason.startswith(f"{name} ") else reason
 
 
-def _loaded(files: list[tuple[Path, str]], result: Imported) -> Iterator[File]:
-    for path, name in files:
+def _found(wiki: Wiki, path: Path | str, result: Imported) -> Iterator[tuple[Path, str] | File]:
+    """The files that a path means, or what is at an address."""
+    if isinstance(path, Path) or not is_address(path):
+        yield from _files(Path(path), result)
+        return
+    try:
+        yield fetched(wiki.web, path)
+    except CerebroError as error:
+        result.refused.append((path.strip()[:200], str(error)))
+
+
+def _loaded(files: list[tuple[Path, str] | File], result: Imported) -> Iterator[File]:
+    for each in files:
+        if isinstance(each, File):
+            yield each
+            continue
+        path, name = each
         try:
             if path.stat().st_size > MAX_BYTES:
                 result.refused.append((name, f"Larger than {MAX_BYTES // 1_000_000} MB: split it."))
@@ -150,11 +171,18 @@ def _files(path: Path, result: Imported) -> Iterator[tuple[Path, str]]:
     """The files a path means, with the names they are reported and keyed by."""
     if path.is_dir():
         empty = True
+        boxes = _maildirs(path)
         for found in sorted(path.rglob("*")):
             inside = found.relative_to(path)
             # A link that leaves the folder is not followed: a vault is what lies in it.
             within = found.is_file() and found.resolve().is_relative_to(path.resolve())
-            if within and not _is_hidden(inside):
+            box = next((each for each in found.parents if each in boxes), None)
+            if box is not None:
+                # Of a Maildir the messages: what else lies there is its server's.
+                wanted = found.parent in (box / "cur", box / "new") and found.name[0] != "."
+            else:
+                wanted = not _is_hidden(inside)
+            if within and wanted:
                 empty = False
                 yield found, str(inside)
         if empty:
@@ -163,6 +191,12 @@ def _files(path: Path, result: Imported) -> Iterator[tuple[Path, str]]:
         yield path, path.name
     else:
         result.refused.append((str(path), "There is no such file or folder."))
+
+
+def _maildirs(path: Path) -> frozenset[Path]:
+    """The Maildirs in a folder, that folder itself and hidden ones (`.Newsletters`) included."""
+    found = (each.parent for each in (path / "cur", *path.rglob("cur")) if each.is_dir())
+    return frozenset(each for each in found if (each / "new").is_dir() and (each / "tmp").is_dir())
 
 
 def _is_hidden(inside: Path) -> bool:

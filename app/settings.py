@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from email.errors import HeaderParseError
 from email.headerregistry import Address
 from email.utils import getaddresses
+from ipaddress import IPv6Address
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -30,7 +33,7 @@ from app.errors import Misconfigured
 
 @dataclass(frozen=True)
 class Server:
-    """A mail server. `tls` is "offered" (when it offers it), "required" or "at once"."""
+    """A mail server. `tls` is "offered" (when it offers it), "required", "at once" or "never"."""
 
     host: str
     port: int
@@ -39,20 +42,34 @@ class Server:
     password: str = dataclasses.field(default="", repr=False)
 
 
-_MAIL_SCHEMES = {"smtp": ("offered", 25), "starttls": ("required", 587), "smtps": ("at once", 465)}
+_SENDING = {"smtp": ("offered", 25), "starttls": ("required", 587), "smtps": ("at once", 465)}
+_FETCHING = {"imap": ("never", 143), "starttls": ("required", 143), "imaps": ("at once", 993)}
 
 
 def server_of(address: str) -> Server:
     """The mail server that an address names. Raises ValueError, in words that repeat none of it."""
+    return _server(address, _SENDING)
+
+
+def imap_server_of(address: str) -> Server:
+    """The mailbox that an address names, likewise; `tls` is "never" where imap:// is asked for."""
+    found = _server(address, _FETCHING)
+    if not found.user:
+        raise ValueError("name the user and the password: imaps://user:password@host")
+    return found
+
+
+def _server(address: str, schemes: Mapping[str, tuple[str, int]]) -> Server:
     try:
         parts = urlsplit(address.strip())
         port = parts.port
     except ValueError:
         raise ValueError("the port is no number") from None
-    if parts.scheme not in _MAIL_SCHEMES or not parts.hostname:
+    if parts.scheme not in schemes or not parts.hostname:
+        plain, started, at_once = schemes
         raise ValueError(
-            "use smtp://host:port, starttls://host:port or smtps://host:port, with user:password@ "
-            "before the host where the server asks for them"
+            f"use {plain}://host:port, {started}://host:port or {at_once}://host:port, with "
+            "user:password@ before the host where the server asks for them"
         )
     if parts.path.strip("/") or parts.query or parts.fragment:
         raise ValueError(
@@ -63,7 +80,7 @@ def server_of(address: str) -> Server:
         raise ValueError("a user and a password belong together: user:password@host")
     if not (user + password).isprintable():
         raise ValueError("user and password must be readable signs")
-    tls, usual = _MAIL_SCHEMES[parts.scheme]
+    tls, usual = schemes[parts.scheme]
     return Server(parts.hostname, usual if port is None else port, tls, user, password)
 
 
@@ -86,11 +103,41 @@ def addresses(text: str) -> tuple[Address, ...]:
     return tuple(found)
 
 
+_PAIR = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+):([0-9]{1,5})")
+
+
+def pairs_of(text: str) -> frozenset[tuple[str, int]]:
+    """Pairs of host and port, with commas between: `127.0.0.1:8080, [::1]:8080, feeds.lan:443`.
+
+    Hosts in lower case, without brackets. Raises ValueError, in words, for anything else.
+    """
+    found = set()
+    for each in filter(None, (part.strip().lower() for part in text.split(","))):
+        pair = _PAIR.fullmatch(each)
+        if pair is None or not 0 < int(pair[2]) < 65536:
+            raise ValueError(
+                f"{each[:80]!r} is no host:port pair. Name each exactly, such as 127.0.0.1:8080, "
+                "[::1]:8080 or feeds.lan:443, with commas between"
+            )
+        host = pair[1]
+        if host.startswith("["):
+            try:
+                host = str(IPv6Address(host[1:-1]))
+            except ValueError:
+                raise ValueError(f"{host} is no IPv6 address") from None
+        found.add((host, int(pair[2])))
+    return frozenset(found)
+
+
 class Settings(BaseSettings):
     """Every setting, each with a sentence. A set variable wins over the file and the database."""
 
     model_config = SettingsConfigDict(
-        env_prefix="CEREBRO_", toml_file="cerebro.toml", extra="ignore", env_ignore_empty=True
+        env_prefix="CEREBRO_",
+        toml_file="cerebro.toml",
+        extra="ignore",
+        env_ignore_empty=True,
+        hide_input_in_errors=True,  # of settings that hold a password
     )
 
     data: Path = Field(Path("data"), description="Folder for database, raw bytes and cache.")
@@ -135,7 +182,10 @@ class Settings(BaseSettings):
         "", description="Hash made by `cerebro password`; needed to bind wider than loopback."
     )
     fetch_allow: str = Field(
-        "", description="Exact host:port pairs that may be private addresses, with commas between."
+        "",
+        description="Exact host:port pairs that alone may be private addresses, or have other ports "
+        "than 80 and 443 (143 and 993 for mail), with commas between. Empty: nothing private is "
+        "ever fetched.",
     )
     base_url: str = Field(
         "",
@@ -148,6 +198,12 @@ class Settings(BaseSettings):
         description="Mail server that each new digest is sent through: "
         "smtp://user:password@host:port (TLS where it offers it), starttls:// (TLS or nothing) or "
         "smtps:// (TLS from the start); a sign such as @ in the password as %40. Empty: no mail.",
+    )
+    imap: SecretStr = Field(
+        SecretStr(""),
+        description="Mailbox that newsletters are fetched from: imaps://user:password@host (TLS from "
+        "the start) or starttls:// (TLS or nothing); imap:// (no TLS) only to a pair of "
+        "CEREBRO_FETCH_ALLOW; a sign such as @ in the user as %40. Empty: no mail is fetched.",
     )
     mail_to: str = Field("", description="Who gets each digest by mail, with commas between.")
     mail_from: str = Field("", description="Who mail is from; default the first of its readers.")
@@ -198,6 +254,25 @@ class Settings(BaseSettings):
             server_of(value.get_secret_value())
         return value
 
+    @field_validator("imap")
+    @classmethod
+    def _imap_is_a_mailbox(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        if value.get_secret_value():
+            server = imap_server_of(value.get_secret_value())
+            allowed = pairs_of(info.data.get("fetch_allow", ""))
+            if server.tls == "never" and (server.host, server.port) not in allowed:
+                raise ValueError(
+                    "imap:// sends the password without TLS, so its host:port has to stand in "
+                    "CEREBRO_FETCH_ALLOW; use imaps:// or starttls:// anywhere else"
+                )
+        return value
+
+    @field_validator("fetch_allow")
+    @classmethod
+    def _fetch_allow_names_pairs(cls, value: str) -> str:
+        pairs_of(value)
+        return value
+
     @field_validator("mail_to", "mail_from")
     @classmethod
     def _mail_addresses(cls, value: str, info: ValidationInfo) -> str:
@@ -242,10 +317,21 @@ class Settings(BaseSettings):
         return frozenset(h.strip().lower() for h in self.allowed_hosts.split(",") if h.strip())
 
     @property
+    def fetch_pairs(self) -> frozenset[tuple[str, int]]:
+        """The pairs of host and port that alone may be private addresses."""
+        return pairs_of(self.fetch_allow)
+
+    @property
     def mail_server(self) -> Server | None:
         """The server that mail goes through, or None when none is named."""
         address = self.smtp.get_secret_value()
         return server_of(address) if address else None
+
+    @property
+    def mailbox(self) -> Server | None:
+        """The mailbox that newsletters are fetched from, or None when none is named."""
+        address = self.imap.get_secret_value()
+        return imap_server_of(address) if address else None
 
     @property
     def readers(self) -> tuple[Address, ...]:

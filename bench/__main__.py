@@ -28,6 +28,12 @@ python -m bench relations  proposals between papers and of threads, printed like
 python -m bench new_threads    threads proposed on seven days, printed for judging (by hand)
 python -m bench budget     eight workers at the cap of a budget: calls made, and overshoot
 python -m bench checker    sentences of a model: 200 true ones and 200 with an error planted
+python -m bench feeds      odd feeds: exceptions, and the share of stated expectations that are met
+python -m bench bibliography   BibTeX, CSL-JSON and RIS: crashes, and what of each entry is still there
+                           after import and export; --lost prints what is not
+python -m bench hostile    what servers do to a client: seconds against the deadline, memory, and what
+                           nobody may reach (by hand)
+python -m bench feeds100   a hundred feeds, thirty hostile: when the others are up to date (by hand)
 python -m bench workers    pages encoded a second by one worker and by four, on PostgreSQL (by hand)
 """
 
@@ -56,8 +62,12 @@ ALL = (
     "budget",
     "triage",
     "checker",
+    "feeds",
+    "bibliography",
 )
 BY_HAND = (
+    "hostile",
+    "feeds100",
     "workers",
     "link_day",
     "triage_day",
@@ -70,6 +80,8 @@ BY_HAND = (
     "learning",
 )
 WITH_OPTIONS = (
+    "hostile",
+    "feeds100",
     "budget",
     "scale",
     "workers",
@@ -86,6 +98,8 @@ WITH_OPTIONS = (
     "learning",
     "triage",
     "checker",
+    "feeds",
+    "bibliography",
 )
 
 

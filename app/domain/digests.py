@@ -16,6 +16,7 @@ from typing import Any
 from app.domain.latex import laid_out
 from app.domain.records import AuthorKind
 from app.domain.summaries import literal
+from app.domain.tiers import CROSS_SOURCE
 from app.domain.untrusted import line
 
 
@@ -321,7 +322,8 @@ def _about(item: Item) -> str:
         return ""
     told = []
     if item.sources:
-        told.append(literal(", ".join(item.sources)))
+        mark = "cross-source: " if len(item.sources) >= CROSS_SOURCE else ""
+        told.append(literal(f"{mark}{', '.join(item.sources)}"))
     if item.tier:
         told.append(f"tier {item.tier}")
     if topic := line(str(item.extra.get("topic") or "")):

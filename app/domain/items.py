@@ -253,6 +253,15 @@ class EpisodeArrival:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SubscriptionArrival:
+    """A source that somebody else's list names: its address, and the folder it stands in ('' for none)."""
+
+    url: str
+    name: str
+    folder: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rejected:
     """What could not be read: where it stood ("line 12", "paper 3") and why, in one sentence."""
 
@@ -274,6 +283,7 @@ Arrival = (
     | AssessmentArrival
     | QuestionArrival
     | PredictionArrival
+    | SubscriptionArrival
 )
 
 

@@ -351,12 +351,16 @@ class Delivery(SQLModel, table=True):
 
 
 class FetchHost(SQLModel, table=True):
-    """When a host may be asked again, by the real clock (seconds since 1970), and who asks it now."""
+    """When a host may be asked again, when it was asked last, and who asks it now, until when at most.
+
+    By the real clock (seconds since 1970). `name` has the port, unless it is the usual one.
+    """
 
     __tablename__ = "fetch_host"
 
     name: str = Field(primary_key=True)
-    next_at: float
+    next_at: float = 0.0
+    asked_at: float = 0.0
     owner: str = ""
     until: float = 0.0
 
@@ -432,6 +436,34 @@ class LooseMention(SQLModel, table=True):
     text: str = ""
     source_name: str = ""
     stance: Stance | None = Field(default=None, sa_type=choice(Stance))
+
+
+class LooseLink(SQLModel, table=True):
+    """A `covers` or `recommends` link of a page whose other end has no page yet; a link when it has.
+
+    The other end is a paper that was not kept (`paper_id`), or `scheme` and `value` of something the
+    wiki has not met, which are '' otherwise.
+    """
+
+    __tablename__ = "loose_link"
+
+    __table_args__ = (
+        sa.UniqueConstraint("source_id", "relation", "scheme", "value", "paper_id"),
+        sa.Index("ix_loose_link_scheme_value", "scheme", "value"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    source_id: int = Field(foreign_key="page.id", index=True, ondelete="CASCADE")
+    relation: Relation = Field(sa_type=choice(Relation))
+    scheme: str = ""
+    value: str = ""
+    paper_id: int | None = Field(
+        default=None, foreign_key="paper.id", index=True, ondelete="CASCADE"
+    )
+    note: str = ""
+    day: str = ""
+    reason: str = ""
+    created_at: datetime
 
 
 # ---------------------------------------------------------------- what the wiki knows
@@ -1186,7 +1218,10 @@ class QueryVector(SQLModel, table=True):
 
 
 class Run(SQLModel, table=True):
-    """What one trigger did: steps as {name, done, failed, seconds}, and its last words."""
+    """What one trigger did: steps as {name, done, failed, waiting, seconds, now}, and its last words.
+
+    `lines` is how many lines its log ever had; the newest of them are kept.
+    """
 
     id: int | None = Field(default=None, primary_key=True)
     trigger: str
@@ -1194,6 +1229,7 @@ class Run(SQLModel, table=True):
     state: RunState = Field(sa_type=choice(RunState))
     steps: list[dict[str, Any]] = json_column()
     log: str = ""
+    lines: int = 0
     cancel: bool = False  # the reader asked for its end
     started_at: datetime
     ended_at: datetime | None = None

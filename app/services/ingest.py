@@ -22,6 +22,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlmodel import Session, col, select
 
+from app.domain import citations
 from app.domain import items as arrived
 from app.domain.digests import SectionName
 from app.domain.identifiers import PaperId, is_slug, parse_id, title_key, whole_day
@@ -42,6 +43,7 @@ from app.domain.records import (
     LinkStatus,
     Listing,
     ListingPaper,
+    LooseMention,
     Mention,
     Origin,
     Page,
@@ -50,15 +52,28 @@ from app.domain.records import (
     PaperState,
     PredictionState,
     QuestionState,
+    Relation,
     Revision,
+    Source,
     SourceKind,
     Thread,
     Topic,
     Verdict,
 )
+from app.domain.stance import stance_of
 from app.errors import CerebroError, Unreadable
 from app.sources.base import File, Reader, reader_for
-from app.store import decisions, items, links, pages, papers, predictions, questions
+from app.store import (
+    assessments,
+    decisions,
+    items,
+    joining,
+    links,
+    pages,
+    papers,
+    predictions,
+    questions,
+)
 from app.store.db import bump
 from app.store.pages import IMPORT, Author, Content
 
@@ -86,6 +101,10 @@ _JOINS = (
 )
 
 
+# Of papers alone: an address may be anything.
+_SCHEMES = ("arxiv", "doi", "openreview", "s2")
+_WAITING_FACTS = ("day", "text", "source_name", "stance")
+_SECTIONS = {Relation.RECOMMENDS: "Recommended reading"}
 _MACHINE = (AuthorKind.IMPORT, AuthorKind.EXTRACT)  # nobody wrote what these put on a page
 
 
@@ -154,6 +173,7 @@ class _Ingest:
         self.local_papers: dict[str, int] = {}  # by title_key
         self.local_slugs: dict[str, int] = {}
         self.joining: list[arrived.Arrival] = []
+        self.mentioned: dict[int, Paper] = {}
 
     def stands(self) -> bool:
         """Whether this very item came before, as it is; what its source says of it is brought up to date."""
@@ -187,12 +207,28 @@ class _Ingest:
         for arrival in sorted(self.joining, key=self._when):
             progress()
             self._store(arrival)
+        if self.document.hash and self.item.page_id is not None and self.mentioned:
+            assert self.item.id is not None
+            joining.consider(self.session, self.item.id, self.mentioned.values())
 
-    def _when(self, arrival: arrived.Arrival) -> datetime:
-        """When what it says was decided: of two words on one thing the later one counts."""
-        if isinstance(arrival, arrived.LinkArrival | arrived.DecisionArrival):
-            return _time(arrival.at) or self.now
-        return self.now
+    def _when(self, arrival: arrived.Arrival) -> tuple[datetime, bool]:
+        """When what it says was decided: of two words on one thing the later one counts.
+
+        What covers or recommends a paper comes after what is said of it.
+        """
+        if isinstance(arrival, arrived.LinkArrival):
+            return _time(arrival.at) or self.now, self._is_said(arrival)
+        if isinstance(arrival, arrived.DecisionArrival):
+            return _time(arrival.at) or self.now, False
+        return self.now, False
+
+    def _is_said(self, arrival: arrived.LinkArrival) -> bool:
+        """Whether it is what an entry of a feed says, which keeps no paper and waits for its end."""
+        return (
+            bool(self.document.hash)
+            and arrival.relation in joining.SAID
+            and arrival.status == LinkStatus.ACCEPTED
+        )
 
     def _store(self, arrival: arrived.Arrival) -> None:
         kind = type(arrival).__name__.removesuffix("Arrival").lower()
@@ -212,9 +248,10 @@ class _Ingest:
                 arrived.Rejected(where=f"{kind} {_label(arrival)}", reason=reason)
             )
         else:
-            self.report.counts[kind, outcome] += 1
+            if outcome is not None:
+                self.report.counts[kind, outcome] += 1
 
-    def _dispatch(self, arrival: arrived.Arrival) -> Outcome:
+    def _dispatch(self, arrival: arrived.Arrival) -> Outcome | None:
         match arrival:
             case arrived.TopicArrival():
                 return self._topic(arrival)
@@ -385,11 +422,13 @@ class _Ingest:
             note=self.document.title,
         )
         if identifier is not None:
+            assert page.id is not None
             self.session.add(
                 Identifier(
                     scheme=identifier.scheme, value=identifier.value, page_id=page.id, versions=[]
                 )
             )
+            joining.addressed(self.session, page.id, identifier)
         self._questions(page, arrival.questions)
         return page
 
@@ -533,8 +572,13 @@ class _Ingest:
             "code_url": arrival.code_url,
         }
         age = self._age(paper, identifiers)
-        may_replace = age > 0 or (self.authoritative and age == 0)
-        outcome = self._fill(paper, facts, extra=arrival.extra, may_replace=may_replace)
+        may_replace = age > 0 or (age == 0 and (self.authoritative or self._told_it(paper)))
+        extra = dict(arrival.extra)
+        if citations.EXTRA in extra:
+            extra[citations.EXTRA] = citations.joined(
+                paper.extra.get(citations.EXTRA) or {}, extra[citations.EXTRA], newer=may_replace
+            )
+        outcome = self._fill(paper, facts, extra=extra, may_replace=may_replace)
         title = " ".join(arrival.title.split())
         if title and title != paper.title and may_replace:
             paper.title, paper.title_key = title, title_key(title)
@@ -552,6 +596,12 @@ class _Ingest:
                 )
         self.session.add(paper)
         return outcome
+
+    def _told_it(self, paper: Paper) -> bool:
+        """Whether this entry of the reader's own library is all that told of the paper: it may correct it."""
+        if self.document.source.kind != SourceKind.LIBRARY or self.item.paper_id != paper.id:
+            return False
+        return papers.told_by(self.session, paper) == self.item.id
 
     def _age(self, paper: Paper, identifiers: list[PaperId]) -> int:
         """1 for a later version of the paper than any seen before, -1 for an earlier one, else 0."""
@@ -737,6 +787,8 @@ class _Ingest:
         return page.id
 
     def _link(self, arrival: arrived.LinkArrival) -> Outcome:
+        if self._is_said(arrival):
+            return self._said(arrival)
         source_id = self._page_id(arrival.source, arrival)
         target_id = self._page_id(arrival.target, arrival)
         if source_id == target_id:
@@ -748,6 +800,69 @@ class _Ingest:
                 links.reject(self.session, link, at=link.decided_at or self.now)
             return Outcome.NEW
         return self._known_link(link, arrival)
+
+    def _said(self, arrival: arrived.LinkArrival) -> Outcome:
+        """An episode or article covers or recommends something, which may have no page yet."""
+        source_id = self._page_id(arrival.source, arrival)
+        identifier = parse_id(arrival.target)
+        paper = self._find_paper(arrival.target)
+        target_id = paper.page_id if paper is not None else None
+        if target_id is None and paper is None:
+            if identifier is not None:
+                target_id = self._identified(identifier)
+            elif (found := pages.named(self.session, arrival.target)) is not None:
+                target_id = found.id
+        at = _time(arrival.at) or self.now
+        facts = {
+            "note": arrival.note,
+            "day": arrival.day or self.document.published[:10],
+            "reason": arrival.reason,
+        }
+        if target_id is not None:
+            new = joining.link(self.session, source_id, arrival.relation, target_id, at=at, **facts)
+        elif paper is not None or identifier is not None:
+            new = joining.say(
+                self.session,
+                source_id,
+                arrival.relation,
+                paper=paper,
+                identifier=identifier,
+                at=at,
+                **facts,
+            )
+        else:
+            raise _Refused(
+                f"There is nothing called {arrival.target[:100]!r} here or in this file."
+            )
+        outcome = Outcome.NEW if new else Outcome.SAME
+        if paper is not None or (identifier is not None and identifier.scheme in _SCHEMES):
+            outcome = _most(outcome, self._spoken_of(arrival, paper, identifier))
+        return outcome
+
+    def _spoken_of(
+        self, arrival: arrived.LinkArrival, paper: Paper | None, identifier: PaperId | None
+    ) -> Outcome:
+        """What covers or recommends a paper mentions it, be it in these words alone."""
+        if paper is not None:
+            own = select(Mention.id).where(
+                Mention.item_id == self.item.id, Mention.paper_id == paper.id
+            )
+        else:
+            assert identifier is not None
+            own = select(LooseMention.id).where(
+                LooseMention.item_id == self.item.id,
+                LooseMention.scheme == identifier.scheme,
+                LooseMention.value == identifier.value,
+            )
+        if self.session.exec(own).first() is not None:
+            return Outcome.SAME
+        mention = arrived.MentionArrival(
+            paper=arrival.target,
+            section=_SECTIONS.get(arrival.relation, ""),
+            day=arrival.day or self.document.published[:10],
+            text=arrival.note,
+        )
+        return self._mention(mention) or Outcome.SAME
 
     def _new_link(self, arrival: arrived.LinkArrival, source_id: int, target_id: int) -> Link:
         at = _time(arrival.at)
@@ -914,8 +1029,22 @@ class _Ingest:
             outcome = _most(outcome, Outcome.CHANGED)
         return outcome
 
-    def _mention(self, arrival: arrived.MentionArrival) -> Outcome:
-        paper = self._known(arrival.paper)
+    def _mention(self, arrival: arrived.MentionArrival) -> Outcome | None:
+        """What is said of a paper; of one that the wiki has not met it waits for its coming.
+
+        None where an entry names a paper by a title that nobody knows here: it may be no paper.
+        """
+        paper = self._find_paper(arrival.paper)
+        if arrival.stance is None and self.source.kind in joining.SPEAKING:
+            names = (arrival.paper.partition(":")[2], paper.title if paper is not None else "")
+            arrival = replace(arrival, stance=stance_of(arrival.text, names))
+        if paper is None:
+            identifier = parse_id(arrival.paper)
+            if identifier is not None and identifier.scheme in _SCHEMES:
+                return self._loose(arrival, identifier)
+            if self.document.hash and arrival.paper.startswith("title:"):
+                return None
+            raise _Refused(f"No paper {arrival.paper!r} is here or in this file.")
         standing = self.session.exec(
             select(Mention).where(
                 Mention.item_id == self.item.id,
@@ -926,12 +1055,31 @@ class _Ingest:
         facts = {k: v for k, v in asdict(arrival).items() if k not in ("paper", "section")}
         assert self.item.id is not None
         assert paper.id is not None
+        self.mentioned[paper.id] = paper
         if standing is None:
             self.session.add(
                 Mention(item_id=self.item.id, paper_id=paper.id, section=arrival.section, **facts)
             )
             return Outcome.NEW
         return self._fill(standing, facts, may_replace=True)
+
+    def _loose(self, arrival: arrived.MentionArrival, identifier: PaperId) -> Outcome:
+        assert self.item.id is not None
+        facts = {name: getattr(arrival, name) for name in _WAITING_FACTS}
+        standing = joining.loose_mention(self.session, self.item.id, identifier, arrival.section)
+        if standing is not None:
+            return self._fill(standing, facts, may_replace=True)
+        self.session.add(
+            LooseMention(
+                item_id=self.item.id,
+                scheme=identifier.scheme,
+                value=identifier.value,
+                section=arrival.section,
+                **facts,
+            )
+        )
+        self.session.flush()
+        return Outcome.NEW
 
     def _assessment(self, arrival: arrived.AssessmentArrival) -> Outcome:
         paper = self._known(arrival.paper)
@@ -1155,6 +1303,8 @@ def store_delivery(
 def _join(session: Session, begun: Sequence[_Ingest], progress: Callable[[], None]) -> None:
     for one in begun:
         one.joins(progress)
+    met = {paper_id for one in begun for paper_id in (*one.papers, *one.mentioned)}
+    assessments.tier_anew(session, met)
     if any(one.report.total(Outcome.NEW) or one.report.total(Outcome.CHANGED) for one in begun):
         bump(session)
 

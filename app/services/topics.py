@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlmodel import Session, col
 
 from app.domain import topics as rule
+from app.domain.interests import INTERESTS
 from app.domain.record import threshold_of
 from app.domain.records import PaperState, Topic
 from app.domain.scoring import Judged, Listed, Marks, Taste, TopicText
@@ -35,34 +36,16 @@ SHOWN = 25  # papers of each kind that a trial names
 MOVES = 10
 ENCODING_SECONDS = 2.0  # for what a changed topic asks for that has no vector yet
 
-EXAMPLES = (
+EXAMPLES = tuple(
     Topic(
-        id="agent_memory",
-        name="Memory of agents",
-        keep="long-term memory for language model agents; how memories are written, retrieved, "
-        "updated or forgotten; learning from past episodes; benchmarks of memory over many sessions",
-        filter="retrieval-augmented generation over fixed documents, with nothing that is remembered",
-        tier=1,
+        id=each.id,
+        name=each.name,
+        keep=each.keep,
+        filter=each.filter,
+        tier=each.tier,
         threshold=THRESHOLD,
-    ),
-    Topic(
-        id="serving",
-        name="Serving language models",
-        keep="key-value cache management; batching and scheduling of requests; speculative decoding; "
-        "quantization of weights and caches; routing between models; cost of inference",
-        filter="deployment reports without a method that others could use",
-        tier=2,
-        threshold=THRESHOLD,
-    ),
-    Topic(
-        id="inside_models",
-        name="Inside models",
-        keep="interpretability of language models; sparse autoencoders and features; circuits; "
-        "what training makes of representations",
-        filter="saliency maps and explanations of image classifiers",
-        tier=2,
-        threshold=THRESHOLD,
-    ),
+    )
+    for each in INTERESTS[:3]
 )
 
 

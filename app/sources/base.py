@@ -6,8 +6,9 @@ is not its format at all raises Unreadable before the first arrival; anything le
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Protocol
 
 from app.domain.items import Bundle, Document
@@ -18,10 +19,15 @@ MAX_BYTES = 200_000_000
 
 @dataclass(frozen=True)
 class File:
-    """A saved file: its name (for keys and dates of last resort) and its bytes."""
+    """A saved file: its name (for keys and dates of last resort) and its bytes.
+
+    `url` and `headers` (lower-case names): where a fetch had it from, and what came with it.
+    """
 
     name: str
     data: bytes
+    url: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def text(self) -> str:
         """The text, decoded: BOMs honoured, broken UTF-8 and NUL replaced by U+FFFD."""
@@ -76,3 +82,52 @@ def reader_for(file: File, readers: Sequence[Reader], *, format: str | None = No
         f"{file.name} is in no format that can be read. Formats: {names}. "
         f"Name one with --format if you know it. {A_LINE}"
     )
+
+
+@dataclass(frozen=True)
+class _Ahead:
+    """A reader that has read some files already, by their bytes and address."""
+
+    reader: Reader
+    ready: Mapping[tuple[str, bytes], Document | Bundle | Unreadable]
+
+    @property
+    def format(self) -> str:
+        return self.reader.format
+
+    def recognises(self, file: File) -> bool:
+        return self.reader.recognises(file)
+
+    def read(self, file: File) -> Document | Bundle:
+        found = self.ready.get(_mark(file))
+        if isinstance(found, Unreadable):
+            raise found
+        return self.reader.read(file) if found is None else found
+
+
+def _mark(file: File) -> tuple[str, bytes]:
+    return (f"{file.name}\n{file.url}", sha256(file.data).digest())
+
+
+def read_ahead(
+    files: Iterable[File], readers: Sequence[Reader], *, format: str | None = None
+) -> tuple[Reader, ...]:
+    """The readers, those of which that are `slow` having read their files: nobody writes meanwhile.
+
+    What they hand over for those files may be gone through again.
+    """
+    slow = [each for each in readers if getattr(each, "slow", False)]
+    ready: dict[tuple[str, bytes], Document | Bundle | Unreadable] = {}
+    for file in files:
+        if format is None and not any(each.recognises(file) for each in slow):
+            continue
+        try:
+            reader = reader_for(file, readers, format=format)
+        except Unreadable:
+            continue  # whoever reads it hears of it
+        if reader in slow:
+            try:
+                ready[_mark(file)] = reader.read(file)
+            except Unreadable as error:
+                ready[_mark(file)] = error
+    return tuple(_Ahead(each, ready) if ready and each in slow else each for each in readers)

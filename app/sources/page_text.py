@@ -18,6 +18,12 @@ MAX_PAGE_BYTES = 20_000_000
 _DOCUMENT = re.compile(r"<!doctype html|<html[\s>]|<head[\s>]|<body[\s>]", re.IGNORECASE)
 _TAG_NAME = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)")
 _HREF = re.compile(r"""\shref\s*=\s*(?:"(https?://[^"]*)"|'(https?://[^']*)')""", re.IGNORECASE)
+_ATTRIBUTE = re.compile(
+    r"""[\s/]([a-zA-Z][a-zA-Z0-9:_.-]{0,60}+)\s{0,20}=\s{0,20}(?:"([^"]*+)"|'([^']*+)'|([^\s"'<>]++))"""
+)
+_ATTRIBUTE = re.compile(
+    r"""[\s/"']([a-zA-Z][a-zA-Z0-9:_.-]{0,60}+)\s{0,20}=\s{0,20}(?:"([^"]*+)"|'([^']*+)'|([^\s"'<>]++))"""
+)
 _TABLE = re.compile(r"<table[\s>]", re.IGNORECASE)
 _SILENT = frozenset(["script", "style", "template", "noscript", "svg", "title", "textarea"])
 _CELLS = frozenset(["td", "th"])
@@ -51,7 +57,7 @@ def html_text(html: str, *, links: bool = False) -> str:
     out: list[str] = []
     lists: list[int | None] = []  # the open lists: the number of the last item, None for bullets
     address = ""
-    for kind, value in _tokens(html):
+    for kind, value in html_tokens(html):
         if kind == "text":
             out.append(re.sub(r"\s+", " ", unescape(value)))
             continue
@@ -73,8 +79,26 @@ def html_text(html: str, *, links: bool = False) -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 
 
-def _tokens(html: str) -> Iterator[tuple[str, str]]:
-    """("text", words), ("open", tag) and ("close", tag) in order."""
+def tags(html: str, names: frozenset[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """The opening tags of these names in order, each with its attributes (names in lower case)."""
+    for kind, value in html_tokens(html):
+        if kind == "open" and _name(value) in names:
+            yield tag_and_attributes(value)
+
+
+def tag_and_attributes(tag: str) -> tuple[str, dict[str, str]]:
+    """The name of a tag and its attributes, unescaped; of two with one name the first counts."""
+    found: dict[str, str] = {}
+    for match in _ATTRIBUTE.finditer(tag[:20_000]):
+        found.setdefault(match[1].lower(), unescape(match[2] or match[3] or match[4] or ""))
+    return _name(tag), found
+
+
+def html_tokens(html: str) -> Iterator[tuple[str, str]]:
+    """("text", words), ("open", tag) and ("close", tag) in order; words with their entities.
+
+    What no reader sees (scripts, styles, comments) is left out. Linear, whatever the HTML.
+    """
     at, end = 0, len(html)
     quotes_left = True
     while at < end:

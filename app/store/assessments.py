@@ -15,6 +15,7 @@ import numpy as np
 import sqlalchemy as sa
 from sqlmodel import Session, col
 
+from app.domain import tiers
 from app.domain.identifiers import slugify
 from app.domain.records import (
     Assessment,
@@ -30,7 +31,7 @@ from app.domain.records import (
     Topic,
 )
 from app.domain.scoring import Held, Judged, Listed, TopicText
-from app.store import paper_vectors
+from app.store import paper_vectors, papers
 from app.store.db import bump
 from app.store.paper_vectors import UNDECIDED, to_vector
 from app.store.vectors import Matrix, VectorIndex
@@ -355,6 +356,69 @@ def save(session: Session, day: str, told: Sequence[Told], *, prompt: str, now: 
     if new or changed:
         bump(session)
     return len(new) + len(changed)
+
+
+def tier_anew(session: Session, paper_ids: Collection[int]) -> int:
+    """Give waiting papers the tier that they have with the sources they were met in by now; how many
+    it changed.
+
+    A source that comes after a paper was judged raises it without judging it again.
+    """
+    found: list[Any] = []
+    for some in _chunks(sorted(set(paper_ids))):
+        found += session.connection().execute(_TIERED, {"ids": some}).all()
+    if not found:
+        return 0
+    met = papers.sources_of(session, [row.paper_id for row in found])
+    matched = _matched(session, [row.id for row in found])
+    known = {topic.id: topic for topic in topics(session)}
+    changed = []
+    for row in found:
+        names = _primary_first(row.topic_id, matched.get(row.id, []))
+        if any(name not in known for name in names):
+            continue  # a topic that was retired since counts as it did
+        own = [known[name] for name in names]
+        sources = met[row.paper_id]
+        tags = list(dict.fromkeys([*row.tags, *tiers.tags(sources)]))
+        tier = tiers.tier(own, row.relevance, row.novelty, tags, sources)
+        now = {"tags": tags, "tier": tier.number, "tier_reason": tier.reason}
+        if now != {name: getattr(row, name) for name in now}:
+            changed.append({"row": row.id, **now})
+    if changed:
+        session.connection().execute(_TIER_ANEW, changed)
+        bump(session)
+    return len(changed)
+
+
+_NEWEST_OF = (
+    sa.select(sa.func.max(col(Assessment.id)))
+    .where(col(Assessment.paper_id) == col(Paper.id))
+    .correlate(Paper)
+    .scalar_subquery()
+)
+_TIERED = (
+    sa.select(
+        *(
+            getattr(Assessment, name)
+            for name in ("id", "paper_id", "topic_id", "relevance", "novelty")
+        ),
+        col(Assessment.tags),
+        col(Assessment.tier),
+        col(Assessment.tier_reason),
+    )
+    .select_from(Paper)
+    .join(Assessment, col(Assessment.id) == _NEWEST_OF)
+    .where(
+        col(Paper.id).in_(sa.bindparam("ids", expanding=True)),
+        col(Paper.state).in_((PaperState.WAITING, PaperState.DEFERRED)),
+        col(Assessment.tier).is_not(None),
+    )
+)
+_TIER_ANEW = (
+    sa.update(Assessment)
+    .where(col(Assessment.id) == sa.bindparam("row"))
+    .values({name: sa.bindparam(name) for name in ("tags", "tier", "tier_reason")})
+)
 
 
 def waiting(session: Session, day: str) -> dict[int, int | None]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -102,6 +102,19 @@ def counted(session: Session, first: str, last: str) -> int:
         session.connection().execute(statement, {"first": first, "last": last}).scalar_one()
     )
     return found
+
+
+def since(session: Session, began: datetime, ended: datetime | None = None) -> Sum:
+    """What was called from one moment on, or up to another: money, no tokens, no papers."""
+    at = col(ModelCall.at)
+    # Days are of the reader, moments are not: a day before and after is enough, and has an index.
+    first = (began - timedelta(days=1)).date().isoformat()
+    last = (ended + timedelta(days=1)).date().isoformat() if ended else LAST_DAY
+    statement = sa.select(*_MONEY).where(_BETWEEN, at >= began)
+    if ended is not None:
+        statement = statement.where(at <= ended)
+    [money] = rows(session, statement, first=first, last=last)
+    return Sum(*money)
 
 
 def by_day(session: Session, first: str = FIRST_DAY, last: str = LAST_DAY) -> dict[str, Sum]:

@@ -445,7 +445,8 @@ def _notice_writes(connection: Connection, statement: Any, *_: object) -> None:
 _WRITES = re.compile(r'\s*(INSERT INTO|UPDATE|DELETE FROM)\s+"?(\w+)', re.IGNORECASE)
 # What no screen with an ETag shows: the machine's own, and what only searches and editors read.
 _UNSEEN = {
-    *("attempt", "done", "draft", "embedding_model", "generation", "hold", "lease", "page_text"),
+    *("attempt", "done", "draft", "embedding_model", "fetch_host", "generation", "hold", "lease"),
+    "page_text",
     *("page_vector", "paper_term", "paper_vector", "query_vector", "raw", "text_vector"),
     *("title_word", "unencoded", "vector"),
 }

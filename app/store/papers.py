@@ -18,6 +18,7 @@ from app.domain.identifiers import (
     slugify,
     title_key,
 )
+from app.domain.independence import LISTED, Met, independent
 from app.domain.records import (
     Assessment,
     Decision,
@@ -25,7 +26,9 @@ from app.domain.records import (
     Item,
     Link,
     LinkStatus,
+    Listing,
     ListingPaper,
+    LooseLink,
     Mention,
     Page,
     PageKind,
@@ -37,7 +40,7 @@ from app.domain.records import (
     SourceKind,
     Topic,
 )
-from app.store import pages, topics, vectors
+from app.store import joining, pages, topics, vectors
 from app.store.db import bump
 
 # Schemes of which a work has one: two papers that differ in it are two works, same title or not.
@@ -134,6 +137,17 @@ def identifiers_of(session: Session, paper_id: int) -> list[Identifier]:
     )
 
 
+def told_by(session: Session, paper: Paper) -> int | None:
+    """The item that first told of the paper, if all that did are of its source; a listing is another."""
+    listed = sa.exists().where(col(ListingPaper.paper_id) == paper.id)
+    first, sources = session.connection().execute(
+        sa.select(
+            sa.func.min(col(Item.id)), sa.func.count(sa.distinct(col(Item.source_id)))
+        ).where(col(Item.paper_id) == paper.id, ~listed)
+    ).one()
+    return first if sources == 1 else None
+
+
 def reference(session: Session, paper: Paper) -> str:
     """How programs name the paper: `arxiv:…` or another identifier, else its page's slug."""
     assert paper.id is not None
@@ -227,6 +241,8 @@ def add_identifiers(session: Session, paper: Paper, identifiers: Iterable[PaperI
                 scheme=identifier.scheme, value=identifier.value, paper_id=paper.id, versions=[]
             )
             changed = True
+            session.add(row)
+            joining.met(session, paper, identifier)
         if identifier.version is not None and identifier.version not in row.versions:
             row.versions = sorted({*row.versions, identifier.version})
             changed = True
@@ -248,9 +264,10 @@ def absorb(session: Session, paper: Paper, other: Paper) -> None:
         (Assessment, ("scorer", "day")),
         (ListingPaper, ("day",)),
         (PaperVector, ("model",)),
+        (LooseLink, ("source_id", "relation")),
     ):
         _move(session, table, other.id, paper.id, keys)
-    for owned in (Decision, Identifier):
+    for owned in (Decision, Identifier, Item):
         session.connection().execute(
             sa.update(owned).where(col(owned.paper_id) == other.id).values(paper_id=paper.id)
         )
@@ -269,6 +286,8 @@ def absorb(session: Session, paper: Paper, other: Paper) -> None:
     session.add(paper)
     session.delete(other)
     session.flush()
+    if paper.page_id is not None:
+        joining.kept(session, paper)
     touch(session, paper)
 
 
@@ -307,7 +326,7 @@ def give_page(
         paper.state = PaperState.KEPT
         session.add(paper)
         return page
-    return pages.create(
+    page = pages.create(
         session,
         pages.Content(
             title=paper.title, kind=PageKind.PAPER, body=body, aliases=aliases, tags=tags
@@ -317,19 +336,24 @@ def give_page(
         slug=slug or wanted_slug(paper) or slugify(paper.title),
         paper=paper,
     )
+    joining.kept(session, paper)
+    return page
 
 
 def take_page(session: Session, paper: Paper) -> bool:
     """Take away the page that keeping a paper made; False when somebody has worked on it.
 
-    Work is an edit, a decided link, a question. The machine's waiting proposals go with the page.
+    Work is an edit, a decided link, a question. The machine's waiting proposals go with the page, and
+    that an episode or article covers or recommends the paper is remembered without it.
     """
     page = session.get(Page, paper.page_id) if paper.page_id else None
     if page is None:
         return True
+    assert page.id is not None
     linked = sa.exists().where(
         (col(Link.source_id) == page.id) | (col(Link.target_id) == page.id),
         col(Link.status) != LinkStatus.PROPOSED,
+        ~joining.is_said(page.id),
     )
     asked = sa.exists().where(col(Question.page_id) == page.id)
     if page.version > 1 or session.scalar(sa.select(linked | asked)):
@@ -338,6 +362,7 @@ def take_page(session: Session, paper: Paper) -> bool:
     paper.page_id = None
     session.add(paper)
     session.flush()
+    joining.loosen(session, paper, page.id)
     session.delete(page)
     session.flush()
     bump(session)
@@ -502,39 +527,79 @@ def count_by_topic(
     )
 
 
-LISTED = "arXiv listing"
-
-
 def sources_of(session: Session, paper_ids: Iterable[int]) -> dict[int, list[str]]:
     """The independent sources that each of these papers was met in, by name; [] for none.
 
-    A show or digest is one however often it spoke of the paper, and so are all listings together.
-    A file of a person's own is no source. Two statements for 500 papers.
+    Met in is: listed, spoken of, or an entry of its own (domain/independence.py says which of these
+    are one). Two statements for 500 papers.
     """
     wanted = list(dict.fromkeys(paper_ids))
-    found: dict[int, list[str]] = {paper_id: [] for paper_id in wanted}
+    met: dict[int, list[Met]] = {paper_id: [] for paper_id in wanted}
     for start in range(0, len(wanted), 500):
         chunk = {"ids": wanted[start : start + 500]}
-        for paper_id in session.connection().execute(_ON_A_LISTING, chunk).scalars():
-            found[paper_id].append(LISTED)
-        for paper_id, name, kind in session.connection().execute(_SPOKEN_OF, chunk):
-            said = LISTED if kind == SourceKind.LISTING else name
-            if said not in found[paper_id]:
-                found[paper_id].append(said)
-    return found
+        listed = {row[0]: row[1] for row in session.connection().execute(_ON_A_LISTING, chunk)}
+        for paper_id, *said in session.connection().execute(_MET_IN, chunk):
+            met[paper_id].append(Met(*said))
+        for paper_id, by_an_archive in listed.items():
+            # Other lists are of a day too, and their entries say so themselves.
+            if by_an_archive or not any(each.format in _LISTS for each in met[paper_id]):
+                met[paper_id].insert(0, _LISTED)
+    return {paper_id: independent(found) for paper_id, found in met.items()}
 
 
+_LISTED = Met(LISTED, SourceKind.LISTING)
+_LISTS = ("hf-daily",)
 _THESE: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
-_ON_A_LISTING = (
-    sa.select(col(ListingPaper.paper_id)).where(col(ListingPaper.paper_id).in_(_THESE)).distinct()
+_BY_AN_ARCHIVE = sa.case(
+    (col(ListingPaper.announced).is_not(None) | col(Listing.item_id).is_not(None), 1), else_=0
 )
-_SPOKEN_OF = (
-    sa.select(col(Mention.paper_id), col(Source.name), col(Source.kind))
-    .join(Item, col(Item.id) == col(Mention.item_id))
-    .join(Source, col(Source.id) == col(Item.source_id))
+_ON_A_LISTING = (
+    sa.select(col(ListingPaper.paper_id), sa.func.max(_BY_AN_ARCHIVE))
+    .outerjoin(Listing, col(Listing.day) == col(ListingPaper.day))
+    .where(col(ListingPaper.paper_id).in_(_THESE))
+    .group_by(col(ListingPaper.paper_id))
+)
+
+
+def _places(paper_id: Any, order: Any, name: Any) -> sa.Select[Any]:
+    """Of items that have to do with papers: whose they are, and where they stand."""
+    return sa.select(
+        paper_id.label("paper"),
+        name.label("name"),
+        col(Source.kind).label("kind"),
+        col(Item.format).label("format"),
+        col(Item.url).label("address"),
+        col(Source.url).label("site"),
+        order.label("at"),
+    ).join(Source, col(Source.id) == col(Item.source_id))
+
+
+# Mail comes from many writers by one source: who wrote it is said with what they say.
+_WRITER = sa.case(
+    (
+        sa.and_(col(Source.kind) == SourceKind.MAIL, col(Mention.source_name) != ""),
+        col(Mention.source_name),
+    ),
+    else_=col(Source.name),
+)
+_PLACES = sa.union_all(
+    _places(col(Mention.paper_id), sa.func.min(col(Mention.id)), _WRITER)
+    .join(Mention, col(Mention.item_id) == col(Item.id))
     .where(col(Mention.paper_id).in_(_THESE), col(Source.kind) != SourceKind.FILE)
-    .group_by(col(Mention.paper_id), col(Source.id), col(Source.name), col(Source.kind))
-    .order_by(col(Mention.paper_id), sa.func.min(col(Mention.id)))
+    .group_by(
+        col(Mention.paper_id),
+        _WRITER,
+        col(Source.kind),
+        col(Item.format),
+        col(Item.url),
+        col(Source.url),
+    ),
+    _places(col(Item.paper_id), sa.literal(0), col(Source.name)).where(
+        col(Item.paper_id).in_(_THESE), col(Source.kind) != SourceKind.FILE
+    ),
+).subquery()
+_MET_IN = sa.select(*[column for column in _PLACES.c if column.key != "at"]).order_by(
+    _PLACES.c.paper, _PLACES.c.at
 )
 
 

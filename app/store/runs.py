@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Event, Thread
 from typing import Any
@@ -31,6 +32,33 @@ SECONDS = 20.0  # after which what a silent worker held is anybody's
 _LOG_LINES = 200
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How a run stands, for who follows it. `lines` is how many its log ever had; `log` the newest."""
+
+    state: RunState
+    steps: list[dict[str, Any]]
+    log: list[str]
+    lines: int
+    cancel: bool
+    started_at: datetime
+    ended_at: datetime | None
+
+
+def standing(session: Session, run_id: int) -> Standing:
+    """One short read of a run. Raises NotFound."""
+    run = get(session, run_id)
+    return Standing(
+        state=run.state,
+        steps=run.steps,
+        log=run.log.split("\n") if run.log else [],
+        lines=run.lines,
+        cancel=run.cancel,
+        started_at=run.started_at,
+        ended_at=run.ended_at,
+    )
+
+
 def start(session: Session, trigger: str, *, owner: str = "", now: datetime) -> Run:
     run = Run(trigger=trigger, owner=owner, state=RunState.RUNNING, started_at=now)
     session.add(run)
@@ -38,26 +66,77 @@ def start(session: Session, trigger: str, *, owner: str = "", now: datetime) -> 
     return run
 
 
-def note(session: Session, run_id: int, *, step: str, done: int, failed: int, line: str) -> None:
-    """Add to a run's step counts and, with `line`, to its log (the newest 200 lines are kept)."""
+def note(
+    session: Session,
+    run_id: int,
+    *,
+    step: str,
+    done: int,
+    failed: int,
+    line: str,
+    waiting: int | None = None,
+    seconds: float = 0.0,
+) -> bool:
+    """Add to a run's step counts and, with `line`, to its log (the newest 200 lines are kept).
+
+    The step is the one it is at now; `waiting` rows of it are left, when that is known. Whether the
+    reader asked for the end of the run.
+    """
     run = session.get(Run, run_id)
     if run is None:
-        return
-    steps = {entry["name"]: dict(entry) for entry in run.steps}
+        return False
+    steps = {entry["name"]: {**entry, "now": False} for entry in run.steps}
     entry = steps.setdefault(step, {"name": step, "done": 0, "failed": 0})
     entry["done"] += done
     entry["failed"] += failed
+    entry["seconds"] = entry.get("seconds", 0.0) + seconds
+    entry["now"] = True
+    if waiting is not None:
+        entry["waiting"] = waiting
     run.steps = list(steps.values())
     if line:
-        run.log = "\n".join([*run.log.splitlines(), line][-_LOG_LINES:])
+        # One row each: what a page or a service said may have several.
+        run.log = "\n".join([*run.log.split("\n"), " ".join(line.split())][-_LOG_LINES:]).lstrip("\n")
+        run.lines += 1
     session.add(run)
+    return run.cancel
 
 
 def finish(session: Session, run_id: int, state: RunState, *, now: datetime) -> None:
     run = session.get(Run, run_id)
     if run is not None:
         run.state, run.ended_at = state, now
+        run.steps = [{**entry, "now": False} for entry in run.steps]
         session.add(run)
+
+
+def cancel(session: Session, run_id: int) -> Run:
+    """Ask for the end of a run: its worker looks between two batches. One that is over stays as it is.
+
+    Raises NotFound.
+    """
+    run = get(session, run_id)
+    if run.state == RunState.RUNNING:
+        run.cancel = True
+        session.add(run)
+    return run
+
+
+def go_on(session: Session) -> None:
+    """Let workers that rest after a cancelled run begin again."""
+    resting = sa.select(col(Run.id)).where(
+        col(Run.state) == RunState.CANCELLED, col(Run.cancel).is_(True)
+    )
+    if found := session.connection().execute(resting).scalars().all():
+        session.connection().execute(
+            sa.update(Run).where(col(Run.id).in_(found)).values(cancel=False)
+        )
+
+
+def rests(session: Session, run_id: int) -> bool:
+    """Whether nobody asked yet that work go on after this run was cancelled."""
+    found = sa.select(col(Run.cancel)).where(col(Run.id) == run_id)
+    return bool(session.connection().execute(found).scalar())
 
 
 def get(session: Session, run_id: int) -> Run:

@@ -23,6 +23,7 @@ from app.web.routes import (
     atlas,
     concepts,
     costs,
+    export,
     feed,
     health,
     importing,
@@ -44,6 +45,7 @@ from app.web.routes import (
     today,
     topics,
     triage,
+    welcome,
 )
 from app.web.security import Security
 
@@ -58,6 +60,7 @@ ROUTERS = (
     rules,
     concepts,
     page,
+    export,
     questions,
     predictions,
     mentions,
@@ -72,6 +75,7 @@ ROUTERS = (
     costs,
     settings,
     importing,
+    welcome,
     api,
 )
 

@@ -21,6 +21,7 @@ def upgrade() -> None:
     op.create_table('fetch_host',
     sa.Column('name', sa.String(), nullable=False),
     sa.Column('next_at', sa.Float(), nullable=False),
+    sa.Column('asked_at', sa.Float(), nullable=False),
     sa.Column('owner', sa.String(), nullable=False),
     sa.Column('until', sa.Float(), nullable=False),
     sa.PrimaryKeyConstraint('name', name=op.f('pk_fetch_host')),
@@ -106,22 +107,43 @@ def upgrade() -> None:
     )
     op.create_index(op.f('ix_loose_mention_item_id'), 'loose_mention', ['item_id'])
     op.create_index('ix_loose_mention_scheme_value', 'loose_mention', ['scheme', 'value'])
+    op.create_table('loose_link',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('source_id', sa.Integer(), nullable=False),
+    sa.Column('relation', sa.Enum('about', 'part-of', 'extends', 'confirms', 'contradicts', 'uses', 'compares', 'answers', 'covers', 'recommends', 'broader', 'related', 'mentions', name='relation', native_enum=False, length=20), nullable=False),
+    sa.Column('scheme', sa.String(), nullable=False),
+    sa.Column('value', sa.String(), nullable=False),
+    sa.Column('paper_id', sa.Integer(), nullable=True),
+    sa.Column('note', sa.String(), nullable=False),
+    sa.Column('day', sa.String(), nullable=False),
+    sa.Column('reason', sa.String(), nullable=False),
+    sa.Column('created_at', UTCDateTime(), nullable=False),
+    sa.ForeignKeyConstraint(['paper_id'], ['paper.id'], name=op.f('fk_loose_link_paper_id'), ondelete='CASCADE'),
+    sa.ForeignKeyConstraint(['source_id'], ['page.id'], name=op.f('fk_loose_link_source_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_loose_link')),
+    sa.UniqueConstraint('source_id', 'relation', 'scheme', 'value', 'paper_id', name=op.f('uq_loose_link_source_id_relation_scheme_value_paper_id')),
+    )
+    op.create_index('ix_loose_link_scheme_value', 'loose_link', ['scheme', 'value'])
+    op.create_index(op.f('ix_loose_link_source_id'), 'loose_link', ['source_id'])
+    op.create_index(op.f('ix_loose_link_paper_id'), 'loose_link', ['paper_id'])
     with op.batch_alter_table('item') as batch_op:
         batch_op.add_column(sa.Column('paper_id', sa.Integer(), nullable=True))
         batch_op.add_column(sa.Column('state', sa.JSON(), server_default='{}', nullable=False))
         batch_op.create_foreign_key(op.f('fk_item_paper_id'), 'paper', ['paper_id'], ['id'], ondelete='SET NULL')
         batch_op.create_index(op.f('ix_item_paper_id'), ['paper_id'])
     op.add_column('mention', sa.Column('stance', sa.Enum('supports', 'disputes', name='stance', native_enum=False, length=20), nullable=True))
+    op.add_column('run', sa.Column('lines', sa.Integer(), server_default='0', nullable=False))
     op.add_column('run', sa.Column('cancel', sa.Boolean(), server_default=sa.false(), nullable=False))
 
 
 def downgrade() -> None:
     op.drop_column('run', 'cancel')
+    op.drop_column('run', 'lines')
     op.drop_column('mention', 'stance')
     with op.batch_alter_table('item') as batch_op:
         batch_op.drop_index(op.f('ix_item_paper_id'))
         batch_op.drop_constraint(op.f('fk_item_paper_id'), type_='foreignkey')
         batch_op.drop_column('state')
         batch_op.drop_column('paper_id')
-    for table in ('loose_mention', 'delivery', 'source_fetch', 'fetch_host', 'subscription'):
+    for table in ('loose_link', 'loose_mention', 'delivery', 'source_fetch', 'fetch_host', 'subscription'):
         op.drop_table(table)

@@ -11,6 +11,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlmodel import Session, select
 
+from app.domain.independence import LISTED
 from app.domain.records import (
     Announced,
     Item,
@@ -81,7 +82,7 @@ def test_sources_are_counted_once_each(engine: Engine) -> None:
     with reading(engine) as session:
         assert papers.sources_of(session, [nowhere, everywhere, twice]) == {
             nowhere: [],
-            everywhere: [papers.LISTED, "A Digest", "A Show"],
+            everywhere: [LISTED, "A Digest", "A Show"],
             twice: ["A Show"],
         }
         assert papers.sources_of(session, []) == {}

@@ -95,6 +95,19 @@ def test_what_a_variable_fixes_is_shown_as_fixed(
     assert found["Budget a day"] == "none: nothing is spent default"
 
 
+def test_private_addresses_that_may_be_fetched_from_are_named(
+    client: TestClient, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "Private addresses fetched from"
+    assert facts(client)[name].startswith("none: whatever leads to this machine")
+    monkeypatch.setenv("CEREBRO_FETCH_ALLOW", "x")
+    app.settings.fetch_allow = "Feeds.LAN:8080, [0:0::1]:80,127.0.0.1:8000,"
+    assert facts(client)[name] == (
+        "127.0.0.1:8000, [::1]:80, feeds.lan:8080: a source may lead to these, and to no other "
+        "private address fixed by CEREBRO_FETCH_ALLOW"
+    )
+
+
 def test_no_secret_is_shown(client: TestClient, app: App) -> None:
     app.settings.password_hash = "$argon2id$very-secret"
     app.settings.database_url = "postgresql://reader:very-secret@localhost/wiki"

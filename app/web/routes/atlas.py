@@ -21,13 +21,14 @@ from app.bootstrap import App
 from app.domain import atlas as rule
 from app.domain.atlas import Column, Growth, Measure, Range
 from app.domain.identifiers import whole_day
+from app.domain.independence import LISTED
 from app.domain.record import Share
 from app.domain.records import PageKind, PaperState
 from app.domain.threads import day_of
 from app.errors import NotFound
 from app.rendering import plain_title
 from app.store import atlas as store
-from app.store import pages, papers
+from app.store import pages
 from app.store import topics as stored_topics
 from app.web.deps import Reads, TheApp, UnlessKnown, facts, whole
 from app.web.routes.inbox import addresses
@@ -331,7 +332,7 @@ def sources(
             if each.id in spread
         ]
         if store.LISTING in spread:
-            lines.append(Line(_LISTING, papers.LISTED, spread[store.LISTING], kind=_LISTING))
+            lines.append(Line(_LISTING, LISTED, spread[store.LISTING], kind=_LISTING))
         return tuple(sorted(lines, key=lambda line: -line.total))
 
     return columns, facts(request).get(
@@ -847,7 +848,7 @@ def of_source(
     """What a source brought between two days, and the papers that each item names."""
     kept = of == "kept"
     if source == _LISTING:
-        name = papers.LISTED
+        name = LISTED
         listed = store.listed_days(session, days.first, days.last, kept=kept)
         items = [_listed_day(day, number, kept=kept) for day, number in listed]
     else:
@@ -899,7 +900,7 @@ def of_source(
 def _listed_day(day: str, number: int, *, kept: bool) -> dict[str, Any]:
     return {
         "id": 0,
-        "title": papers.LISTED,
+        "title": LISTED,
         "url": f"/triage/{day}?list={'kept' if kept else 'all'}",
         "day": day,
         "number": number,

@@ -1,6 +1,6 @@
-"""Import: what files would bring in, shown first; then the bringing in.
+"""Import: what files or a web address would bring in, shown first; then the bringing in.
 
-The files of one upload lie in the data folder between the two, under the hash of their bytes; the
+The files of one upload, and what was fetched, lie in the data folder between the two, under the hash of their bytes; the
 names a client gives are only ever text. What is read and stored is services.ingest's to say.
 """
 
@@ -23,10 +23,11 @@ from starlette.datastructures import FormData, UploadFile
 from app.bootstrap import App
 from app.domain.items import Rejected
 from app.domain.records import Page, PageKind, Paper, Revision
-from app.errors import CerebroError, Invalid, NotFound
+from app.errors import CerebroError, Invalid, NotFetched, NotFound
 from app.rendering import plain_title
 from app.services.ingest import Outcome, Report, import_files
-from app.sources.base import A_LINE, File
+from app.sources.articles import fetched
+from app.sources.base import A_LINE, File, Reader, read_ahead
 from app.store import papers
 from app.store.db import writing
 from app.store.items import keep_raw
@@ -81,16 +82,17 @@ def choose(request: Request, app: TheApp) -> Response:
 
 @router.post("/import")
 def preview(request: Request, app: TheApp, form: Form) -> Response:
-    """What the uploaded files would bring in. Nothing is written but the files themselves."""
+    """What the files would bring in, or what is at an address. Nothing is written but the bytes."""
+    address = text(form, "address").strip()
     try:
-        files = _files(form)
+        files = _files(form, app, address)
         read = _rehearse(app, files)
-    except Invalid as error:
-        return _screen(request, app, error=str(error), status_code=422)
+    except (Invalid, NotFetched) as error:
+        return _screen(request, app, error=str(error), address=address, status_code=422)
     if read.nothing:
         reasons = " ".join(f"{each.where}: {each.reason}" for each in read.refused[:3])
         sentence = f"Nothing in this can be imported. {reasons}".strip()
-        return _screen(request, app, error=sentence, status_code=422)
+        return _screen(request, app, error=sentence, address=address, status_code=422)
     shown = {
         "token": _hold(app, files),
         **read.counts(),
@@ -108,9 +110,10 @@ def run(request: Request, app: TheApp, form: Form) -> Response:
         files = _held(app, text(form, "token"))
     except NotFound as error:
         return _screen(request, app, error=str(error), status_code=404)
+    readers = read_ahead(files, app.readers)
     with writing(app.engine) as session:
         before = papers.count(session)
-        read = _import(session, app, files, raw_folder=app.raw_folder)
+        read = _import(session, readers, app, files, raw_folder=app.raw_folder)
         wait = papers.count(session) > before
     _let_go(app, text(form, "token"))
     url, words = ("/inbox", "Look into the inbox") if wait else ("/pages?by=recent", "See them")
@@ -122,6 +125,7 @@ def _screen(
     app: App,
     *,
     error: str = "",
+    address: str = "",
     preview: dict[str, Any] | None = None,
     done: dict[str, Any] | None = None,
     status_code: int = 200,
@@ -132,6 +136,7 @@ def _screen(
         status_code=status_code,
         formats=[reader.format for reader in app.readers],
         error=error,
+        address=address,
         preview=preview,
         done=done,
     )
@@ -142,16 +147,24 @@ def _screen(
 
 def _rehearse(app: App, files: Sequence[File]) -> Read:
     """Import the files into a transaction that is thrown away."""
+    readers = read_ahead(files, app.readers)
     try:
         with writing(app.engine) as session:
             before = _newest(session)
-            read = _import(session, app, files, raw_folder=None)
+            read = _import(session, readers, app, files, raw_folder=None)
             raise _Rehearsed(Read(read.report, read.refused, _samples(session, before)))
     except _Rehearsed as rehearsed:
         return rehearsed.read
 
 
-def _import(session: Session, app: App, files: Sequence[File], *, raw_folder: Path | None) -> Read:
+def _import(
+    session: Session,
+    readers: Sequence[Reader],
+    app: App,
+    files: Sequence[File],
+    *,
+    raw_folder: Path | None,
+) -> Read:
     """Import what can be read of the files, and say what could not be."""
     report, refused = Report(), []
     readable = []
@@ -162,7 +175,7 @@ def _import(session: Session, app: App, files: Sequence[File], *, raw_folder: Pa
         else:
             readable.append(file)
     for name, found in import_files(
-        session, readable, app.readers, raw_folder=raw_folder, now=app.clock()
+        session, readable, readers, raw_folder=raw_folder, now=app.clock()
     ):
         if isinstance(found, CerebroError):
             refused.append(Rejected(where=name, reason=str(found)))
@@ -233,8 +246,11 @@ def _samples(session: Session, before: _Newest) -> tuple[dict[str, str], ...]:
 # ---------------------------------------------------------------- what was uploaded
 
 
-def _files(form: FormData) -> list[File]:
-    """The files and the pasted text of the form. Raises Invalid when there are none or too much."""
+def _files(form: FormData, app: App, address: str) -> list[File]:
+    """The files, the pasted text and what is at the address of the form.
+
+    Raises Invalid when there are none or too much, NotFetched when nothing comes from the address.
+    """
     uploads = [each for each in form.getlist("files") if isinstance(each, UploadFile)]
     uploads = [each for each in uploads if each.filename]
     pasted = text(form, "text")
@@ -247,8 +263,15 @@ def _files(form: FormData) -> list[File]:
     files = [File(_name(each.filename or ""), each.file.read()) for each in uploads]
     if pasted.strip():
         files.append(File(PASTED, pasted.encode("utf-8", "replace")))
+    if address:
+        files.append(fetched(app.web, address))
+        if sum(len(file.data) for file in files) > MAX_UPLOAD:
+            raise Invalid(
+                f"What is there has more than {MAX_UPLOAD // 1_000_000} MB. Import it from a terminal "
+                "with `cerebro import`."
+            )
     if not files:
-        raise Invalid("Choose a file or paste some text first.")
+        raise Invalid("Choose a file, paste some text or name an address first.")
     return files
 
 
@@ -267,7 +290,15 @@ def _hold(app: App, files: Iterable[File]) -> str:
     """Keep the files until they are confirmed; the token that names them, a hash of it all."""
     folder = _folder(app)
     _forget_old(folder)
-    listed = [{"name": file.name, "sha256": keep_raw(folder, file.data)} for file in files]
+    listed = [
+        {
+            "name": file.name,
+            "sha256": keep_raw(folder, file.data),
+            "url": file.url,
+            "headers": {"content-type": file.headers.get("content-type", "")},
+        }
+        for file in files
+    ]
     return keep_raw(folder, json.dumps(listed).encode())
 
 
@@ -275,7 +306,12 @@ def _held(app: App, token: str) -> list[File]:
     """The files a token names. Raises NotFound when they are gone, or it is no token."""
     try:
         listed = json.loads(_path(app, token).read_bytes())
-        return [File(each["name"], _path(app, each["sha256"]).read_bytes()) for each in listed]
+        return [
+            File(
+                each["name"], _path(app, each["sha256"]).read_bytes(), each["url"], each["headers"]
+            )
+            for each in listed
+        ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise NotFound(_GONE) from error
 

@@ -48,7 +48,7 @@ from app.services import pages as editing
 from app.store import (
     changes,
     concepts,
-    items,
+    joining,
     links,
     pages,
     papers,
@@ -60,6 +60,7 @@ from app.store import (
 )
 from app.store.db import LARGEST_ID
 from app.store.pages import Content, Place
+from app.web import met
 from app.web.deps import (
     Form,
     Reads,
@@ -117,6 +118,7 @@ def as_json(session: Session, page: Page) -> dict[str, object]:
         "updated_at": page.updated_at.isoformat(),
         "body": page.body,
         "paper": _paper_json(session, paper) if paper else None,
+        "met": met.as_json(session, paper) if paper else None,
         "links": [
             {"relation": row.relation.value, "target": row.slug, "origin": row.origin.value}
             for row in links.outgoing(session, page.id)
@@ -232,7 +234,7 @@ def page_context(request: Request, session: Session, page: Any) -> dict[str, Any
         "aliases": aliases,
         "tags": pages.tags_of(session, page.id),
         "facts": _facts(known, session, page, counts),
-        "body": written.html + _episode(session, page),
+        "body": written.html + _piece(session, page),
         "contents": written.contents,
         "paper": _paper(session, paper) if paper else None,
         "used_by": [],
@@ -247,7 +249,7 @@ def page_context(request: Request, session: Session, page: Any) -> dict[str, Any
         "duplicates": _duplicates(session, page) if page.kind == PageKind.CONCEPT else [],
         "questions": question_rows(questions.of_page(session, page.id)),
         "predictions": prediction_rows(predictions.of_page(session, page.id)),
-        "said": _said(session, paper.id) if paper else [],
+        "met": met.told(session, paper) if paper else None,
         "struck": prose.struck(session, page.id) if page.kind == PageKind.DIGEST else [],
     }
 
@@ -495,17 +497,31 @@ def _identifier(scheme: str, value: str) -> tuple[str, str]:
             return f"doi:{value}", f"https://doi.org/{value}"
         case "url":
             return "link", value
+        case "openreview":
+            return f"OpenReview {value}", f"https://openreview.net/forum?id={value}"
         case _:
             return f"{scheme}:{value}", ""
 
 
-def _episode(session: Session, page: Any) -> Markup:
-    """Takeaways and chapters of an episode, as text of its page."""
-    if page.kind != PageKind.EPISODE:
+def _piece(session: Session, page: Any) -> Markup:
+    """Of an episode its takeaways and chapters, of an article too what it covers and recommends."""
+    if page.kind not in (PageKind.EPISODE, PageKind.ARTICLE):
         return Markup()
-    episode = session.get(Episode, page.id)
+    said = _episode(session, page.id) if page.kind == PageKind.EPISODE else []
+    for heading, relation in (
+        ("The paper", Relation.COVERS),
+        ("Recommended reading", Relation.RECOMMENDS),
+    ):
+        if found := _read_on(session, page.id, relation):
+            said += [f"## {heading}", "", *found, ""]
+    return render_body("\n".join(said), resolver(session), id_prefix="e-").html
+
+
+def _episode(session: Session, page_id: int) -> list[str]:
+    """Takeaways and chapters of an episode, as lines of Markdown."""
+    episode = session.get(Episode, page_id)
     if episode is None:
-        return Markup()
+        return []
     length = f"{episode.minutes} minutes" if episode.minutes else ""
     show = session.get(Source, episode.source_id)
     told = (show.name if show else "", episode.published, length)
@@ -520,19 +536,16 @@ def _episode(session: Session, page: Any) -> Markup:
             minutes, seconds = divmod(int(chapter["at"]), 60)
             said.append(f"- {minutes:02}:{seconds:02} **{chapter['title']}** {chapter['text']}")
         said.append("")
-    for heading, relation in (
-        ("The paper", Relation.COVERS),
-        ("Recommended reading", Relation.RECOMMENDS),
-    ):
-        if found := _read_on(session, page.id, relation):
-            said += [f"## {heading}", "", *found, ""]
-    return render_body("\n".join(said), resolver(session), id_prefix="e-").html
+    return said
 
 
 def _read_on(session: Session, page_id: int, relation: Relation) -> list[str]:
-    """What a page covers or recommends, a line of Markdown each, with the reason it gives."""
+    """What a page covers or recommends, a line of Markdown each, with its day and the reason given.
+
+    What has no page here is named too, with the address where it is read.
+    """
     rows = session.connection().execute(
-        sa.select(col(Page.slug), col(Page.title), col(Link.note))
+        sa.select(col(Page.slug), col(Page.title), col(Link.note), col(Link.day))
         .join(Link, col(Link.target_id) == col(Page.id))
         .where(
             col(Link.source_id) == page_id,
@@ -541,30 +554,28 @@ def _read_on(session: Session, page_id: int, relation: Relation) -> list[str]:
         )
         .order_by(col(Link.id))
     )
-    return [
-        f"- [[{row.slug}|{_NO_LINK_SIGNS.sub(' ', plain_title(row.title))}]] {row.note}".rstrip()
+    found = [
+        f"- [[{row.slug}|{_plain(row.title)}]] {_behind(row.day, row.note)}".rstrip()
         for row in rows
     ]
+    for row in joining.loose_links(session, page_id, relation):
+        words, url = _identifier(row.scheme, row.value) if row.scheme else ("", "")
+        name = _plain(row.title) or (row.value if row.scheme == "url" else words)
+        shown = f"[{_plain(name)}](<{url}>)" if url and not _UNSAFE.search(url) else _plain(name)
+        found.append(f"- {shown} {_behind(row.day, row.note)}".rstrip())
+    return found
 
 
+def _behind(day: str, note: str) -> str:
+    return " ".join(each for each in (f"({day})" if day else "", note) if each)
+
+
+def _plain(title: str) -> str:
+    return _NO_LINK_SIGNS.sub(" ", plain_title(title))
+
+
+_UNSAFE = re.compile(r"[<>\s\\]")
 _NO_LINK_SIGNS = re.compile(r"[|\[\]]+")
-
-
-def _said(session: Session, paper_id: int) -> list[dict[str, object]]:
-    """What documents said of the paper, the newest first."""
-    return [
-        {
-            "where": f"{row.item_title}, {row.section}" if row.section else row.item_title,
-            "url": f"/w/{row.page_slug}" if row.page_slug else "",
-            "day": row.day or row.published,
-            "source": row.source_name,
-            "tier": row.tier,
-            "tier_reason": row.tier_reason,
-            "text": row.text,
-            "why_it_matters": row.why_it_matters,
-        }
-        for row in items.mentions_of(session, paper_id)
-    ]
 
 
 def _provenance(page: Any) -> list[dict[str, str]]:

@@ -177,6 +177,7 @@ def facts(app: App, llm: LLMSettings, floor: float | None = None) -> list[Fact]:
         "timezone": ("Time zone", chosen.timezone or "the system's"),
         "allowed_hosts": ("Answers to", ", ".join(sorted({"localhost", *chosen.hosts}))),
         "password_hash": ("Password", "set" if chosen.password_hash else "none"),
+        "fetch_allow": ("Private addresses fetched from", _private(chosen)),
         "base_url": ("Found from elsewhere at", chosen.base_url or "the address it is asked under"),
         "smtp": ("Mail goes through", _server(chosen)),
         "mail_to": ("Mail goes to", chosen.mail_to or "nobody"),
@@ -193,6 +194,16 @@ def facts(app: App, llm: LLMSettings, floor: float | None = None) -> list[Fact]:
             own = getattr(llm, kept) != nobody
             sources[f"llm_{name}"] = "chosen above" if own else "default"
     return [Fact(words, value, sources[name]) for name, (words, value) in values.items()]
+
+
+def _private(chosen: Settings) -> str:
+    pairs = sorted(chosen.fetch_pairs)
+    if not pairs:
+        return "none: whatever leads to this machine or its network is refused"
+    named = ", ".join(
+        f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in pairs
+    )
+    return f"{named}: a source may lead to these, and to no other private address"
 
 
 def _floor(app: App, chosen: float | None) -> str:

@@ -38,6 +38,7 @@ from app.domain.records import (
 )
 from app.errors import NotFound
 from app.services import digest as service
+from app.services import first_steps
 from app.services.costs import at_most
 from app.store import calls, links, pages, papers, runs
 from app.store import threads as threads_of
@@ -172,7 +173,10 @@ def _shown(
         framing=_short(day.digest.framing, FRAMING) if day.digest else "",
         first=[around.item(entry) for entry in first],
         also=[around.line(entry) for entry in also],
-        all_kept=selected or bool(day.digest) or all(e.state == PaperState.KEPT for e in also),
+        # A digest that came in tells what it chose; one of our own also what only stands listed.
+        all_kept=selected
+        or bool(day.digest and not day.digest.teller)
+        or all(e.state == PaperState.KEPT for e in also),
         moved=_moved(counted(request, session, app, day=day.day), day.day, any_time=not shown),
         selected=selected,
         holds=holds,
@@ -185,7 +189,15 @@ def _shown(
         due_predictions=due_rows(session, app.today()),
         failed=failed,
         has_pages=holds > 0,
+        **_first_steps(session, day.day.isoformat()),
     )
+
+
+def _first_steps(session: Session, day: str) -> dict[str, Any]:
+    """Whether to offer a new reader the first steps, and how many papers of a day are the sample's."""
+    standing = first_steps.standing(session)
+    sample = first_steps.sample_papers(session) if standing.sample_day == day else 0
+    return {"offered": standing.new, "sample": sample}
 
 
 def _waiting(session: Session) -> dict[str, int]:
