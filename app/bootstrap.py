@@ -37,11 +37,14 @@ from app.sources.link_list import LinkList
 from app.sources.mail import MailReader
 from app.sources.markdown_folder import MarkdownFolder
 from app.sources.oai import OaiConnector, OaiRecords
+from app.sources.obsidian import Obsidian
+from app.sources.openreview import OpenReview, OpenReviewConnector
 from app.sources.opml import Opml
 from app.sources.pdf import PdfReader
 from app.sources.podcast_page import PodcastPage
 from app.sources.podcasts import ChaptersFile, Podcast, PodcastConnector, Transcript
 from app.sources.reddit import Reddit, RedditConnector
+from app.sources.semantic_scholar import SemanticScholar, SemanticScholarConnector
 from app.sources.triage_page import TriagePage
 from app.store import preferences, schema, vectors
 from app.store.corpus import Library
@@ -73,6 +76,9 @@ READERS: tuple[Reader, ...] = (
     MailReader(),
     Bibtex(),
     Ris(),
+    SemanticScholar(),
+    OpenReview(),
+    Obsidian(),
     MarkdownFolder(),
     ArticleReader(),  # of any page of the web that is none of those
 )
@@ -81,6 +87,8 @@ READERS: tuple[Reader, ...] = (
 CONNECTORS: tuple[Connector, ...] = (
     ArxivConnector(),
     ListingConnector(),
+    SemanticScholarConnector(),
+    OpenReviewConnector(),
     OaiConnector(),
     DailyPapersConnector(),
     RedditConnector(),
@@ -101,6 +109,7 @@ class App:
     index: VectorIndex | None = None
     model: Model | None = None  # whether it may be called is for app/calls.py to say
     readers: tuple[Reader, ...] = READERS
+    connectors: tuple[Connector, ...] = CONNECTORS
     library: Library = field(default_factory=Library)  # what the linker keeps
     names: NameIndex = field(default_factory=NameIndex)  # of papers, for one thread
     graph: LinkGraph = field(default_factory=LinkGraph)
@@ -147,6 +156,11 @@ class App:
         from app.sources.http import Transport  # what it needs would slow every command's start
 
         return Transport(allow=self.settings.fetch_pairs, pace=Hosts(self.engine))
+
+    def secret(self, connector: str) -> str:
+        """What a connector signs in with, '' for one that needs nothing. For its requests alone."""
+        kept = self.settings.secret_of(connector)
+        return kept.get_secret_value()
 
     @property
     def post(self) -> Post | None:

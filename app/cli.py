@@ -23,6 +23,8 @@ from app.errors import CerebroError, Invalid, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from app.bootstrap import App
+    from app.fetching import Preview
+    from app.store.sources import Row
 
 cli = typer.Typer(
     name="cerebro",
@@ -342,6 +344,331 @@ def _written(file: Path | None) -> Iterator[Callable[[bytes], object]]:
         raise Unavailable(f"{file} cannot be written: {error.strerror}.") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+# ---------------------------------------------------------------- sources
+
+sources_cli = typer.Typer(
+    help="List the sources that are fetched; add, change, pause or remove one.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
+cli.add_typer(sources_cli, name="sources")
+
+Named = Annotated[str, typer.Argument(help="Its number, name, key or address.")]
+Options = Annotated[
+    list[str] | None,
+    typer.Option("--option", help="key=value, for its connector; may be given several times."),
+]
+Every = Annotated[str, typer.Option(help="How often it is fetched: 90m, 6h, 2d.")]
+
+
+@sources_cli.callback()
+def sources(context: typer.Context, as_json: Json = False) -> None:
+    """List the sources that are fetched, how each stands, and when it is fetched next."""
+    if context.invoked_subcommand is not None:
+        return
+    from app.fetching import told
+    from app.store import sources as stored
+    from app.store.db import reading
+
+    app = _open()
+    with reading(app.engine) as session:
+        rows = stored.listed(session)
+        for row in rows:
+            if as_json:
+                _out(told(row))
+                continue
+            counts = row.counts
+            print(
+                f"{row.id:>4}  {row.state:<8}  {row.source.name[:40]:<40}  "
+                f"{counts.items:>7,} items  {counts.papers:>6,} papers  {_next_try(app, row)}"
+            )
+            if why := row.subscription.stopped or row.subscription.last_error:
+                print(f"      {why}")
+    if not rows and not as_json:
+        print("There are no sources. Add one: cerebro sources add cs.CL, or the address of a feed.")
+
+
+def _next_try(app: App, row: Row) -> str:
+    if row.next_try is None:
+        return "not fetched by itself"
+    return f"next {row.next_try.astimezone(app.zone):%Y-%m-%d %H:%M}"
+
+
+@sources_cli.command("add")
+def add_source(
+    addresses: Annotated[
+        list[str], typer.Argument(help="Addresses, or words such as cs.CL or r/MachineLearning.")
+    ],
+    connector: Annotated[
+        str, typer.Option(help="Say outright what fetches it, and ask nobody.")
+    ] = "",
+    option: Options = None,
+    name: Annotated[str, typer.Option(help="What it is called here.")] = "",
+    every: Every = "",
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Say what would come in, and add nothing.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Find the source at an address and subscribe to it; of a list of feeds, to each."""
+    from app.errors import Conflict
+    from app.fetching import find_all, named, told, with_choices
+    from app.fetching import preview as preview_of
+    from app.services import subscriptions
+    from app.store import sources as stored
+    from app.store.db import writing
+
+    minutes = subscriptions.every_in_minutes(every) if every else None
+    options = _options(option)
+    if name and len(addresses) > 1:
+        raise Invalid("Use --name with one address.")
+    app = _open()
+    there = 0
+    failed: list[str] = []
+    for address in addresses:
+        try:
+            if connector:
+                found, is_list = [named(app, address, connector=connector)], False
+            else:
+                found, is_list = find_all(app, address)
+        except CerebroError as error:
+            if len(addresses) == 1:
+                raise
+            failed.append(f"{address}: {error}")
+            continue
+        others = () if is_list else found[1:]
+        for each in found if is_list else found[:1]:
+            chosen = with_choices(each, options=options, name="" if is_list else name)
+            if preview:
+                _previewed(preview_of(app, chosen), as_json)
+                continue
+            try:
+                with writing(app.engine) as session:
+                    made = subscriptions.add(
+                        session,
+                        chosen,
+                        connectors=app.connectors,
+                        every_minutes=minutes,
+                        now=app.clock(),
+                    )
+                    row = stored.of(session, made.id or 0)
+            except Conflict as error:
+                if len(addresses) == 1 and not is_list:
+                    raise
+                there += 1
+                _say(str(error))
+                continue
+            if as_json:
+                _out(told(row))
+            else:
+                print(f"{row.id}  {row.source.name}: {chosen.words or row.source.url}")
+        for other in others:
+            _say(f"Also there: {other.name} ({other.url})")
+    if not preview and not as_json and not failed:
+        print("The worker fetches what was added; `cerebro fetch` does it now.")
+    for why in failed:
+        _say(why)
+    if failed:
+        raise typer.Exit(1 if len(failed) == len(addresses) else 3)
+
+
+def _options(given: list[str] | None) -> dict[str, str]:
+    found = {}
+    for each in given or ():
+        key, sign, value = each.partition("=")
+        if not sign or not key.strip():
+            raise Invalid(f"{each[:60]!r} is no option: write key=value.")
+        found[key.strip()] = value.strip()
+    return found
+
+
+def _previewed(seen: Preview, as_json: bool) -> None:
+    if as_json:
+        _out(seen.as_json())
+        return
+    print(f"{seen.found.name}, fetched by {seen.found.connector} from {seen.found.url}")
+    print(seen.words)
+    for sample in seen.samples:
+        print(f"  {sample.day:<10}  {sample.kind:<8}  {sample.title}")
+    for rejected in seen.rejected:
+        _say(f"{rejected.where}: {rejected.reason}")
+
+
+@sources_cli.command("show")
+def show_source(source: Named, as_json: Json = False) -> None:
+    """Say how a source stands: its last fetches, and what could not be read."""
+    from app.fetching import fetch_told, told
+    from app.store import sources as stored
+    from app.store.db import reading
+
+    app = _open()
+    with reading(app.engine) as session:
+        row = stored.get(session, source)
+        fetches = stored.fetches(session, row.id)
+        brought = stored.brought(session, [each.id or 0 for each in fetches])
+        refused = [each for one in fetches for each in stored.refusals(session, one.id or 0)][:100]
+        if as_json:
+            told_fetches = [fetch_told(each, brought.get(each.id or 0)) for each in fetches]
+            _out(told(row) | {"fetches": told_fetches})
+            return
+        its = row.subscription
+        print(f"{row.id}  {row.source.name}: {row.state}, {_next_try(app, row)}")
+        print(f"  {its.connector} from {row.source.url}, every {its.every_minutes} minutes")
+        for key, value in its.options.items():
+            print(f"  {key}: {value}")
+        if why := its.stopped or its.last_error:
+            print(f"  {why}")
+        for each in fetches:
+            came = brought.get(each.id or 0) or stored.Brought()
+            days = f" {each.first_day} to {each.last_day}" if each.first_day else ""
+            print(
+                f"  {each.asked_at.astimezone(app.zone):%Y-%m-%d %H:%M}  {each.reason.value}{days}: "
+                f"{each.state.value}, {came.new} new, {came.changed} changed, {came.rejected} not read"
+                + (f". {each.error}" if each.error else "")
+            )
+        for name, refusal in refused:
+            _say(f"{name}, {refusal['where']}: {refusal['reason']}")
+
+
+@sources_cli.command("edit")
+def edit_source(
+    source: Named,
+    name: Annotated[str | None, typer.Option(help="What it is called here.")] = None,
+    every: Every = "",
+    option: Options = None,
+) -> None:
+    """Change a source. With other options it is fetched like one that is new."""
+    from app.services import subscriptions
+    from app.store import sources as stored
+    from app.store.db import writing
+
+    minutes = subscriptions.every_in_minutes(every) if every else None
+    given = _options(option)
+    app = _open()
+    with writing(app.engine) as session:
+        row = stored.get(session, source)
+        subscriptions.edit(
+            session,
+            row.id,
+            connectors=app.connectors,
+            name=name,
+            every_minutes=minutes,
+            options={**row.subscription.options, **given} if given else None,
+            now=app.clock(),
+        )
+        row = stored.of(session, row.id)
+    print(f"{row.id}  {row.source.name}: every {row.subscription.every_minutes} minutes.")
+
+
+@sources_cli.command("pause")
+def pause_source(source: Named) -> None:
+    """Fetch a source no more by itself, until it is resumed."""
+    from app.services import subscriptions
+    from app.store import sources as stored
+    from app.store.db import writing
+
+    app = _open()
+    with writing(app.engine) as session:
+        found = subscriptions.pause(session, stored.get(session, source).id)
+    print(f"{found.name} is paused.")
+
+
+@sources_cli.command("resume")
+def resume_source(source: Named) -> None:
+    """Fetch a source by itself again, whatever stopped it."""
+    from app.services import subscriptions
+    from app.store import sources as stored
+    from app.store.db import writing
+
+    app = _open()
+    with writing(app.engine) as session:
+        found = subscriptions.resume(session, stored.get(session, source).id, now=app.clock())
+    print(f"{found.name} is fetched again, and is due now.")
+
+
+@sources_cli.command("remove")
+def remove_source(source: Named) -> None:
+    """Fetch a source no more. What came in from it stays."""
+    from app.services import subscriptions
+    from app.store import sources as stored
+    from app.store.db import writing
+
+    app = _open()
+    with writing(app.engine) as session:
+        row = stored.get(session, source)
+        print(subscriptions.remove(session, row.id, now=app.clock()))
+
+
+@sources_cli.command("opml")
+def opml_of_sources(
+    file: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The file; standard output when left out.")
+    ] = None,
+) -> None:
+    """Write the feeds and podcasts among the sources as OPML; `import` reads one."""
+    from app.fetching import opml
+
+    app = _open()
+    with _written(file) as write:
+        write(opml(app))
+
+
+@cli.command()
+def fetch(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(help="Numbers, names or addresses; all that are not paused when left out."),
+    ] = None,
+    first: Annotated[str, typer.Option("--from", help="The first day of a back-fill.")] = "",
+    last: Annotated[str, typer.Option("--to", help="Its last day; default the first.")] = "",
+    due: Annotated[bool, typer.Option("--due", help="Only those whose time has come.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Fetch sources now and read what comes; with --from and --to what they had on those days."""
+    from app.fetching import fetch_now
+    from app.store import sources as stored
+    from app.store.db import reading
+
+    if (first or last) and (not sources or due):
+        raise Invalid("A back-fill is of sources that are named: cerebro fetch SOURCE --from DAY.")
+    if sources and due:
+        raise Invalid("Use --due, or name sources.")
+    if last and not first:
+        raise Invalid("Say with --from where the days begin.")
+    app = _open()
+    now = app.clock()
+    with reading(app.engine) as session:
+        if sources:
+            ids = [stored.get(session, each).id for each in sources]
+        else:
+            standing = [row for row in stored.listed(session, counts={}) if row.next_try]
+            ids = [row.id for row in standing if not due or row.subscription.due_at <= now]
+    if not ids:
+        if not as_json:
+            print("Nothing is due." if due else "There is no source to fetch.")
+        return
+    with _bar("fetching", None) as at:
+        results = fetch_now(
+            app,
+            ids,
+            first=first,
+            last=last,
+            progress=lambda done, total, words: at(done, total, words[:40]),
+        )
+    failed = [each for each in results if each.failed]
+    for each in results:
+        if as_json:
+            _out(each.as_json())
+        elif not each.failed:
+            print(each.words)
+        for where, why in each.refusals:
+            _say(f"{each.name}, {where}: {why}")
+    for each in failed:
+        _say(each.words)
+    if failed or any(each.refusals for each in results):
+        raise typer.Exit(1 if len(failed) == len(results) else 3)
 
 
 @cli.command()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sqlmodel import Session
 
-from app.services.first_steps import sample_papers
+from app.services.first_steps import SAMPLE_NAME, sample_papers
 from app.services.ingest import Report, import_files
 from app.sources.base import File
 from app.sources.interchange import Interchange
@@ -29,7 +29,7 @@ def bring_sample(session: Session, day: str, *, now: datetime) -> int:
         row |= {"day": day, "published": day, "position": position}
     data = "\n".join(json.dumps(row) for row in rows).encode()
     [(_, report)] = import_files(
-        session, [File("sample-day.jsonl", data)], (Interchange(),), raw_folder=None, now=now
+        session, [File(SAMPLE_NAME, data)], (Interchange(),), raw_folder=None, now=now
     )
     assert isinstance(report, Report), report
     preferences.set_sample_day(session, day)

@@ -7,6 +7,7 @@ cut off has stored whole things, perhaps without the links between them; run aga
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,12 +15,17 @@ from pathlib import Path
 from typing import Protocol
 
 from sqlalchemy.engine import Engine
+from sqlmodel import Session
 
-from app.errors import CerebroError
+from app.domain.items import Rejected
+from app.errors import CerebroError, Conflict
+from app.services import subscriptions
 from app.services.ingest import Outcome, Report, import_files
 from app.sources.articles import fetched, is_address
 from app.sources.base import MAX_BYTES, File, Reader, read_ahead
-from app.sources.connectors import Web
+from app.sources.connectors import Connector, Web
+from app.sources.obsidian import FOLDER, Obsidian, of_vault
+from app.sources.discovery import subscription
 from app.store.db import settle, writing
 
 BATCH = 100  # things stored between two commits
@@ -41,6 +47,8 @@ class Wiki(Protocol):
     def clock(self) -> Callable[[], datetime]: ...
     @property
     def web(self) -> Web: ...
+    @property
+    def connectors(self) -> tuple[Connector, ...]: ...
 
 
 class _DryRun(Exception):
@@ -54,6 +62,7 @@ class Imported:
     report: Report = field(default_factory=Report)
     files: int = 0
     refused: list[tuple[str, str]] = field(default_factory=list)
+    left: Counter[str] = field(default_factory=Counter)  # attachments of vaults, by their kind
 
     @property
     def failed(self) -> bool:
@@ -67,6 +76,7 @@ class Imported:
             "same": self.report.total(Outcome.SAME),
             "rejected": [{"where": where, "reason": reason} for where, reason in self.refused],
             "kinds": self.report.by_kind(),
+            "left": dict(self.left),
         }
 
     def in_words(self) -> Iterator[str]:
@@ -77,6 +87,9 @@ class Imported:
         )
         for kind, counts in self.report.by_kind().items():
             yield f"  {kind}: " + ", ".join(f"{n} {name}" for name, n in counts.items())
+        if self.left:
+            kinds = ", ".join(f"{number} {kind}" for kind, number in self.left.most_common(8))
+            yield f"  attachments left where they are: {self.left.total()} ({kinds})"
 
 
 def import_paths(
@@ -106,8 +119,8 @@ def import_paths(
             time.sleep(BREATH)
 
     # What takes a while comes before anything is written: others wait for no server and no PDF.
-    files = [found for path in paths for found in _found(wiki, path, result)]
-    readers = read_ahead(_loaded(files, Imported()), wiki.readers, format=format)
+    files, known = _gathered(wiki, paths, format, result)
+    readers = read_ahead(_loaded(files, Imported()), known, format=format)
     try:
         with writing(wiki.engine) as session:
             reports = import_files(
@@ -119,6 +132,9 @@ def import_paths(
                 now=wiki.clock(),
                 progress=count,
             )
+            for _, report in reports:
+                if isinstance(report, Report):
+                    _subscribe(session, wiki, report)
             if dry_run:
                 raise _DryRun
             session.commit()
@@ -136,9 +152,47 @@ def import_paths(
     return result
 
 
+def _subscribe(session: Session, wiki: Wiki, report: Report) -> None:
+    """Subscribe to the feeds that a list names. One that is subscribed to stays as it is."""
+    for each in report.subscriptions:
+        try:
+            found = subscription(each.url, each.name, wiki.connectors)
+            subscriptions.add(session, found, connectors=wiki.connectors, now=wiki.clock())
+        except Conflict:
+            report.counts["source", Outcome.SAME] += 1
+        except CerebroError as error:
+            report.rejected.append(Rejected(where=each.name[:80], reason=str(error)))
+        else:
+            report.counts["source", Outcome.NEW] += 1
+
+
 def _once_named(name: str, reason: str) -> str:
     """A refusal that begins with the file's name, without it: it is printed behind that name."""
     return f"It {reason.removeprefix(f'{name} ')}" if reason.startswith(f"{name} ") else reason
+
+
+def _gathered(
+    wiki: Wiki, paths: Sequence[Path | str], format: str | None, result: Imported
+) -> tuple[list[tuple[Path, str] | File], tuple[Reader, ...]]:
+    """The files to read, and what reads them: first of all an Obsidian vault's notes as such.
+
+    What else a vault has is attachments: they are counted, and left where they are.
+    """
+    files: list[tuple[Path, str] | File] = []
+    names: list[str] = []
+    for path in paths:
+        found = list(_found(wiki, path, result))
+        vault = format is None and not is_address(str(path)) and (Path(path) / FOLDER).is_dir()
+        if vault or format == Obsidian.format:
+            here = [each.name if isinstance(each, File) else each[1] for each in found]
+            its, left = of_vault(here)
+            result.left += left
+            found = [each for each, name in zip(found, here, strict=True) if name in its.names]
+            names += sorted(its.names)
+        files += found
+    if not names:
+        return files, wiki.readers
+    return files, (of_vault(names)[0], *wiki.readers)
 
 
 def _found(wiki: Wiki, path: Path | str, result: Imported) -> Iterator[tuple[Path, str] | File]:

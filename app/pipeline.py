@@ -11,14 +11,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, tzinfo
+from datetime import datetime, tzinfo
 from functools import partial
 from typing import Any, Protocol
 
-from sqlalchemy.engine import Engine
 from sqlmodel import Session
 
-from app import calls
+from app import calls, fetchers
 from app.domain.digests import Document
 from app.domain.linking import Weights
 from app.domain.money import LLMSettings
@@ -29,10 +28,12 @@ from app.llm.base import Failure, Model
 from app.mail.smtp import NotSent, Post, Sent
 from app.reading import rendered
 from app.services import (
+    arrivals,
     concepts,
     digest,
     edits,
     encoding,
+    fetching,
     judging,
     linker,
     membership,
@@ -57,18 +58,15 @@ from app.store.relations import NameIndex
 from app.store.vectors import VectorIndex
 
 
-class Tools(Protocol):
+class Tools(fetchers.Tools, Protocol):
     """What steps are given; `bootstrap.App` has it all."""
 
-    @property
-    def engine(self) -> Engine: ...
     @property
     def encoder(self) -> Encoder | None: ...
     @property
     def index(self) -> VectorIndex | None: ...
     @property
     def model(self) -> Model | None: ...
-    def today(self) -> date: ...
     def llm_in_force(self, session: Session) -> LLMSettings: ...
     @property
     def weights(self) -> Weights: ...
@@ -80,8 +78,6 @@ class Tools(Protocol):
     @property
     def scorer(self) -> Fitted: ...
     @property
-    def clock(self) -> Callable[[], datetime]: ...
-    @property
     def post(self) -> Post | None: ...
     @property
     def home(self) -> str: ...
@@ -91,17 +87,22 @@ class Tools(Protocol):
 
 @dataclass(frozen=True)
 class Batch:
-    """What one batch of a step did. Neither done nor failed: nothing was pending."""
+    """What one batch of a step did. Neither done nor failed: nothing was pending.
+
+    `line` says it for the log of the job, where the numbers do not.
+    """
 
     done: int = 0
     failed: int = 0
+    line: str = ""
 
 
 @dataclass(frozen=True)
 class Step:
     """One step: its name, what waits for it in words, how many wait, and one batch of it.
 
-    A batch is given the owner of its holds (`runs.at_work`); `ready` says whether there may be one.
+    A batch is given the owner of its holds (`runs.at_work`); `ready` says whether there may be one. All
+    day, what is `beside` is run on a thread of its own, so that it does not wait for the others.
     """
 
     name: str
@@ -109,6 +110,27 @@ class Step:
     pending: Callable[[Session, Tools], int]
     run: Callable[[Tools, str], Batch]
     ready: Callable[[Session, Tools], bool] = lambda session, tools: True
+    beside: bool = False
+
+
+def _fetch_pending(session: Session, tools: Tools) -> int:
+    return fetching.pending(session, now=tools.clock())
+
+
+def _fetch(tools: Tools, owner: str) -> Batch:
+    done, failed = fetchers.Fetchers(tools, owner).run()
+    return Batch(done=done, failed=failed)
+
+
+def _deliveries_pending(session: Session, tools: Tools) -> int:
+    return arrivals.pending(session, now=tools.clock())
+
+
+def _deliveries(tools: Tools, owner: str) -> Batch:
+    read = fetchers.read_delivery(tools, owner)
+    if read is None:
+        return Batch()
+    return Batch(done=int(read.ok), failed=int(not read.ok), line=read.in_words)
 
 
 def _encode_pending(session: Session, tools: Tools) -> int:
@@ -663,7 +685,11 @@ def _edits(tools: Tools, owner: str) -> Batch:
     return Batch(done=done, failed=failed)
 
 
+# Never in turn with the others: a worker asks sources on threads beside them.
+FETCH = Step(fetching.STEP, "sources to fetch", _fetch_pending, _fetch)
 STEPS = (
+    FETCH,
+    Step(arrivals.STEP, "deliveries to read", _deliveries_pending, _deliveries, beside=True),
     Step("encode", "texts to encode", _encode_pending, _encode),
     Step("upkeep", "models of vectors to put in order", _upkeep_pending, _upkeep),
     Step(encoding.PAPERS, "listed papers to encode", _papers_pending, _papers),

@@ -49,15 +49,17 @@ def serve(
     if with_starter:
         load_starter(app)
     listening = _listen(host, port)
-    server = uvicorn.Server(
+    web = create(app)
+    server = _Server(
+        web.state.ending,
         uvicorn.Config(
-            create(app),
+            web,
             log_level=settings.log,
             access_log=settings.log in ("debug", "info"),
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=5,
-        )
+        ),
     )
     print(f"cere-bro is at http://{_shown(host)}:{port} (stop with Ctrl-C)", flush=True)
     with _WorkerProcess() if with_worker else _Nothing():
@@ -100,6 +102,18 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _shown(host: str) -> str:
     return f"[{host}]" if ":" in host else host
+
+
+class _Server(uvicorn.Server):
+    """A server that lets the pages that follow a job know when it is about to end."""
+
+    def __init__(self, ending: threading.Event, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._ending = ending
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._ending.set()  # it waits for open answers, and theirs have no end of their own
+        await super().shutdown(sockets)
 
 
 class _Nothing:

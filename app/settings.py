@@ -205,6 +205,10 @@ class Settings(BaseSettings):
         "the start) or starttls:// (TLS or nothing); imap:// (no TLS) only to a pair of "
         "CEREBRO_FETCH_ALLOW; a sign such as @ in the user as %40. Empty: no mail is fetched.",
     )
+    s2_key: SecretStr = Field(
+        SecretStr(""),
+        description="Key of Semantic Scholar's API, for those who have one. Empty: it is asked without.",
+    )
     mail_to: str = Field("", description="Who gets each digest by mail, with commas between.")
     mail_from: str = Field("", description="Who mail is from; default the first of its readers.")
     now: datetime | None = Field(
@@ -320,6 +324,10 @@ class Settings(BaseSettings):
     def fetch_pairs(self) -> frozenset[tuple[str, int]]:
         """The pairs of host and port that alone may be private addresses."""
         return pairs_of(self.fetch_allow)
+
+    def secret_of(self, connector: str) -> SecretStr:
+        """What a connector signs in with, empty for one that needs nothing."""
+        return {"mail": self.imap, "semantic-scholar": self.s2_key}.get(connector, SecretStr(""))
 
     @property
     def mail_server(self) -> Server | None:

@@ -241,6 +241,7 @@ def _twice(session: Session) -> int:
     """Entries of good feeds that are there more often than they were sent."""
     statement = (
         sa.select(sa.func.count())
+        .select_from(Item)
         .join(Source, col(Source.id) == col(Item.source_id))
         .where(col(Source.name).startswith("good "))
     )

@@ -501,6 +501,43 @@ def test_one_bad_file_among_good_ones_is_code_3(run: Run, tmp_path: Path) -> Non
         assert run("search", never, "--mode", "words", "--json").out == "", never
 
 
+def test_a_vault_is_read_as_such_and_its_attachments_are_counted(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "vault"
+    for name, text in {
+        "Tide clocks.md": "# Overview\n\nSee [[Moon#Phases|the moon]], ![[Moon]] and ![[tide.png]].",
+        "sky/Moon.md": "---\naliases: Luna\ntags: sky/near\n---\n# Phases",
+        "A/index.md": "One, [[sky/Moon.md]].",
+        "B/index.md": "Two, [three](../A/index.md).",
+        "Board.canvas": '{"nodes": []}',
+        "tide.png": "no picture",
+        "paper.pdf": "%PDF-",
+        ".obsidian/app.json": "{}",
+    }.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    done = run("import", folder, "--json")
+    assert (done.code, done.json["files"], done.json["new"]) == (3, 4, 4)
+    assert done.json["left"] == {"png": 1, "pdf": 1}
+    [refused_board] = done.json["rejected"]
+    assert refused_board["where"] == "Board.canvas"
+    assert "Canvas board" in refused_board["reason"]
+    again = run("import", folder, "--format", "obsidian", "--json")
+    assert (again.json["same"], again.json["new"], again.json["changed"]) == (4, 0, 0)
+    told = run("import", folder).out
+    assert "attachments left where they are: 2 (1 pdf, 1 png)" in told
+    lines = [json.loads(line) for line in run("export").out.splitlines()]
+    titles = {row["id"]: row["title"] for row in lines if row["type"] == "page"}
+    assert titles == {
+        "tide-clocks": "Tide clocks",
+        "moon": "Moon",
+        "a-index": "index",
+        "b-index": "index",
+    }
+    links = {(row["source"], row["target"]) for row in lines if row["type"] == "link"}
+    assert links >= {("tide-clocks", "moon"), ("a-index", "moon")}
+
+
 def test_standard_output_that_knows_only_ascii_is_no_reason_to_fail(
     run: Run, tmp_path: Path
 ) -> None:

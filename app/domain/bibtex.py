@@ -368,7 +368,9 @@ def _braced(value: str) -> str:
 
 def _verbatim(value: str) -> str:
     """An address or a number: no TeX in it, and no brace that would end the value."""
-    line = "".join(value.split())
+    line = value.strip()
+    if " " in line:
+        return to_tex(line)
     for sign in "{}\\":
         line = line.replace(sign, f"%{ord(sign):02X}")
     return line

@@ -384,11 +384,11 @@ def joined(standing: Mapping[str, Any], came: Mapping[str, Any], *, newer: bool)
         return dict(came)
     first, second = (came, standing) if newer else (standing, came)
     both = {**second, **first}
-    fields = {**dict(second.get("fields") or {}), **dict(first.get("fields") or {})}
+    fields = _joined_fields(standing.get("fields"), came.get("fields"), newer)
     if fields:
         both["fields"] = fields
     old, new = _text(standing.get("kind")), _text(came.get("kind"))
-    if old and new and _TO_CSL.get(old) == _TO_CSL.get(new):
+    if old and (not new or _is_one(_TO_CSL, old, new) or _is_one(_TO_RIS, old, new)):
         both["kind"] = old  # CSL and RIS have one word for a thesis, BibTeX three
     key = _text(standing.get("key")) or _text(came.get("key"))
     others = (*_texts(standing.get("keys")), *_texts(came.get("keys")), _text(came.get("key")))
@@ -398,6 +398,29 @@ def joined(standing: Mapping[str, Any], came: Mapping[str, Any], *, newer: bool)
     if keys:
         both["keys"] = keys
     return both
+
+
+def _joined_fields(standing: object, came: object, newer: bool) -> dict[str, str]:
+    fields = dict(standing) if isinstance(standing, Mapping) else {}
+    for name, value in dict(came).items() if isinstance(came, Mapping) else ():
+        if name not in fields:
+            # RIS has one tag for what are two fields elsewhere.
+            if value not in fields.values():
+                fields[name] = value
+        elif newer and not (name == "doi" and doi_of(value) == doi_of(fields[name])):
+            fields[name] = value
+    return fields
+
+
+def _is_one(words: Mapping[str, str], kind: str, other: str) -> bool:
+    """Whether CSL or RIS have one word for both kinds."""
+    unknown = words["misc"]
+    return words.get(kind, unknown) == words.get(other, unknown)
+
+
+def is_known_by_address(kind: str) -> bool:
+    """Whether the address of such a work is the work: a page of the web, or nobody knows better."""
+    return kind in PAGES or _TO_CSL.get(kind, "document") == "document"
 
 
 def identifiers_of(citation: Citation, urls: bool = True) -> list[PaperId]:
@@ -569,7 +592,8 @@ def _ris_pairs(citation: Citation) -> Iterator[tuple[str, str]]:
     yield "PY", citation.published[:4] or citation.year
     if len(citation.published) > 4:
         yield "DA", (citation.published.replace("-", "/") + "/" * 3)[:11].rstrip("/")
-    yield "PB" if citation.kind in THESES | REPORTS else "T2", citation.venue
+    if citation.kind not in BOOKS:
+        yield "PB" if citation.kind in THESES | REPORTS else "T2", citation.venue
     pages = re.fullmatch(r"(\S+?)\s*[-–—]+\s*(\S+)", fields.get("pages", ""))
     if pages:
         yield "SP", pages[1]

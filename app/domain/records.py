@@ -281,7 +281,7 @@ class Subscription(SQLModel, table=True):
 
     `options` is what the connector needs beside the source's address (categories, a score gate, a
     folder), `cursor` where its next fetch goes on. `stopped` says why it is not tried again until the
-    reader says so; `failures` counts those in a row.
+    reader says so; `failures` counts those in a row. `since` is the first day that it brings by itself.
     """
 
     source_id: int = Field(primary_key=True, foreign_key="source.id", ondelete="CASCADE")
@@ -289,6 +289,7 @@ class Subscription(SQLModel, table=True):
     options: dict[str, Any] = json_column(dict)
     cursor: dict[str, Any] = json_column(dict)
     every_minutes: int
+    since: str = ""
     due_at: datetime = Field(index=True)
     paused: bool = False
     stopped: str = ""

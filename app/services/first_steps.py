@@ -33,6 +33,7 @@ from app.store import preferences, vectors
 from app.store import topics as stored
 from app.store.db import bump
 
+SAMPLE_NAME = "sample-day.jsonl"
 OWN_MOST = 8  # topics in one's own words
 # Lower than of other new topics: before the first decision the scorer is sure of nothing.
 THRESHOLD = 0.075
@@ -185,6 +186,10 @@ def remove_sample(session: Session) -> Removed:
             session.delete(paper)
             gone += 1
         session.flush()
+        for item in session.exec(
+            select(Item).where(Item.title == SAMPLE_NAME, Item.format == "jsonl")
+        ):
+            session.delete(item)
         _empty_day(session, day)
     preferences.set_sample_day(session, None)
     bump(session)
@@ -204,10 +209,7 @@ def _empty_day(session: Session, day: str) -> None:
     listing = session.get(Listing, day)
     if listing is None or session.scalar(sa.select(listed)):
         return
-    item = session.get(Item, listing.item_id) if listing.item_id else None
     session.delete(listing)
-    if item is not None:
-        session.delete(item)
     digest = session.exec(select(Digest).where(Digest.day == day)).first()
     page = session.get(Page, digest.page_id) if digest else None
     if page is not None and not _written_on(session, page):

@@ -62,7 +62,7 @@ from app.domain.records import (
 )
 from app.domain.stance import stance_of
 from app.errors import CerebroError, Unreadable
-from app.sources.base import File, Reader, reader_for
+from app.sources.base import File, Reader, reader_for, unpacked
 from app.store import (
     assessments,
     decisions,
@@ -120,6 +120,7 @@ class Report:
 
     counts: Counter[tuple[str, Outcome]] = field(default_factory=Counter)
     rejected: list[arrived.Rejected] = field(default_factory=list)
+    subscriptions: list[arrived.SubscriptionArrival] = field(default_factory=list)  # to be made
 
     def total(self, outcome: Outcome) -> int:
         return sum(n for (_, found), n in self.counts.items() if found == outcome)
@@ -282,6 +283,9 @@ class _Ingest:
                 return self._question(arrival)
             case arrived.PredictionArrival():
                 return self._prediction(arrival)
+            case arrived.SubscriptionArrival():
+                self.report.subscriptions.append(arrival)  # whoever imports sees to it
+                return None
 
     # ------------------------------------------------------------ the item itself
 
@@ -528,7 +532,9 @@ class _Ingest:
             named = papers.named(self.session, arrival.slug)
             if named is not None:
                 return named
-        return papers.find(self.session, identifiers, arrival.title)
+        own = self.document.source.kind == SourceKind.LIBRARY
+        authors = arrival.authors if own else ()
+        return papers.find(self.session, identifiers, arrival.title, authors=authors)
 
     def _may_keep(self, paper: Paper, *, at: datetime | None) -> bool:
         """Whether a paper may be kept now: one that was decided otherwise only by a later word."""
@@ -1222,6 +1228,8 @@ def _label(arrival: arrived.Arrival) -> str:
             return arrival.id
         case arrived.ListingArrival():
             return arrival.day
+        case arrived.SubscriptionArrival():
+            return arrival.url
         case arrived.QuestionArrival() | arrived.PredictionArrival():
             return f"of {arrival.page}: {arrival.text[:60]}"
         case _:
@@ -1248,7 +1256,8 @@ def import_files(
     begun: list[_Ingest] = []
     for file in files:
         try:
-            read = reader_for(file, readers, format=format).read(file)
+            plain = unpacked(file)
+            read = reader_for(plain, readers, format=format).read(plain)
             if raw_folder is None:
                 digest, size = sha256(file.data).hexdigest(), None
             else:

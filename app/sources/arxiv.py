@@ -588,7 +588,7 @@ class ArxivListing:
 
 def _listed(element: Element, day: str) -> Told | Rejected:
     """An entry of a listing, `day` being that of the whole."""
-    title, words = text_of(element, "title"), text_of(element, "description", "summary")
+    title, words = text_of(element, "title")[:5_000], text_of(element, "description", "summary")
     in_title, preamble = _IN_TITLE.search(title), _PREAMBLE.match(_HTML.sub("", words))
     links = [child.get("href", "") for child in children(element, "link")]
     named = [
@@ -701,9 +701,9 @@ class ArxivConnector:
             until, _ = submitted_for(since, since)
         latest = datetime.combine(wanted.today + timedelta(days=2), datetime.min.time(), UTC)
         place = known if "start" in known else {}
+        first_seen = str(place.get("first_seen") or "")
         for page in _pages(web, base, query, size, place, lower=until, sure=newest is not None):
             times = [told.at for told, _ in page.answer.entries if told.at and told.at <= latest]
-            first_seen = str(page.before.get("first_seen") or "")
             if not first_seen and times:
                 first_seen = max(times).isoformat()
             if (

@@ -6,8 +6,9 @@ is not its format at all raises Unreadable before the first arrival; anything le
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Protocol
 
@@ -60,6 +61,27 @@ class Reader(Protocol):
 A_LINE = (
     'A line of jsonl says what it is: {"type": "paper", "id": "arxiv:2605.00001", "title": "…"}.'
 )
+
+
+def unpacked(file: File) -> File:
+    """The file that a gzip file holds; any other as it is. Raises Unreadable, also for an archive."""
+    name, data = file.name, file.data
+    if data.startswith(b"\x1f\x8b"):
+        try:
+            inflating = zlib.decompressobj(16 + zlib.MAX_WBITS)
+            data = inflating.decompress(data, MAX_BYTES)
+        except zlib.error:
+            raise Unreadable(f"{name} is a gzip file that is damaged.") from None
+        if not inflating.eof:
+            why = "is cut off" if len(data) < MAX_BYTES else "holds more than is read at once"
+            raise Unreadable(f"{name} is a gzip file that {why}.")
+        file = replace(file, name=name.removesuffix(".gz"), data=data)
+    if data[257:262] == b"ustar" or data.startswith((b"PK\x03\x04", b"7z\xbc\xaf", b"Rar!\x1a")):
+        raise Unreadable(
+            f"{name} is an archive: unpack it into a folder, and import the folder with "
+            "`cerebro import FOLDER`."
+        )
+    return file
 
 
 def reader_for(file: File, readers: Sequence[Reader], *, format: str | None = None) -> Reader:

@@ -36,7 +36,6 @@ from app.domain.citations import (
     EXTRA,
     MAX_KEY,
     NUMBERED,
-    PAGES,
     PARTS,
     PLAIN_FIELDS,
     REPORTS,
@@ -46,6 +45,7 @@ from app.domain.citations import (
     address,
     clean_published,
     identifiers_of,
+    is_known_by_address,
     kept_of,
     kind_of_csl,
     kind_of_ris,
@@ -110,7 +110,7 @@ def _documents(format: str, entries: Iterator[_Read | Rejected]) -> Iterator[Doc
 def _document(format: str, read: _Read, addresses: Mapping[str, int]) -> Document:
     citation = read.citation
     own = all(addresses[url] == 1 for url in citation.urls)
-    own = own and (citation.kind in PAGES or citation.kind == "misc")
+    own = own and is_known_by_address(citation.kind)
     found = identifiers_of(citation, urls=own)
     for ref in read.refs:
         identifier = parse_id(ref)
@@ -470,6 +470,8 @@ def _of_bibtex(kind: str, key: str, given: dict[str, str], bib: _Bib, where: str
         fields["editor"] = " and ".join(name.written for name in editors)
     published, year = _bibtex_date(raw)
     venue = said(*_venues(kind))
+    if not venue and kind in THESES | REPORTS:
+        venue = fields.pop("publisher", "")
     urls = _bibtex_urls(raw)
     prefix = said("archiveprefix", "eprinttype").lower()
     eprint = _unescaped(raw.get("eprint", ""))
@@ -581,7 +583,7 @@ def _bibtex_date(raw: Mapping[str, str]) -> tuple[str, str]:
     written = re.sub(r"[?~%]+$", "", written)
     full = clean_published(written.split("T")[0])
     year = from_tex(raw.get("year", ""))
-    stated = re.fullmatch(r"\D{0,3}(\d{4})\D{0,3}", year)
+    stated = re.fullmatch(r"[^\d-]{0,3}(\d{4})[^\d-]{0,3}", year)
     if not full and (found := _DATE.match(year)):
         full = clean_published("-".join(part.zfill(2) for part in found.groups() if part))
         if full and not stated and not _DATE.fullmatch(year):
@@ -619,6 +621,7 @@ _CSL_TYPES = re.compile(
     r"|patent|performance|periodical|personal_communication|post(?:-weblog)?|regulation|report"
     r"|review(?:-book)?|software|song|speech|standard|thesis|treaty|webpage"
 )
+_CSL_SIGNS = re.compile(r'"(?:citation-key|date-parts|container-title)"\s{0,20}:')
 _FIRST_TYPE = re.compile(r'"(type|itemType)"\s{0,20}:\s{0,20}"([^"]{0,60})"')
 
 
@@ -632,8 +635,8 @@ class CslJson:
         if not start.startswith(("[", "{")):
             return False
         found = _FIRST_TYPE.search(start)
-        if found is None:
-            return False
+        if found is None or _CSL_SIGNS.search(start[: found.start()]):
+            return _CSL_SIGNS.search(start) is not None
         return found[1] == "itemType" or _CSL_TYPES.fullmatch(found[2]) is not None
 
     def read(self, file: File) -> Bundle:

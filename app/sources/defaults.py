@@ -5,7 +5,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from app.errors import Invalid
+from app.sources.connectors import Connector, Found
+from app.sources.discovery import source_key
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,23 @@ DEFAULTS = (
     Default("latent-space", _TALKS, "Latent Space", "https://api.substack.com/feed/podcast/1084089.rss", "podcast", "People who build with models, and the papers they read."),
     Default("r-ml", _TALKS, "r/MachineLearning", "r/MachineLearning", "reddit", "Papers that people discuss, with the score they gave."),
 )  # fmt: skip
+
+
+def found(each: Default, connectors: Sequence[Connector]) -> Found:
+    """The source as it would be added, unasked. Raises Invalid where its connector is not there."""
+    connector = next((c for c in connectors if c.name == each.connector), None)
+    if connector is None:
+        raise Invalid(f"{each.name} needs the connector {each.connector!r}, which is not here.")
+    own = connector.finds(each.address)
+    if own is not None:
+        return replace(own, name=each.name, words=each.words)
+    return Found(
+        key=source_key(connector.name, each.address),
+        connector=connector.name,
+        url=each.address,
+        name=each.name,
+        words=each.words,
+    )
 
 
 def default(key: str) -> Default | None:

@@ -13,7 +13,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -60,6 +60,12 @@ ACCEPT = (
 
 _ROOTS = frozenset(["rss", "rdf", "feed", "channel"])
 _JSON_FEED = re.compile(rb'"version"\s*:\s*"https?:\\?/\\?/(?:www\.)?jsonfeed\.org\\?/version')
+_SOUND = re.compile(
+    rb"""<enclosure\s[^<>]{0,2000}?type\s?=\s?["'](?:audio|video)/|"mime_type"\s?:\s?"(?:audio|video)/""",
+    re.I,
+)
+_CALLED = re.compile(r"\bpodcast\b", re.I)
+_EPISODE_PATH = re.compile(r"/(?:podcasts?|episodes?)/", re.I)
 _TAGGED = re.compile(r"<[a-zA-Z/!][^<>]{0,2000}>|&[#\w]{1,10};")
 
 # What changes by itself: clocks, and how many have seen or liked it.
@@ -166,6 +172,15 @@ def looks_like_feed(file: File) -> bool:
     return True
 
 
+def is_podcast(file: File) -> bool:
+    """Whether a feed's entries have audio or video, or it calls itself a podcast and has episodes."""
+    if _SOUND.search(file.data):
+        return True
+    head = xml_text.decoded(file.data[:20_000])
+    titles = re.search(r"<title[^>]*>(.{0,300}?)</title>", head, re.S)
+    return bool(titles and _CALLED.search(titles[1]) and len(_EPISODE_PATH.findall(head)) >= 2)
+
+
 # ---------------------------------------------------------------- parsing
 
 
@@ -198,9 +213,11 @@ def parse(file: File) -> Channel:
     if not parsed.get("version") and not parsed.get("entries") and root not in _ROOTS:
         raise Unreadable(f"{file.name} is no feed: no channel and no entry is in it.")
     feed = parsed.get("feed") or {}
-    entries = [_entry(raw) for raw in parsed.get("entries", [])[:MOST_ENTRIES]]
+    # What an RSS title is nobody says; an Atom title says whether its tags are letters.
+    says = str(parsed.get("version") or "").startswith("atom")
+    entries = [_entry(raw, says_kind=says) for raw in parsed.get("entries", [])[:MOST_ENTRIES]]
     return Channel(
-        title=_title(feed.get("title_detail"), feed.get("title")),
+        title=_title(feed.get("title_detail") if says else None, feed.get("title")),
         link=_address(feed.get("link")),
         address=next(
             (_address(each.get("href")) for each in _links(feed) if each.get("rel") == "self"), ""
@@ -238,13 +255,13 @@ def without_live_items(text: str) -> str:
     return "".join([*parts, text[at:]]) if parts else text
 
 
-def _entry(raw: Mapping[str, Any]) -> Entry:
+def _entry(raw: dict[str, Any], *, says_kind: bool) -> Entry:
     text, base = _text(raw)
     published = _first_moment(raw, "published", "updated", "created")[:10]
     return Entry(
         guid=line(_string(raw.get("id"))),
         link=_link(raw),
-        title=_title(raw.get("title_detail"), raw.get("title")),
+        title=_title(raw.get("title_detail") if says_kind else None, raw.get("title")),
         html=text,
         base=base,
         published=published,
@@ -343,9 +360,9 @@ def _moment(parsed: object) -> str:
     return at.isoformat() if FIRST_YEAR <= at.year <= LAST_YEAR else ""
 
 
-def _first_moment(raw: Mapping[str, Any], *names: str) -> str:
-    """The first of these times that can be read."""
-    return next(filter(None, (_moment(raw.get(f"{name}_parsed")) for name in names)), "")
+def _first_moment(raw: dict[str, Any], *names: str) -> str:
+    """The first of these times that can be read. By dict.get: the parser's own lends one for another."""
+    return next(filter(None, (_moment(dict.get(raw, f"{name}_parsed")) for name in names)), "")
 
 
 def moment_of(text: str) -> str:
@@ -556,7 +573,7 @@ def document(
         arrivals = (_paper(entry, paper, words, told, day=entry.published or day, position=number),)
         if told.get("upvotes", "").isdecimal():
             state = {"upvotes": int(told["upvotes"][:9])}
-    elif paper or (entry.link_only or is_link_only(words, state) and not _own_place(entry, source)):
+    elif paper or (entry.link_only or (is_link_only(words, state) and not _own_place(entry, source))):
         arrivals = _led_to(entry, paper, words, source)
     else:
         arrivals = tuple(_article(entry, key, source))
@@ -714,13 +731,11 @@ class FeedConnector:
 
     def fetch(self, web: Web, wanted: Wanted) -> Iterator[Fetched]:
         """The feed, as it is now. Raises NotFetched, also when what comes is no feed."""
-        for fetched, _ in fetch_feed(web, wanted, lambda file: self.name):
+        for fetched, _ in fetch_feed(web, wanted):
             yield fetched
 
 
-def fetch_feed(
-    web: Web, wanted: Wanted, format_of: Callable[[File], str]
-) -> Iterator[tuple[Fetched, File]]:
+def fetch_feed(web: Web, wanted: Wanted) -> Iterator[tuple[Fetched, File]]:
     """Each page of a feed as it is to be kept, and as a file. Of what is new there is one page.
 
     A back-fill goes on to older pages (RFC 5005, `next_url`) until one is older than its first day.
@@ -749,7 +764,7 @@ def fetch_feed(
             Fetched(
                 cursor={"next": older} if filling else marks(answer),
                 data=answer.data,
-                format=format_of(file),
+                format="podcast" if is_podcast(file) else "feed",
                 name=f"page {number} of the feed" if filling else "the feed",
                 url=answer.url,
                 headers=answer.headers,

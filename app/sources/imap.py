@@ -346,7 +346,9 @@ class _Talk:
     ) -> dict[int, tuple[bytes, bool]]:
         """Of each uid that is there: the message, its beginning if it is long, and whether it is starred."""
         expected = sum(min(sizes.get(uid, 0), MESSAGE_BYTES) for uid in uids)
-        with self.command("bringing messages", BATCH_SECONDS, 2 * expected + ANSWER_BYTES):
+        with self.command(
+            "bringing messages", seconds=BATCH_SECONDS, most=2 * expected + ANSWER_BYTES
+        ):
             kind, said = self.imap.uid(
                 "FETCH", _listed(uids), f"(UID FLAGS BODY.PEEK[]<0.{MESSAGE_BYTES}>)"
             )
@@ -365,10 +367,10 @@ class _Talk:
 
     @contextmanager
     def command(
-        self, doing: str, seconds: float = COMMAND_SECONDS, most: int = ANSWER_BYTES
+        self, doing: str, *, seconds: float = 0.0, most: int = ANSWER_BYTES
     ) -> Iterator[None]:
         """Time and bytes for one command; whatever goes wrong in it as NotFetched."""
-        seconds = min(seconds, self.until - time.monotonic())
+        seconds = min(seconds or COMMAND_SECONDS, self.until - time.monotonic())
         if seconds <= 0:
             raise NotFetched(
                 f"{self.where} took more than {SECONDS / 60:.0f} minutes; the next fetch goes on from here."
@@ -387,12 +389,13 @@ class _Talk:
         words = " ".join(
             part.decode("utf-8", "replace") for part in answer if isinstance(part, bytes)
         )
-        return self.clean(words) or "it does not say why."
+        return f"{self.clean(words) or 'it does not say why'}."
 
     def clean(self, words: str) -> str:
         for secret in self.hides:
             words = words.replace(secret, "…")
-        return line(words)[:300]
+        words = re.sub(r"^command: [A-Z]+ => |\[[A-Z ]+\] ", "", line(words))
+        return words[:300].rstrip(" .")
 
 
 @dataclass
@@ -443,7 +446,7 @@ def _in_words(talk: _Talk, doing: str, watch: _Watch) -> Iterator[None]:
             ) from None
         if isinstance(error, imaplib.IMAP4.error | OSError):
             words = talk.clean(str(error))
-            raise NotFetched(f"{talk.where} broke off while {doing}: {words}") from None
+            raise NotFetched(f"{talk.where} broke off while {doing}: {words}.") from None
         raise NotFetched(f"{talk.where} speaks no IMAP that can be understood.") from None
 
 

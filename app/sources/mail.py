@@ -203,11 +203,11 @@ def _starred(mail: Mail, flags: str | None) -> bool | None:
     said = False
     if mozilla := mail.words("X-Mozilla-Status"):
         try:
-            said = True
             if int(mozilla[:4], 16) & 0x0004:
                 return True
+            said = True
         except ValueError:
-            pass
+            said = False  # it says nothing that can be read
     for name in ("X-Gmail-Labels", "X-Keywords"):
         if labels := mail.words(name):
             if _STARRED.search(labels):

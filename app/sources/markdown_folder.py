@@ -52,6 +52,9 @@ _SUFFIXES = (".md", ".markdown")
 _KINDS = {kind.value: kind for kind in KINDS}
 _FENCE = re.compile(r"\s{0,3}(```|~~~)")
 _HEADING = re.compile(r"\s{0,3}#{1,6}[ \t]+(\S.*)")
+_TAG = re.compile(r"(?<![^\s(\[,;])#([^\W_][\w/-]{0,99})")
+_CODE = re.compile(r"`[^`]*`|\]\([^)]*\)|\[\[[^\]]*\]\]")
+_MAX_TAGS = 200
 _UNPRINTABLE = re.compile("[\ud800-\udfff\x00]")
 _LARGEST = 2**63 - 1
 
@@ -77,23 +80,33 @@ class MarkdownFolder:
 
     def read(self, file: File) -> Document:
         """One file, one page; problems inside it come as `Rejected` after it."""
-        text = file.text().replace("\r\n", "\n").replace("\r", "\n")
-        if not text.strip():
-            raise Unreadable(f"{file.name} is empty.")
-        path = PurePosixPath(file.name.replace("\\", "/"))
-        front, body, problem = _front_matter(text)
-        page = _Page(front=front, body=body, stem=path.stem.strip() or "page")
-        if problem:
-            page.problems.append(Rejected(where="front matter", reason=problem))
-        arrivals = tuple(page.arrivals())
-        return Document(
-            source=SourceRef(key="markdown", kind=SourceKind.FILE, name="Markdown files"),
-            key=str(path.with_suffix("") if path.name else path).lstrip("/"),
-            format=self.format,
-            title=page.title,
-            published=page.published,
-            arrivals=(*arrivals, *page.problems),
-        )
+        return read_note(file, format=self.format)
+
+
+def read_note(file: File, *, format: str, vault: bool = False, ref: Ref = "") -> Document:
+    """A file of Markdown as a page. Raises Unreadable for an empty one.
+
+    In a `vault` a note is called what its file is called, and tags stand in its text too. `ref` is
+    the address asked for of a note without an id.
+    """
+    text = file.text().replace("\r\n", "\n").replace("\r", "\n")
+    if not text.strip():
+        raise Unreadable(f"{file.name} is empty.")
+    path = PurePosixPath(file.name.replace("\\", "/"))
+    front, body, problem = _front_matter(text)
+    stem = path.stem.strip() or "page"
+    page = _Page(front=front, body=body, stem=stem, vault=vault, asked=ref)
+    if problem:
+        page.problems.append(Rejected(where="front matter", reason=problem))
+    arrivals = tuple(page.arrivals())
+    return Document(
+        source=SourceRef(key="markdown", kind=SourceKind.FILE, name="Markdown files"),
+        key=str(path.with_suffix("") if path.name else path).lstrip("/"),
+        format=format,
+        title=page.title,
+        published=page.published,
+        arrivals=(*arrivals, *page.problems),
+    )
 
 
 def _front_matter(text: str) -> tuple[dict[str, Node], str, str]:
@@ -210,6 +223,8 @@ class _Page:
     front: dict[str, Node]
     body: str
     stem: str
+    vault: bool = False
+    asked: Ref = ""
     problems: list[Rejected] = field(default_factory=list)
     taken: set[str] = field(default_factory=lambda: {"id", "links", "predictions"})
 
@@ -249,7 +264,10 @@ class _Page:
 
     @property
     def title(self) -> str:
-        return (self._text("title") or _first_heading(self.body) or self.stem)[:_MAX_NAME]
+        given = self._text("title")
+        if self.vault:
+            return (given or self.stem)[:_MAX_NAME]
+        return (given or _first_heading(self.body) or self.stem)[:_MAX_NAME]
 
     @property
     def published(self) -> str:
@@ -267,11 +285,13 @@ class _Page:
         found = parse_id(given)
         if found and found.scheme == "url":
             return str(found)
-        if given:
+        if given and self.vault:
+            self.taken.discard("id")  # another tool's: kept as it is
+        elif given:
             self._problem(
                 "id", f"{given[:80]!r} is neither a slug ([a-z0-9-]) nor url: an address."
             )
-        return ""
+        return self.asked
 
     @property
     def slug(self) -> str:
@@ -293,7 +313,7 @@ class _Page:
             keep=True,
             slug=slug,
             text=self.body,
-            aliases=self._names("aliases"),
+            aliases=self._aliases(),
             tags=self._tags(),
             questions=self._names("questions", of="text"),
             extra=self._extra(),
@@ -321,7 +341,7 @@ class _Page:
         return tuple(dict.fromkeys(refs)), slugify(self.stem)
 
     def _page(self, ref: Ref) -> PageArrival:
-        title, aliases = self.title, self._names("aliases")
+        title, aliases = self.title, self._aliases()
         if ref != self.stem and self.stem.casefold() not in {
             name.casefold() for name in (title, *aliases)
         }:
@@ -377,10 +397,26 @@ class _Page:
             self._problem(name, "This is not a list of texts.")
         return tuple(dict.fromkeys(text for text in texts if text))
 
+    def _aliases(self) -> tuple[str, ...]:
+        names = self._names("aliases")
+        if not self.vault:
+            return names
+        node = self.front.get("aliases")
+        if isinstance(node, ScalarNode):  # one text is a list with commas there
+            names = (
+                tuple(filter(None, (part.strip() for part in names[0].split(",")))) if names else ()
+            )
+        return tuple(dict.fromkeys((*names, *self._names("alias"))))
+
     def _tags(self) -> tuple[str, ...]:
         """Tags as a list, or in one text with commas between, with or without #."""
-        listed = [part for text in self._names("tags") for part in text.split(",")]
-        return tuple(dict.fromkeys(tag for part in listed if (tag := part.strip().lstrip("#"))))
+        given = self._names("tags") + (self._names("tag") if self.vault else ())
+        listed = [part for text in given for part in text.split(",")]
+        if self.vault:  # blanks part them too, and they may stand anywhere in the text
+            listed = [part for text in listed for part in text.split()]
+            listed += _tags_in(self.body)
+        tags = (part.strip().lstrip("#").strip("/") for part in listed)
+        return tuple(dict.fromkeys(filter(None, tags)))
 
     def _each(self, name: str, read: Callable[[Mapping[str, Node]], Entry]) -> Iterator[Entry]:
         node = self.front.get(name)
@@ -402,6 +438,21 @@ class _Page:
 
     def _extra(self) -> dict[str, object]:
         return {name: _value(node) for name, node in self.front.items() if name not in self.taken}
+
+
+def _tags_in(body: str) -> list[str]:
+    """The tags in a text (`#area/part`), outside of code; numbers alone are none."""
+    found: list[str] = []
+    fence = ""
+    for line in body.split("\n"):
+        mark = _FENCE.match(line)
+        if mark and (not fence or mark[1] == fence):
+            fence = "" if fence else mark[1]
+        elif not fence and "#" in line:
+            found += [tag for tag in _TAG.findall(_CODE.sub(" ", line)) if not tag.isdigit()]
+        if len(found) > _MAX_TAGS:
+            break
+    return found[:_MAX_TAGS]
 
 
 def _mapping(node: MappingNode) -> dict[str, Node]:

@@ -121,6 +121,7 @@ class _Writer:
     code_from: int = -1
     hidden: str = ""  # the element whose end is waited for, and how many of its name are open
     hidden_depth: int = 0
+    said: bool = False  # there are words in the block, or in the cell of a table
     tight: bool = False  # the last block was an entry of a list
 
     @property
@@ -132,6 +133,7 @@ class _Writer:
     def words(self, text: str) -> None:
         if self.hidden:
             return
+        self.said = self.said or not text.isspace()
         if self.pre:
             self.pieces.append(text)
         elif self.code_from >= 0:
@@ -153,8 +155,9 @@ class _Writer:
         if name == "br":
             self.pieces.append("\n")
         elif name in ("td", "th"):
-            if "".join(self.pieces).strip():
+            if self.said:
                 self.pieces.append(" – ")
+                self.said = False
         elif name == "a":
             self._end_link()
             self.href = http_address(unescape(given.get("href", "")), self.base)
@@ -240,7 +243,7 @@ class _Writer:
         self._end_link()
         self.href, self.link_from = href, 0
         text, self.pieces, self.marks = "".join(self.pieces), [], []
-        heading, self.heading = self.heading, 0
+        heading, self.heading, self.said = self.heading, 0, False
         text = re.sub(r"[ \t]*\n[ \t]*", "\n", text).strip()
         if not text:
             return

@@ -16,7 +16,7 @@ MOST = 500  # mentions of one text
 _READ = 400_000  # characters
 _LONGEST = 600  # characters of a sentence
 _MOST_TITLES = 100
-_SHORT = 60  # a sentence shorter than this says little: the next one goes with it
+_LITTLE = 15  # a sentence with hardly more characters than the name: the next one goes with it
 
 _LINK = re.compile(r"\[((?:\\.|[^\[\]\\\n]|\\\n){0,1000})\]\((https?://[^\s()]{1,2000})\)")
 _BARE = re.compile(r"https?://[^\s<>()\[\]\"'|\\`]{4,2000}", re.I)
@@ -215,7 +215,7 @@ def _sentence(said: str, spans: list[tuple[int, int]], starts: list[int], at: in
     if stop < at:
         return " ".join(said[at:end].split())[:_LONGEST]
     following = index + 1
-    short = stop - start < _SHORT or stop - start < (end - at) + 15
+    short = stop - start < (end - at) + _LITTLE
     if short and following < len(spans) and not said.startswith("- ", spans[following][0]):
         stop = max(stop, spans[following][1])
     if stop - start > _LONGEST:

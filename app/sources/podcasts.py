@@ -12,7 +12,6 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from hashlib import sha256
 from html import escape, unescape
 from typing import Any
@@ -38,7 +37,6 @@ from app.domain.items import (
 from app.domain.records import PageKind, Relation, SourceKind
 from app.domain.untrusted import cut, line
 from app.errors import NotFetched, Unreadable
-from app.sources import xml_text
 from app.sources.base import File
 from app.sources.connectors import Fetched, Found, Wanted, Web
 from app.sources.episode_text import Told, Works, described
@@ -50,6 +48,7 @@ from app.sources.feeds import (
     document,
     fetch_feed,
     is_json_feed,
+    is_podcast,
     nothing_in,
     page_ref,
     parse,
@@ -75,13 +74,7 @@ EPISODE_KEY, EPISODE_REF, EPISODE_TITLE = "x-episode-key", "x-episode-ref", "x-e
 
 _PODCAST = "{https://podcastindex.org/namespace/1.0}"
 _OTHER_PODCAST = "{https://github.com/Podcastindex-org/podcast-namespace/blob/main/docs/1.0.md}"
-_SOUND = re.compile(
-    rb"""<enclosure\s[^<>]{0,2000}?type\s?=\s?["'](?:audio|video)/|"mime_type"\s?:\s?"(?:audio|video)/""",
-    re.I,
-)
 _SOUND_FILE = re.compile(r"\.(?:mp3|m4a|m4b|aac|ogg|oga|opus|wav|mp4|m4v|mov)(?:$|\?)", re.I)
-_CALLED = re.compile(r"\bpodcast\b", re.I)
-_EPISODE_PATH = re.compile(r"/(?:podcasts?|episodes?)/", re.I)
 _TIMED = re.compile(
     r"(?m)^\s*(?:\d{1,2}:)?\d{1,2}:\d{2}[.,]\d{1,3}\s+-->\s+(?:\d{1,2}:)?\d{1,2}:\d{2}"
 )
@@ -122,9 +115,7 @@ class Podcast:
 
     def recognises(self, file: File) -> bool:
         """A feed whose entries have audio or video, or that calls itself a podcast and has episodes."""
-        if not Feed().recognises(file):
-            return False
-        return _SOUND.search(file.data) is not None or _is_called_podcast(file.data)
+        return Feed().recognises(file) and is_podcast(file)
 
     def read(self, file: File) -> Bundle:
         """Read the feed. Raises Unreadable for what is none, and for XML that is not safe to read."""
@@ -168,12 +159,6 @@ class Podcast:
             hash=content_hash(entry, words, str(minutes), repr(extras), repr(chapters)),
             arrivals=_arrivals(entry, told, chapters, minutes, page, title, source, extras),
         )
-
-
-def _is_called_podcast(data: bytes) -> bool:
-    head = xml_text.decoded(data[:20_000])
-    titles = re.search(r"<title[^>]*>(.{0,300}?)</title>", head, re.S)
-    return bool(titles and _CALLED.search(titles[1]) and len(_EPISODE_PATH.findall(head)) >= 2)
 
 
 def _arrivals(
@@ -291,9 +276,9 @@ def _simple_chapters(entry: Entry) -> tuple[Chapter, ...]:
     rows = _list(given.get("chapters")) if isinstance(given, Mapping) else []
     found = []
     for row in rows[:MOST_CHAPTERS]:
-        start, title = row.get("start_parsed"), line(str(row.get("title") or ""))
-        if isinstance(start, timedelta) and title:
-            found.append(Chapter(at=max(0, int(start.total_seconds())), title=cut(title, 300)))
+        start, title = seconds_of(str(row.get("start") or "")), line(str(row.get("title") or ""))
+        if start is not None and title:
+            found.append(Chapter(at=int(start), title=cut(title, 300)))
     return tuple(found)
 
 
@@ -610,7 +595,7 @@ class PodcastConnector:
         done = [str(each) for each in _list(wanted.cursor.get("done"))]
         asks = str(wanted.options.get("transcripts", "yes")).lower() not in ("no", "false", "0")
         cursor: dict[str, Any] = {}
-        for fetched, file in fetch_feed(web, wanted, _format_of):
+        for fetched, file in fetch_feed(web, wanted):
             if file.data and asks:
                 todo, done = _wanted_beside(file, wanted, todo, done)
             cursor = {**fetched.cursor, "todo": todo, "done": done}
@@ -644,10 +629,6 @@ class PodcastConnector:
                     EPISODE_TITLE: str(beside["title"]),
                 },
             )
-
-
-def _format_of(file: File) -> str:
-    return "podcast" if Podcast().recognises(file) else "feed"
 
 
 def _wanted_beside(

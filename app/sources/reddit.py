@@ -49,6 +49,7 @@ _NAME = re.compile(r"[A-Za-z0-9_]{2,40}(?:\+[A-Za-z0-9_]{2,40}){0,20}")
 _WORDS = re.compile(r"/?r/([^\s/]+)/?(?:(hot|new|top|rising)/?)?", re.I)
 _PATH = re.compile(r"/r/([^/]+)/?(?:(hot|new|top|rising)/?)?(?:\.json)?", re.I)
 _HOSTS = frozenset(["reddit.com", "www.reddit.com", "old.reddit.com", "new.reddit.com"])
+_FULLNAME = re.compile(r"t3_[a-z0-9]{1,20}")
 _GONE = frozenset(["[removed]", "[deleted]", "[deleted by user]"])
 
 
@@ -309,7 +310,8 @@ class RedditConnector:
         pending = _pending(wanted)
         last_seen = _number(wanted.cursor.get("newest"))
         newest = max(last_seen, _number(wanted.cursor.get("met")))
-        after, seen = str(wanted.cursor.get("after") or ""), 0
+        waiting = dict(pending)  # from fetches before this one
+        after, seen = _fullname(wanted.cursor.get("after")), 0
         for _ in range(MOST_PAGES if filling or sort == "new" else 1):
             asked = {"limit": _PER_PAGE, "raw_json": 1}
             url = _listing(wanted.url, sort, {**asked, **({"after": after} if after else {})})
@@ -321,6 +323,7 @@ class RedditConnector:
             newest = max([newest, *moments])
             for post in posts:
                 _note_pending(post, gate, pending)
+                waiting.pop(_text(post.get("name")), None)  # this listing has it
             oldest = min(moments, default=0)
             day = datetime.fromtimestamp(oldest, UTC).date().isoformat() if oldest else ""
             bound = wanted.first if filling else wanted.since
@@ -339,21 +342,30 @@ class RedditConnector:
                 break
         if filling:
             return
-        yield from self._again(web, wanted, pending, gate, newest)
+        yield from self._again(web, wanted, pending, waiting, gate, newest)
 
     def _again(
-        self, web: Web, wanted: Wanted, pending: dict[str, int], gate: Gate, newest: int
+        self,
+        web: Web,
+        wanted: Wanted,
+        pending: dict[str, int],
+        waiting: Mapping[str, int],
+        gate: Gate,
+        newest: int,
     ) -> Iterator[Fetched]:
         """What waits below the gate, asked for by name: a listing of new posts holds it no more."""
-        names = sorted(pending, key=lambda name: pending[name])
+        names = sorted(waiting, key=lambda name: waiting[name])
         parts = urlsplit(wanted.url)
         for at in range(0, len(names), _PER_PAGE):
             some = names[at : at + _PER_PAGE]
             url = urlunsplit(
                 (parts.scheme, parts.netloc, f"/by_id/{','.join(some)}.json", "raw_json=1", "")
             )
-            answer = web.get(url, accept="application/json")
-            posts, _ = _posts_and_next(File("posts", answer.data, url=answer.url), url)
+            try:
+                answer = web.get(url, accept="application/json")
+                posts, _ = _posts_and_next(File("posts", answer.data, url=answer.url), url)
+            except NotFetched:
+                return  # the new posts came; these are asked for next time
             for post in posts:
                 if not gate.why_not(_count(post, "score"), _text(post.get("link_flair_text"))):
                     pending.pop(_text(post.get("name")), None)
@@ -403,7 +415,12 @@ def _posts_and_next(file: File, url: str) -> tuple[list[Mapping[str, Any]], str]
     value = json.loads(file.text())
     data = value.get("data") if isinstance(value, dict) else None
     after = _text(data.get("after")) if isinstance(data, dict) else ""
-    return posts, after if re.fullmatch(r"t3_\w{1,20}", after) else ""
+    return posts, _fullname(after)
+
+
+def _fullname(value: object) -> str:
+    """A post's name as Reddit's addresses have it, '' for anything else."""
+    return value if isinstance(value, str) and _FULLNAME.fullmatch(value) else ""
 
 
 def _number(value: object) -> int:
@@ -418,13 +435,13 @@ def _pending(wanted: Wanted) -> dict[str, int]:
     return {
         name: at
         for name, at in (given.items() if isinstance(given, Mapping) else ())
-        if isinstance(name, str) and re.fullmatch(r"t3_\w{1,20}", name) and _number(at) >= bound
+        if _fullname(name) and _number(at) >= bound
     }
 
 
 def _note_pending(post: Mapping[str, Any], gate: Gate, pending: dict[str, int]) -> None:
     name, at = _text(post.get("name")), _moment(post)
-    if not re.fullmatch(r"t3_\w{1,20}", name) or at is None:
+    if not _fullname(name) or at is None:
         return
     if gate.why_not(_count(post, "score"), _text(post.get("link_flair_text"))) != "score":
         pending.pop(name, None)

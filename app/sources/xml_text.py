@@ -67,7 +67,7 @@ def decoded(data: bytes, charset: str = "") -> str:
 def is_encoding(name: str) -> bool:
     """Whether text may be in an encoding of this name."""
     try:
-        b"".decode(name)  # of a codec that makes no text of bytes this fails too
+        b"a".decode(name, "replace")  # of a codec that makes no text of bytes this fails too
         return codecs.lookup(name).name.replace("_", "-") not in _ODD
     except (LookupError, ValueError):
         return False

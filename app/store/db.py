@@ -449,6 +449,8 @@ _UNSEEN = {
     "page_text",
     *("page_vector", "paper_term", "paper_vector", "query_vector", "raw", "text_vector"),
     *("title_word", "unencoded", "vector"),
+    # How a fetch goes on is shown where nothing is remembered; what matters elsewhere is counted by hand.
+    *("delivery", "source_fetch", "subscription"),
 }
 # Tables with a counter of their own, for what is counted over a few of them.
 COUNTED = frozenset(

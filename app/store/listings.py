@@ -13,6 +13,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from app.domain.records import (
+    Announced,
     Assessment,
     AssessmentTopic,
     Listing,
@@ -50,13 +51,15 @@ _NEWEST_MARKS = (
     .scalar_subquery()
 )
 _EARLIER = aliased(ListingPaper)
-_SEEN = (
+# A paper that was replaced is not new, though the wiki may not have met it before.
+_SEEN = sa.or_(
+    col(ListingPaper.announced).is_not_distinct_from(Announced.REPLACED),
     sa.exists()
     .where(
         col(_EARLIER.paper_id) == col(ListingPaper.paper_id),
         col(_EARLIER.day) < col(ListingPaper.day),
     )
-    .correlate(ListingPaper)
+    .correlate(ListingPaper),
 )
 _PICKED = sa.case((topics.is_picked(), 1), else_=0)
 _PAPERS_OF_DAY: Any = (
@@ -89,7 +92,7 @@ def papers_of(session: Session, day: str) -> list[Any]:
     """Every paper of a day's listing, best first, then in the order of the listing.
 
     Rows: id, title, state, score, topic_id, topic (name), picked (0 or 1: its score reaches the
-    threshold of its topic), seen (whether an earlier listing has it), slug of its page or None;
+    threshold of its topic), seen (an earlier listing has it, or it was replaced), slug of its page or None;
     assessment (id), scorer, relevance and novelty of its newest marks, None without.
     """
     return rows(session, _PAPERS_OF_DAY, day=day)

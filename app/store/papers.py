@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from anyascii import anyascii
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
@@ -20,6 +22,7 @@ from app.domain.identifiers import (
 )
 from app.domain.independence import LISTED, Met, independent
 from app.domain.records import (
+    Announced,
     Assessment,
     Decision,
     Identifier,
@@ -76,7 +79,7 @@ def of_page(session: Session, page_id: int) -> Paper | None:
 def facts_of(session: Session, page_id: int) -> Any:
     """What the page of a paper tells of it; None for a page of no paper.
 
-    Fields: id, title, abstract, authors, venue, published, categories, code_url.
+    Fields: id, title, abstract, authors, venue, published, categories, code_url, extra.
     """
     return session.connection().execute(_FACTS_OF, {"page": page_id}).first()
 
@@ -90,6 +93,7 @@ _FACTS_OF = sa.select(
     col(Paper.published),
     col(Paper.categories),
     col(Paper.code_url),
+    col(Paper.extra),
 ).where(col(Paper.page_id) == sa.bindparam("page"))
 
 
@@ -140,11 +144,15 @@ def identifiers_of(session: Session, paper_id: int) -> list[Identifier]:
 def told_by(session: Session, paper: Paper) -> int | None:
     """The item that first told of the paper, if all that did are of its source; a listing is another."""
     listed = sa.exists().where(col(ListingPaper.paper_id) == paper.id)
-    first, sources = session.connection().execute(
-        sa.select(
-            sa.func.min(col(Item.id)), sa.func.count(sa.distinct(col(Item.source_id)))
-        ).where(col(Item.paper_id) == paper.id, ~listed)
-    ).one()
+    first, sources = (
+        session.connection()
+        .execute(
+            sa.select(
+                sa.func.min(col(Item.id)), sa.func.count(sa.distinct(col(Item.source_id)))
+            ).where(col(Item.paper_id) == paper.id, ~listed)
+        )
+        .one()
+    )
     return first if sources == 1 else None
 
 
@@ -185,11 +193,14 @@ def references(session: Session, page_ids: Iterable[int]) -> dict[int, str]:
     return names
 
 
-def find(session: Session, identifiers: Iterable[PaperId], title: str) -> Paper | None:
+def find(
+    session: Session, identifiers: Iterable[PaperId], title: str, *, authors: Iterable[str] = ()
+) -> Paper | None:
     """The one paper these identifiers or this title mean, joining what proves to be the same work.
 
     Two rows that one document shows to be one paper are merged here. A title joins only when it
-    does not contradict an identifier: another arXiv id under the same title is another paper.
+    does not contradict an identifier: another arXiv id under the same title is another paper. Nor,
+    with `authors`, when both have authors and share none ("Deep Learning" is an article and a book).
     """
     known = list(identifiers)
     found: list[Paper] = []
@@ -198,8 +209,13 @@ def find(session: Session, identifiers: Iterable[PaperId], title: str) -> Paper 
         if paper is not None and paper not in found:
             found.append(paper)
     if title.strip():
+        names = _name_words(authors)
         found += [
-            p for p in _by_title(session, title) if p not in found and _fits(session, p, known)
+            p
+            for p in _by_title(session, title)
+            if p not in found
+            and _fits(session, p, known)
+            and not (names and p.authors and names.isdisjoint(_name_words(p.authors)))
         ]
     if not found:
         return None
@@ -212,6 +228,15 @@ def find(session: Session, identifiers: Iterable[PaperId], title: str) -> Paper 
         if joinable and _fits(session, other, [*known, *_ids(session, first)]):
             absorb(session, first, other)
     return first
+
+
+def _name_words(authors: Iterable[str]) -> set[str]:
+    """The words of names, but for initials."""
+    return {
+        word
+        for name in authors
+        for word in re.findall(r"[a-z]{2,}", anyascii(name).lower().replace("'", ""))
+    }
 
 
 def _by_title(session: Session, title: str) -> list[Paper]:
@@ -619,9 +644,10 @@ _UPVOTES = sa.select(col(Paper.id), col(Paper.extra)["upvotes"]).where(col(Paper
 
 
 def seen_before(session: Session, day: str, *, limit: int = 500) -> list[Any]:
-    """Papers of a day's listing that stood on an earlier day's: they are not new on this one.
+    """Papers of a day's listing that stood on an earlier day's, or were replaced: they are not new on it.
 
-    Rows: paper_id, title, state, page_id, first_day (when it was first listed), version_before (the
+    Rows: paper_id, title, state, page_id, first_day (when it was first listed, None when it was on none
+    that the wiki has), version_before (the
     newest that an earlier listing named), version and announced (as this day's listing has them;
     each None where it says nothing), in the order of the listing.
     """
@@ -659,7 +685,10 @@ _SEEN_BEFORE = (
     .join(Paper, col(Paper.id) == col(ListingPaper.paper_id))
     .where(
         col(ListingPaper.day) == sa.bindparam("day"),
-        sa.exists(sa.select(col(_EARLIER.day)).where(*_IS_EARLIER).correlate(ListingPaper)),
+        sa.or_(
+            col(ListingPaper.announced).is_not_distinct_from(Announced.REPLACED),
+            sa.exists(sa.select(col(_EARLIER.day)).where(*_IS_EARLIER).correlate(ListingPaper)),
+        ),
     )
     .order_by(col(ListingPaper.position), col(ListingPaper.paper_id))
     .limit(sa.bindparam("limit"))

@@ -86,8 +86,10 @@ WELCOME, SAMPLE_DAY = "welcome", "sample_day"
 def set_welcomed(session: Session) -> None:
     """The reader has taken the first steps, or does not want them."""
     _put(session, WELCOME, "done")
+    session.flush()
 
 
 def set_sample_day(session: Session, day: str | None) -> None:
     """On which day the sample papers stand; None when they are gone."""
     _put(session, SAMPLE_DAY, day)
+    session.flush()

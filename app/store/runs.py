@@ -96,7 +96,9 @@ def note(
     run.steps = list(steps.values())
     if line:
         # One row each: what a page or a service said may have several.
-        run.log = "\n".join([*run.log.split("\n"), " ".join(line.split())][-_LOG_LINES:]).lstrip("\n")
+        run.log = "\n".join([*run.log.split("\n"), " ".join(line.split())][-_LOG_LINES:]).lstrip(
+            "\n"
+        )
         run.lines += 1
     session.add(run)
     return run.cancel

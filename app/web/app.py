@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import Event
+
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy import text
@@ -13,6 +15,7 @@ from app.bootstrap import App
 from app.domain.records import PageKind
 from app.services.costs import in_words
 from app.store import changes, links, pages, papers, runs
+from app.store import sources as sources_stored
 from app.store.db import reading
 from app.web import templating
 from app.web.assets import Assets, Static
@@ -41,6 +44,7 @@ from app.web.routes import (
     rules,
     search,
     settings,
+    sources,
     threads,
     today,
     topics,
@@ -48,6 +52,8 @@ from app.web.routes import (
     welcome,
 )
 from app.web.security import Security
+from app.web.streams import Streams
+from app.web.templating import plural
 
 ROUTERS = (
     feed,  # before what takes a day: /today/2026-05-14.html is a file
@@ -71,6 +77,7 @@ ROUTERS = (
     topics,
     atlas,
     search,
+    sources,
     jobs,
     costs,
     settings,
@@ -93,6 +100,8 @@ def create(app: App) -> FastAPI:
     web.state.facts = Facts()
     web.state.bodies = Bodies()
     web.state.fragments = Fragments()
+    web.state.ending = Event()  # set when the server is about to stop
+    web.state.streams = Streams(web.state.ending)
     assets = Assets.load()
     templating.install(
         web,
@@ -135,6 +144,17 @@ def _to_review(session: Session) -> int:
     return links.count(session) + links.count(session, tension=True) + changes.count(session)
 
 
+def _sources_in_words(session: Session) -> str:
+    """Whether sources are asked now, and how many need the reader; "" when all is well."""
+    brief = sources_stored.brief(session)
+    parts = [
+        f"{plural(brief.running, 'source')} being asked" if brief.running else "",
+        f"{plural(brief.stopped, 'source')} stopped" if brief.stopped else "",
+        f"{plural(brief.failing, 'source')} failing" if brief.failing else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
 def _counted(app: App, known: Facts, session: Session) -> templating.Nav:
     day = app.today().isoformat()
     return templating.Nav(
@@ -144,5 +164,6 @@ def _counted(app: App, known: Facts, session: Session) -> templating.Nav:
             session, "threads", lambda: pages.count(session, PageKind.THREAD), of=("page",)
         ),
         job=known.get(session, "job", lambda: runs.newest_in_words(session), of=("run",)),
+        sources=_sources_in_words(session),
         cost=known.get(session, ("cost", day), lambda: in_words(session, day), of=("model_call",)),
     )

@@ -61,6 +61,7 @@ class Nav:
     pages: int | None = None
     threads: int | None = None
     job: str = ""
+    sources: str = ""
     cost: str = ""
 
 
@@ -97,6 +98,22 @@ def number(value: object) -> str:
 def plural(count: int, word: str, many: str = "") -> str:
     """1, "paper" -> "1 paper"; 1086, "paper" -> "1,086 papers"."""
     return f"{count:,} {word if count == 1 else many or word + 's'}"
+
+
+def every(minutes: int) -> str:
+    """How often, in words: 60 -> "every hour", 360 -> "every 6 hours", 10080 -> "every week"."""
+    for unit, word in ((7 * 24 * 60, "week"), (24 * 60, "day"), (60, "hour"), (1, "minute")):
+        if minutes >= unit and minutes % unit == 0:
+            number = minutes // unit
+            return f"every {word}" if number == 1 else f"every {number:,} {word}s"
+    return ""
+
+
+def size(bytes_: int) -> str:
+    """How large something is: "840 bytes", "12 kB", "3.4 MB"."""
+    if bytes_ < 1_000:
+        return plural(bytes_, "byte")
+    return f"{bytes_ / 1_000:,.0f} kB" if bytes_ < 1_000_000 else f"{bytes_ / 1_000_000:,.1f} MB"
 
 
 def kind_word(kind: str) -> str:
@@ -206,6 +223,21 @@ class Dates:
             return plural(hours, "hour") + " ago"
         return "yesterday" if days == 1 else f"{days} days ago"
 
+    def soon(self, value: datetime | None) -> str:
+        """When a moment to come is: "in 12 minutes", "at 06:10", "tomorrow at 06:10"; "now" if past."""
+        if value is None:
+            return ""
+        at, now = self.local(value), self.now()
+        ahead, days = at - now, (at.date() - now.date()).days
+        if ahead <= timedelta(0):
+            return "now"
+        if ahead < timedelta(hours=1):
+            minutes = -(-int(ahead.total_seconds()) // 60) or 1
+            return "in " + plural(minutes, "minute")
+        if days < 2:
+            return f"{'tomorrow ' if days else ''}at {at:%H:%M}"
+        return f"on {_day_month(at)} at {at:%H:%M}"
+
     def when(self, value: datetime | None) -> Markup:
         """A moment in words, the exact time behind it; nothing for none."""
         if not value:
@@ -293,6 +325,9 @@ class Templates:
             mark=mark,
             marked=marked,
             when=self._dates.when,
+            soon=self._dates.soon,
+            every=every,
+            size=size,
             dollars=dollars,
             visible=visible,
         )
@@ -491,6 +526,8 @@ _REFUSALS: tuple[tuple[type[errors.CerebroError], int, str, str], ...] = (
     (errors.Invalid, 422, "That does not work", "Go back, put it right and send it again."),
     (errors.Conflict, 409, "That cannot be done now", "Load the page again to see how it stands."),
     (errors.Unreadable, 415, "This could not be read", "Check that the file is whole."),
+    # No fault of ours, and nothing of ours is amiss: what was asked for did not come.
+    (errors.NotFetched, 422, "That did not come", "Look at the address, or try again later."),
     (errors.Unavailable, 503, "Not available now", "Try again in a moment."),
 )
 

@@ -54,6 +54,7 @@ def upgrade() -> None:
     sa.Column('options', sa.JSON(), nullable=False),
     sa.Column('cursor', sa.JSON(), nullable=False),
     sa.Column('every_minutes', sa.Integer(), nullable=False),
+    sa.Column('since', sa.String(), nullable=False),
     sa.Column('due_at', UTCDateTime(), nullable=False),
     sa.Column('paused', sa.Boolean(), nullable=False),
     sa.Column('stopped', sa.String(), nullable=False),

@@ -10,7 +10,7 @@ from app.domain.announcements import listing_day, submitted_for
 
 
 @pytest.mark.parametrize(
-    "submitted, listed",
+    ("submitted", "listed"),
     [
         ("2026-05-07T17:59:00Z", "2026-05-08"),  # Thursday before the cut-off: Friday's
         ("2026-05-07T18:00:00Z", "2026-05-11"),  # after it: Monday's

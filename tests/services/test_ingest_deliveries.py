@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from app.domain.items import (
 from app.domain.records import Item, Page, PageKind, Paper, Source, SourceKind
 from app.services.ingest import Outcome, Report, import_files, store_delivery
 from app.sources.base import File
+from app.sources.interchange import Interchange
 from app.store import pages
 from app.store.db import reading, writing
 from app.store.pages import PERSON
@@ -202,3 +204,22 @@ def test_a_saved_file_of_many_items_is_one_report(engine: Engine, tmp_path: Path
     with reading(engine) as session:
         raws = {item.raw_sha256 for item in session.exec(select(Item))}
     assert len(raws) == 1  # the file that both stood in
+
+
+def test_a_packed_file_is_read_and_an_archive_refused(engine: Engine) -> None:
+    line = b'{"type": "concept", "id": "tides", "title": "Tides"}'
+    tar = b"tides/".ljust(257, b"\0") + b"ustar\0".ljust(300, b"\0")
+    files = [
+        File("facts.jsonl.gz", gzip.compress(line)),
+        File("cut.jsonl.gz", gzip.compress(line)[:-9]),
+        File("wiki.tar.gz", gzip.compress(tar)),
+        File("wiki.zip", b"PK\x03\x04" + b"\0" * 40),
+    ]
+    with writing(engine) as session:
+        results = dict(import_files(session, files, [Interchange()], raw_folder=None, now=NOW))
+    report = results["facts.jsonl.gz"]
+    assert isinstance(report, Report)
+    assert report.by_kind() == {"concept": {"new": 1}}
+    assert str(results["cut.jsonl.gz"]) == "cut.jsonl.gz is a gzip file that is cut off."
+    for name in ("wiki.tar.gz", "wiki.zip"):
+        assert "unpack it into a folder" in str(results[name])

@@ -233,6 +233,15 @@ def test_a_paper_listed_again_stands_under_seen_before(client: TestClient, app: 
     assert not page.select("#contents")
 
 
+def test_a_paper_that_was_replaced_is_not_new_where_the_wiki_never_met_it(
+    client: TestClient, app: App
+) -> None:
+    load(app, [listed(1, day=DAY, version=3, announced="replaced"), listed(9, day=DAY)])
+    seen = words(parsed(client.get(f"/triage/{DAY}")).select_one("#seen"))
+    assert "Listed paper 1 replaced, version 3" in seen and "first listed" not in seen
+    assert "Listed paper 9" not in seen
+
+
 def test_tokens_and_cost_of_a_page_and_of_our_own_calls(client: TestClient, app: App) -> None:
     fill(app, 1)
     with writing(app.engine) as session:

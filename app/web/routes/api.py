@@ -6,10 +6,12 @@ import json
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator
 from sqlmodel import Session
 
+from app import fetching
 from app.domain.identifiers import is_slug
 from app.domain.months import in_words, is_month
 from app.domain.records import KINDS, ChangeKind, Page, PageKind, QuestionState, Relation
@@ -23,6 +25,7 @@ from app.services import (
     questions,
     review,
     rules,
+    subscriptions,
     triage,
 )
 from app.services import digest as telling
@@ -35,8 +38,9 @@ from app.store import assessments, changes, editions, links, pages, papers, reco
 from app.store import predictions as stored_predictions
 from app.store import questions as stored_questions
 from app.store import rules as stored_rules
+from app.store import sources as stored_sources
 from app.store import topics as stored_topics
-from app.store.db import LARGEST_ID, reading
+from app.store.db import LARGEST_ID, reading, writing
 from app.store.pages import Content
 from app.web.deps import Reads, TheApp, Writes, facts
 from app.web.routes import atlas
@@ -655,6 +659,154 @@ def try_topic(id: str, given: TrialIn, app: TheApp) -> dict[str, object]:
             asked = registry.wanted(given.over(kept), topic_id=id if standing else "")
         work = registry.read(session, asked, topic_id=id, day=given.day)
     return registry.trial_told(registry.think(work, app.query_encoder))
+
+
+# ---------------------------------------------------------------- sources
+
+
+class SourceIn(BaseModel):
+    """A source to subscribe to."""
+
+    address: str = Field(
+        max_length=2000, description="An address, or words: cs.CL, r/MachineLearning"
+    )
+    connector: str = Field(
+        "", max_length=40, description="Outright; empty: whatever is found there"
+    )
+    options: dict[str, str | int | float | bool] = Field(default_factory=dict, max_length=50)
+    name: str = Field("", max_length=200)
+    every_minutes: int | None = Field(None, description="From 5 to 44,640; empty: as is polite")
+    preview: bool = Field(False, description="Only say what would come in")
+
+
+class SourceEdit(BaseModel):
+    """What is to change of a source. What is left out stays as it is."""
+
+    name: str | None = Field(None, max_length=200)
+    every_minutes: int | None = None
+    options: dict[str, str | int | float | bool] | None = Field(None, max_length=50)
+
+
+class DaysIn(BaseModel):
+    """Days of a back-fill, inclusive; without them what is new."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    first: str = Field("", alias="from", max_length=40, description="A day like 2026-05-14")
+    last: str = Field("", alias="to", max_length=40, description="Default: the first")
+
+
+@router.get("/sources", responses=_REFUSED)
+def all_sources(request: Request, session: Reads) -> list[dict[str, object]]:
+    """Every source that is fetched: how it stands, what it brought, when it is tried next."""
+    counts = facts(request).get(
+        session, "counts of sources", lambda: stored_sources.counted(session), of=()
+    )
+    return [fetching.told(row) for row in stored_sources.listed(session, counts=counts)]
+
+
+@router.post("/sources", responses={**_REFUSED, 201: {"description": "A new source"}})
+def add_source(given: SourceIn, app: TheApp) -> Response:
+    """Subscribe to what an address leads to: of a list of feeds to each, else to the likeliest.
+
+    With `preview` say what would come in, and keep nothing.
+    """
+    if given.connector:
+        found, is_list = [fetching.named(app, given.address, connector=given.connector)], False
+    else:
+        found, is_list = fetching.find_all(app, given.address)
+    chosen = [
+        fetching.with_choices(each, options=given.options, name="" if is_list else given.name)
+        for each in (found if is_list else found[:1])
+    ]
+    if given.preview:
+        return _json([fetching.preview(app, each).as_json() for each in chosen[:1]], 200)
+    with writing(app.engine) as session:
+        made = []
+        for each in chosen:
+            try:
+                source = subscriptions.add(
+                    session,
+                    each,
+                    connectors=app.connectors,
+                    every_minutes=given.every_minutes,
+                    now=app.clock(),
+                )
+            except Conflict:
+                if not is_list:
+                    raise
+                continue
+            made.append(fetching.told(stored_sources.of(session, source.id or 0, counts={})))
+    return _json(made, 201)
+
+
+def _json(value: object, status: int) -> Response:
+    return JSONResponse(jsonable_encoder(value), status)
+
+
+@router.get("/sources/{id}", responses=_REFUSED)
+def one_source(id: int, session: Reads) -> dict[str, object]:
+    """A source with its last fetches, and what each brought."""
+    row = stored_sources.of(session, id)
+    fetches = stored_sources.fetches(session, id)
+    brought = stored_sources.brought(session, [each.id or 0 for each in fetches])
+    told = [fetching.fetch_told(each, brought.get(each.id or 0)) for each in fetches]
+    return fetching.told(row) | {"fetches": told}
+
+
+@router.put("/sources/{id}", responses=_REFUSED)
+def edit_source(id: int, given: SourceEdit, session: Writes, app: TheApp) -> dict[str, object]:
+    """Change a source. With other options it is fetched like one that is new."""
+    subscriptions.edit(
+        session,
+        id,
+        connectors=app.connectors,
+        name=given.name,
+        every_minutes=given.every_minutes,
+        options=given.options,
+        now=app.clock(),
+    )
+    return fetching.told(stored_sources.of(session, id))
+
+
+@router.delete("/sources/{id}", responses=_REFUSED)
+def remove_source(id: int, session: Writes, app: TheApp) -> dict[str, object]:
+    """Fetch a source no more; what came in from it stays."""
+    return {"source": id, "words": subscriptions.remove(session, id, now=app.clock())}
+
+
+@router.post("/sources/{id}/pause", responses=_REFUSED)
+def pause_source(id: int, session: Writes) -> dict[str, object]:
+    """Fetch a source no more by itself, until it is resumed."""
+    subscriptions.pause(session, id)
+    return fetching.told(stored_sources.of(session, id))
+
+
+@router.post("/sources/{id}/resume", responses=_REFUSED)
+def resume_source(id: int, session: Writes, app: TheApp) -> dict[str, object]:
+    """Fetch a source by itself again, whatever stopped it."""
+    subscriptions.resume(session, id, now=app.clock())
+    return fetching.told(stored_sources.of(session, id))
+
+
+@router.post("/sources/{id}/fetch", responses={**_REFUSED, 202: {"description": "It waits"}})
+def fetch_source(id: int, given: DaysIn, session: Writes, app: TheApp) -> Response:
+    """Ask for what is new of a source, or for what it had on a range of days; a worker fetches it."""
+    if given.last and not given.first:
+        raise Invalid("Say where the days begin.", fields={"from": "A day like 2026-05-14."})
+    if given.first:
+        fetch = subscriptions.backfill(
+            session, id, given.first, given.last, today=app.today(), now=app.clock()
+        )
+    else:
+        fetch = subscriptions.ask(session, id, now=app.clock())
+    return _json(fetching.fetch_told(fetch), 202)
+
+
+@router.post("/fetches/{id}/cancel", responses=_REFUSED)
+def cancel_fetch(id: int, session: Writes, app: TheApp) -> dict[str, object]:
+    """End a fetch: at once when it waits, after its present request when it runs."""
+    return fetching.fetch_told(subscriptions.cancel(session, id, now=app.clock()))
 
 
 # ---------------------------------------------------------------- threads, graph, health

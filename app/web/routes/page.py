@@ -485,6 +485,7 @@ def _paper(session: Session, paper: Any) -> dict[str, object]:
         "abstract": paper.abstract,
         "code_url": paper.code_url if paper.code_url.startswith(("https://", "http://")) else "",
         "scores": [dict(row._mapping) for row in papers.assessments_of(session, paper.id)],
+        "tldr": tldr if isinstance(tldr := paper.extra.get("tldr"), str) else "",
         "takeaways": [],
     }
 

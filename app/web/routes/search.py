@@ -315,9 +315,13 @@ _COMMANDS = (
     ("Go to Predictions", "/predictions"),
     ("Go to Health", "/health"),
     ("Go to Search", "/search"),
+    ("Go to Sources", "/sources"),
     ("Go to Jobs", "/jobs"),
     ("Go to Settings", "/settings"),
+    ("Add a source", "/sources"),
     ("Import papers or notes", "/import"),
+    ("Export papers as BibTeX", "/export?format=bibtex"),
+    ("First steps", "/welcome"),
 )
 
 

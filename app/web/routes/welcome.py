@@ -12,11 +12,19 @@ from sqlmodel import Session, col
 
 from app.bootstrap import App
 from app.domain.interests import INTERESTS
-from app.domain.records import Assessment, Digest, Fetch, FetchState, ListingPaper
-from app.errors import Invalid
+from app.domain.records import (
+    Assessment,
+    Digest,
+    Fetch,
+    FetchState,
+    ListingPaper,
+    Source,
+    Subscription,
+)
+from app.errors import Conflict, Invalid
 from app.first_day import bring_sample
-from app.services import first_steps
-from app.sources.defaults import DEFAULTS, default
+from app.services import first_steps, subscriptions
+from app.sources.defaults import DEFAULTS, default, found
 from app.store import listings, preferences
 from app.store import topics as stored_topics
 from app.web.deps import Form, Reads, TheApp, Writes, text
@@ -172,7 +180,7 @@ def _shown(
             for each in INTERESTS
         ],
         own=own,
-        groups=[{"name": name, "sources": found} for name, found in groups.items()],
+        groups=[{"name": name, "sources": offered} for name, offered in groups.items()],
         first=first,
         sample=first_steps.sample_papers(session),
         day=first_steps.standing(session).sample_day,
@@ -183,9 +191,34 @@ def _shown(
 
 def _subscribed(session: Session, app: App) -> Collection[str]:
     """Which of the sources on offer are fetched already, by their keys."""
-    return ()
+    keys = {found(each, app.connectors).key: each.key for each in DEFAULTS}
+    return {
+        keys[key] for key in session.connection().execute(_FETCHED, {"keys": list(keys)}).scalars()
+    }
+
+
+_FETCHED = (
+    sa.select(col(Source.key))
+    .join(Subscription, col(Subscription.source_id) == col(Source.id))
+    .where(col(Source.key).in_(sa.bindparam("keys", expanding=True)))
+)
 
 
 def _subscribe(session: Session, app: App, keys: Collection[str]) -> int:
-    """Add those of the sources on offer; how many are new."""
-    return 0
+    """Add those of the sources on offer that are not there; how many. They are due at once."""
+    added = 0
+    for each in (default(key) for key in sorted(keys)):
+        if each is None:
+            continue
+        try:
+            with session.begin_nested():
+                subscriptions.add(
+                    session,
+                    found(each, app.connectors),
+                    connectors=app.connectors,
+                    now=app.clock(),
+                )
+            added += 1
+        except Conflict:
+            pass  # it is there, under whatever name
+    return added
