@@ -32,6 +32,7 @@ from app.sources.connectors import Connector, Web
 from app.sources.digest_page import DigestPage
 from app.sources.feeds import Feed, FeedConnector
 from app.sources.huggingface import DailyPapers, DailyPapersConnector
+from app.sources.imap import ImapConnector
 from app.sources.interchange import Interchange
 from app.sources.link_list import LinkList
 from app.sources.mail import MailReader
@@ -92,6 +93,7 @@ CONNECTORS: tuple[Connector, ...] = (
     OaiConnector(),
     DailyPapersConnector(),
     RedditConnector(),
+    ImapConnector(),
     PodcastConnector(),
     FeedConnector(),
 )

@@ -154,13 +154,29 @@ class Fetchers:
 
     def _one(self, taken: fetching.Taken) -> None:
         """Fetch one source. Says True when it came, False when not, or what went wrong here."""
+        came: bool | Exception
         try:
-            came: bool | Exception = self._fetch(taken)
-        except Exception as error:
+            came = self._fetch(taken)
+        except Unavailable as error:
             came = error
             with suppress(Exception), writing(self._tools.engine) as session:
                 fetching.leave(session, taken, owner=self._owner)
+        except Exception as error:
+            log.exception("what %s brought could not be kept", taken.name)
+            came = self._not_kept(taken, error)
         self._ended.put((taken, came))
+
+    def _not_kept(self, taken: fetching.Taken, error: Exception) -> bool | Exception:
+        """A response that no row can hold, however odd, is a failure of its source alone."""
+        why = f"What it brought could not be kept ({type(error).__name__}); the log says more."
+        now = self._tools.clock()
+        try:
+            with writing(self._tools.engine) as session:
+                fetching.failed(session, taken, NotFetched(why), owner=self._owner, now=now)
+        except Exception as trouble:
+            return trouble
+        self._heard(_told(taken, ended=True, error=why))
+        return False
 
     def _fetch(self, taken: fetching.Taken) -> bool:
         tools = self._tools

@@ -366,7 +366,8 @@ class Result:
 
 
 Progress = Callable[[int, int | None, str], None]
-"""Hears of how many entries of a source came, of how many where that is known, and its name."""
+"""Hears how many entries came, of how many where that is known, and of which source; of several
+sources, how many of them have ended."""
 
 
 def fetch_now(
@@ -414,36 +415,42 @@ def _asked(wiki: Tools, session: Session, source_id: int, first: str, last: str)
 def _fetch_and_read(wiki: Tools, owner: str, only: Sequence[int], progress: Progress) -> int:
     """Fetch in threads, and meanwhile read here what has come; how much was done."""
 
+    ended: set[int] = set()
+
     def heard(said: Heard) -> None:
-        progress(said.seen, said.total, said.name)
+        if len(only) == 1:
+            progress(said.seen, said.total, said.name)
+        elif said.ended:
+            ended.add(said.source_id)
+            progress(len(ended), len(only), said.name)
 
     stopping = Event()
     came: list[int | Exception] = []
 
     def run() -> None:
         try:
-            ended = Fetchers(wiki, owner, only=only, heard=heard).run(stopping.is_set)
-            came.append(sum(ended))
+            done, failed = Fetchers(wiki, owner, only=only, heard=heard).run(stopping.is_set)
+            came.append(done + failed)
         except Exception as error:  # raised where it was asked for
             came.append(error)
 
     fetching = Thread(target=run, name="fetchers", daemon=True)
     fetching.start()
-    done = 0
+    read = 0
     try:
         while True:
             over = not fetching.is_alive()
             while read_delivery(wiki, owner, only=only) is not None:
-                done += 1
+                read += 1
             if over:
                 break
             fetching.join(_LOOK_AGAIN)
     finally:
         stopping.set()
-    [ended] = came
-    if isinstance(ended, Exception):
-        raise ended
-    return done + ended
+    [fetched] = came
+    if isinstance(fetched, Exception):
+        raise fetched
+    return read + fetched
 
 
 def _result(session: Session, fetch_id: int) -> Result:

@@ -34,6 +34,8 @@ python -m bench bibliography   BibTeX, CSL-JSON and RIS: crashes, and what of ea
 python -m bench hostile    what servers do to a client: seconds against the deadline, memory, and what
                            nobody may reach (by hand)
 python -m bench feeds100   a hundred feeds, thirty hostile: when the others are up to date (by hand)
+python -m bench replay     a day of 1,086 papers from an arXiv on loopback, killed twenty times: what is
+                           lost, what is done twice, what is asked again (by hand)
 python -m bench workers    pages encoded a second by one worker and by four, on PostgreSQL (by hand)
 """
 
@@ -66,6 +68,7 @@ ALL = (
     "bibliography",
 )
 BY_HAND = (
+    "replay",
     "hostile",
     "feeds100",
     "workers",
@@ -80,6 +83,7 @@ BY_HAND = (
     "learning",
 )
 WITH_OPTIONS = (
+    "replay",
     "hostile",
     "feeds100",
     "budget",

@@ -157,16 +157,21 @@ class Measured:
         by_title: dict[str, dict[str, object]] = {}
         for each in back:
             by_title.setdefault(plain(each["title"]), each)
+        titles = Counter(plain(entry["title"]) for entry in given)
         for entry in given:
-            key = str(entry["key"])
+            key, title = str(entry["key"]), plain(entry["title"])
             found = by_key.get(key.casefold()) if key != "-" else None
             if key != "-":
                 self.count(name, format, "key", found is not None, key)
-            other = found or by_title.get(plain(entry["title"]))
+                if found is not None and plain(found["title"]) != title:
+                    found = by_title.get(title) or found  # one of two works under one key
+            other = found or by_title.get(title)
             if other is None:
                 self.count(name, format, "title", False, entry["title"])
                 continue
-            if key != "-" and str(other["key"]).casefold() != key.casefold():
+            own = str(other["key"]).casefold()
+            named = key == "-" or re.fullmatch(rf"{re.escape(key.casefold())}(?:-\d+)?", own)
+            if not named or (key == "-" and titles[title] > 1):
                 self.n[f"joined with another ({format})"] += 1
                 continue
             for part in ("title", "authors", "year", "doi"):

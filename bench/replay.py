@@ -1,9 +1,9 @@
 """A day of 1,086 papers from an arXiv on loopback, by processes that are killed in the midst of it.
 
 python -m bench replay [--kills 20] [--papers 1086] [--page 100] [--command worker|fetch] [--seed 1]
-                       [--database sqlite|postgresql]
+                       [--source arxiv|arxiv-rss|oai] [--database sqlite|postgresql]
 
-The server speaks arXiv's API (tests/servers/arxiv.py); the papers are those of a real day where the
+The server speaks arXiv's API, or what else is asked for (tests/servers/arxiv.py); the papers are those of a real day where the
 real papers lie beside this checkout, and of the days about it for the rest. `cerebro worker --once`, or
 `cerebro fetch`, is started, and killed (SIGKILL) at random moments of the work: as often while it asks
 as while it reads. What a killed process held is set free at once, as if the 20 seconds had passed after
@@ -65,6 +65,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     parser.add_argument("--papers", type=int, default=1_086)
     parser.add_argument("--page", type=int, default=100)
     parser.add_argument("--command", choices=["worker", "fetch"], default="worker")
+    parser.add_argument("--source", choices=["arxiv", "arxiv-rss", "oai"], default="arxiv")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
     asked = parser.parse_args(arguments)
@@ -76,8 +77,8 @@ def main(arguments: Sequence[str] = ()) -> None:
     print(f"{len(papers):,} papers of {DAY}, {real:,} of them real ones of that day")
     with (
         tempfile.TemporaryDirectory(prefix="replay-") as folder,
-        ArxivServer(papers, today=DAY) as server,
-        _wiki(Path(folder), server, asked.page, asked.database) as wiki,
+        ArxivServer(papers, today=DAY, page=asked.page) as server,
+        _wiki(Path(folder), server, asked) as wiki,
     ):
         killed = wiki.kill(asked.command, asked.kills, random.Random(asked.seed))
         seconds = wiki.finish(asked.command)
@@ -146,7 +147,7 @@ class _Wiki:
                 if now >= moment and now > begun:
                     break
                 time.sleep(0.01)
-            time.sleep(chance.random() * 0.1)
+            time.sleep(chance.random())
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 done += 1
@@ -168,7 +169,7 @@ class _Wiki:
             env=environment(self.data, self.settings),
             cwd=ROOT,
             stdout=subprocess.DEVNULL,
-            stderr=open("/tmp/B/child.err","ab"),
+            stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
 
@@ -230,16 +231,18 @@ class _Wiki:
 
 
 @contextmanager
-def _wiki(folder: Path, server: ArxivServer, page: int, database: str) -> Iterator[_Wiki]:
-    if database == "sqlite":
-        yield from _made(folder, server, page, "")
+def _wiki(folder: Path, server: ArxivServer, asked: argparse.Namespace) -> Iterator[_Wiki]:
+    if asked.database == "sqlite":
+        yield from _made(folder, server, asked, "")
         return
     with postgres.running(folder / "postgresql") as running:
         running.create("replay")
-        yield from _made(folder, server, page, running.url("replay"))
+        yield from _made(folder, server, asked, running.url("replay"))
 
 
-def _made(folder: Path, server: ArxivServer, page: int, url: str) -> Iterator[_Wiki]:
+def _made(
+    folder: Path, server: ArxivServer, asked: argparse.Namespace, url: str
+) -> Iterator[_Wiki]:
     host, port = server.pair
     settings = {
         "CEREBRO_NOW": NOW,
@@ -257,18 +260,24 @@ def _made(folder: Path, server: ArxivServer, page: int, url: str) -> Iterator[_W
             **given,
         )
     )
+    addresses = {"arxiv": server.api, "arxiv-rss": f"{server.root}/rss/cs.CL", "oai": server.oai}
+    options = {
+        "arxiv": {"categories": "cs.CL", "page": str(asked.page)},
+        "oai": {"metadataPrefix": "arXivRaw"},
+    }
     found = Found(
-        key="arxiv:cs.CL",
-        connector="arxiv",
-        url=server.api,
+        key=f"{asked.source}:replayed",
+        connector=asked.source,
+        url=addresses[asked.source],
         name="arXiv on loopback",
-        options={"categories": "cs.CL", "page": str(page)},
+        options=options.get(asked.source, {}),
     )
     with writing(app.engine) as session:
         _note_writes(session.connection())
         source = subscriptions.add(session, found, connectors=CONNECTORS, now=app.clock())
         number = source.id or 0
     try:
+        page = len(server.papers) if asked.source == "arxiv-rss" else asked.page
         yield _Wiki(folder, app.engine, server, settings, page, number)
     finally:
         app.engine.dispose()
@@ -296,7 +305,3 @@ def _note_writes(connection: sa.Connection) -> None:
             connection.execute(
                 sa.text(f"CREATE TRIGGER bench_{table} AFTER INSERT ON {table} BEGIN {note} END")
             )
-
-
-if __name__ == "__main__":
-    main()

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import typer.main
 from fastapi.routing import APIRoute
@@ -24,8 +26,7 @@ def commands() -> list[str]:
         "Exit codes: 0 done; 1 could not; 2 wrong usage; 3 done in part.",
         "",
     ]
-    group = typer.main.get_command(cli)
-    for name, command in sorted(group.commands.items()):  # type: ignore[attr-defined]
+    for name, command in _under(typer.main.get_command(cli), ""):
         arguments = [p.name for p in command.params if p.param_type_name == "argument"]
         options = [p for p in command.params if p.param_type_name == "option" and p.name != "help"]
         lines.append(f"### `cerebro {' '.join([name, *(a.upper() for a in arguments)])}`")
@@ -34,6 +35,14 @@ def commands() -> list[str]:
             lines.append(f"- `{option.opts[0]}`: {option.help or ''}")
         lines.append("")
     return lines
+
+
+def _under(group: Any, words: str) -> Iterator[tuple[str, Any]]:
+    """The commands of a group in order of name, each followed by those under it."""
+    for name, command in sorted(group.commands.items()):
+        yield f"{words}{name}", command
+        if hasattr(command, "commands"):
+            yield from _under(command, f"{words}{name} ")
 
 
 def settings() -> list[str]:

@@ -20,6 +20,8 @@ from app.cli import cli, main
 from tests import databases
 from tests.llm_server import LlmServer, papers_of
 from tests.mail_server import MailServer
+from tests.servers.hostile import Server, page
+from tests.test_fetching import rss
 
 ROOT = Path(__file__).parents[1]
 Row = dict[str, Any]
@@ -526,16 +528,13 @@ def test_a_vault_is_read_as_such_and_its_attachments_are_counted(run: Run, tmp_p
     assert (again.json["same"], again.json["new"], again.json["changed"]) == (4, 0, 0)
     told = run("import", folder).out
     assert "attachments left where they are: 2 (1 pdf, 1 png)" in told
-    lines = [json.loads(line) for line in run("export").out.splitlines()]
-    titles = {row["id"]: row["title"] for row in lines if row["type"] == "page"}
-    assert titles == {
+    found = {row["slug"]: row["title"] for row in run("search", "kind:note", "--json").lines}
+    assert found == {
         "tide-clocks": "Tide clocks",
         "moon": "Moon",
         "a-index": "index",
         "b-index": "index",
     }
-    links = {(row["source"], row["target"]) for row in lines if row["type"] == "link"}
-    assert links >= {("tide-clocks", "moon"), ("a-index", "moon")}
 
 
 def test_standard_output_that_knows_only_ascii_is_no_reason_to_fail(
@@ -829,3 +828,70 @@ def test_a_wrong_setting_of_mail_is_named_and_shows_no_secret(
     done = run("doctor", **{name: value})
     assert done.code == 1 and f"CEREBRO_{name.upper()}" in done.err and "hunter2" not in done.err
     assert done.err.count("\n") == 1
+
+
+# ---------------------------------------------------------------- sources
+
+
+def test_sources_are_added_fetched_and_listed(run: Run, tmp_path: Path) -> None:
+    with Server(rss()) as server, Server(page(b"gone", status="410 Gone")) as gone:
+        allowed = f"127.0.0.1:{server.port},127.0.0.1:{gone.port}"
+
+        def cerebro(*words: str | Path) -> Done:
+            return run(*words, fetch_allow=allowed)
+
+        assert "There are no sources" in cerebro("sources").out
+        assert "Nothing is due" in cerebro("fetch", "--due").out
+        seen = cerebro("sources", "add", server.url, "--preview")
+        assert (seen.code, "2 entries would come in" in seen.out) == (0, True)
+        assert cerebro("sources", "--json").out == ""
+        added = cerebro("sources", "add", server.url, "--name", "Mine", "--every", "6h", "--json")
+        assert (added.code, json.loads(added.out)["every_minutes"]) == (0, 360)
+        refused(cerebro("sources", "add", server.url), 1, "one of your sources already")
+        outright = cerebro("sources", "add", gone.url, "--connector", "feed", "--name", "Gone")
+        assert outright.code == 0
+        fetched = cerebro("fetch")
+        assert (fetched.code, fetched.out) == (3, "Mine: 2 new\n")
+        assert "gone for good" in fetched.err
+        refused(cerebro("fetch", "Gone"), 1, "gone for good")
+        again = cerebro("fetch", "mine", "--json")
+        assert (again.code, json.loads(again.out)["new"]) == (0, 0)
+        rows = [json.loads(line) for line in cerebro("sources", "--json").out.splitlines()]
+        assert [(row["name"], row["state"], row["items"]) for row in rows] == [
+            ("Gone", "stopped", 0),
+            ("Mine", "well", 2),
+        ]
+        assert "gone for good" in cerebro("sources").out
+        assert "2 new" in cerebro("sources", "show", "Mine").out
+        days = cerebro("fetch", "Mine", "--from", "2026-02-01", "--to", "2026-02-28")
+        assert days.out == "Mine: 1 new, 2 same\n"
+        assert "every 720 minutes" in cerebro("sources", "edit", "Mine", "--every", "12h").out
+        assert "is paused" in cerebro("sources", "pause", "Mine").out
+        assert "is due now" in cerebro("sources", "resume", "Mine").out
+        list_ = tmp_path / "list.opml"
+        assert cerebro("sources", "opml", "-o", list_).code == 0
+        assert server.url in list_.read_text()
+        removed = cerebro("sources", "remove", "Mine")
+        assert "The 3 items that came in stay in the wiki." in removed.out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("sources", "add", "no source at all"), 2, "names no source"),
+        (("sources", "add", "http://127.0.0.1/"), 1, "no public address"),
+        (("sources", "add", "x", "--connector", "nope"), 2, "Use one of"),
+        (("sources", "add", "http://x.y/", "--connector", "feed", "--option", "a"), 2, "key=value"),
+        (("sources", "add", "http://x.y/", "--connector", "feed", "--every", "often"), 2, "90m"),
+        (("sources", "show", "7"), 1, "There is no source 7"),
+        (("sources", "pause", "nothing"), 1, "There is no source"),
+        (("fetch", "nothing"), 1, "There is no source"),
+        (("fetch", "--from", "2026-05-01"), 2, "named"),
+        (("fetch", "x", "--to", "2026-05-01"), 2, "--from"),
+        (("fetch", "x", "--due"), 2, "--due"),
+    ],
+)
+def test_what_is_no_source_is_refused_in_one_line(
+    run: Run, words: tuple[str, ...], code: int, says: str
+) -> None:
+    refused(run(*words), code, says)

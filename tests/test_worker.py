@@ -7,6 +7,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +31,18 @@ from app.domain.records import (
 from app.errors import Unavailable
 from app.importing import import_paths
 from app.pipeline import STEPS, pending
-from app.services import linker, rules
+from app.services import linker, rules, subscriptions
 from app.services.linker import shipped_weights
 from app.settings import Settings
-from app.store import links, preferences, runs
+from app.sources.connectors import Found
+from app.store import links, preferences, runs, sources
 from app.store.db import many_may_work, open_engine, reading, writing
 from app.store.vectors import VectorIndex
 from app.worker import Worker
 from tests import databases
 from tests.factories import make_link, make_page
 from tests.fakes import HashingEncoder
+from tests.servers.hostile import Server, page, says_nothing
 
 PAGES = 40
 PAPERS = PAGES // 2
@@ -308,3 +312,151 @@ def test_the_worker_accepts_what_a_rule_says_and_once(filled: Path) -> None:
         assert links.get(session, unsure).status is LinkStatus.PROPOSED
         made = session.exec(select(Decision).where(Decision.link_id == sure)).one()
         assert made.who == f"rule {rule.id}"
+
+
+# ---------------------------------------------------------------- sources
+
+
+FEED = """<?xml version="1.0"?><rss version="2.0"><channel><title>Tides</title>
+<link>https://tides.test/</link><description>d</description>
+<item><guid>{n}</guid><title>Tide {n} of today</title><link>https://tides.test/{n}</link>
+<pubDate>{day}</pubDate><description>The water rose by {n} metres in the harbour.</description></item>
+</channel></rss>"""
+
+
+def feed(number: int) -> bytes:
+    return FEED.format(n=number, day=format_datetime(datetime.now(UTC))).encode()
+
+
+def subscribed(folder: Path, encoder: HashingEncoder, *servers: Server) -> App:
+    app = wiki(folder, encoder)
+    app.settings = Settings(
+        data=folder,
+        timezone="UTC",
+        fetch_allow=",".join(f"{host}:{port}" for host, port in (each.pair for each in servers)),
+    )
+    with writing(app.engine) as session:
+        for server in servers:
+            found = Found(f"feed:{server.url}", "feed", server.url, f"Port {server.port}")
+            subscriptions.add(session, found, connectors=app.connectors, now=app.clock())
+    return app
+
+
+def articles(app: App) -> list[str]:
+    with reading(app.engine) as session:
+        pages = session.exec(select(Page.title).where(Page.kind == PageKind.ARTICLE))
+        return sorted(pages)
+
+
+def test_one_run_fetches_what_is_due_reads_it_and_works_on_what_came(tmp_path: Path) -> None:
+    given: Counter[str] = Counter()
+    with Server(page(feed(1))) as good, Server(page(b"", status="500 Broken")) as bad:
+        app = subscribed(tmp_path, Counting(given), good, bad)
+        Worker(app).once("test")
+        Worker(app).once("test")
+        assert len(good.asked) == len(bad.asked) == 1  # neither is due again
+    assert articles(app) == ["Tide 1 of today"]
+    assert any("Tide 1" in text for text in given)
+    with reading(app.engine) as session:
+        rows = {row.source.url: row for row in sources.listed(session)}
+        assert (rows[good.url].state, rows[bad.url].state) == ("well", "failing")
+        assert "500" in rows[bad.url].subscription.last_error
+        assert rows[good.url].counts.items == 1
+        assert {run.state for run in session.exec(select(Run))} == {RunState.DONE}
+    app.engine.dispose()
+
+
+class Stuck(HashingEncoder):
+    """An encoder that is at it until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.begun.set()
+        self.go.wait(60)
+        return super().encode(texts)
+
+
+def test_all_day_neither_a_silent_source_nor_the_encoder_holds_up_what_comes_in(
+    tmp_path: Path,
+) -> None:
+    encoder = Stuck()
+    with (
+        Server(says_nothing) as silent,
+        Server(page(feed(1))) as first,
+        Server(page(feed(2))) as second,
+    ):
+        app = subscribed(tmp_path, encoder, silent, first)
+        worker = Worker(app)
+        thread = threading.Thread(target=worker.forever)
+        thread.start()
+        try:
+            assert encoder.begun.wait(30)  # the first article is being encoded, without end
+            with writing(app.engine) as session:
+                found = Found(f"feed:{second.url}", "feed", second.url, "Second")
+                app.settings.fetch_allow += f",{second.host}:{second.port}"
+                del app.web  # made anew with the pair that is allowed now
+                subscriptions.add(session, found, connectors=app.connectors, now=app.clock())
+            until = time.monotonic() + 30
+            while len(articles(app)) < 2 and time.monotonic() < until:
+                time.sleep(0.05)
+            assert articles(app) == ["Tide 1 of today", "Tide 2 of today"]
+        finally:
+            encoder.go.set()
+            worker.stopping.set()
+            thread.join(30)
+        assert not thread.is_alive()
+    with reading(app.engine) as session:
+        rows = {row.source.url: row for row in sources.listed(session)}
+        assert rows[silent.url].active is not None  # whoever works next goes on with it
+        assert session.exec(select(Hold)).all() == []
+    app.engine.dispose()
+
+
+def test_a_cancelled_job_ends_between_two_batches_and_its_worker_rests(filled: Path) -> None:
+    app = wiki(filled, HashingEncoder())
+
+    class Asking(HashingEncoder):
+        """The reader asks for the end of the job while its first batch is encoded."""
+
+        def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+            with writing(app.engine) as session:
+                for run in session.exec(select(Run)).all():
+                    assert run.id is not None
+                    runs.cancel(session, run.id)
+            return super().encode(texts)
+
+    app.encoder = Asking()
+    worker = Worker(app)
+    before = left(app)
+    with runs.at_work(app.engine) as owner:
+        worker._round("test", owner)
+        with reading(app.engine) as session:
+            [run] = session.exec(select(Run)).all()
+            assert (run.state, run.ended_at is not None) == (RunState.CANCELLED, True)
+            assert session.exec(select(Hold)).all() == []
+            assert run.steps[-1]["name"] == "encode"  # what was done is kept, no more was begun
+        assert 0 < sum(left(app).values()) < sum(before.values())
+        assert worker._is_resting()
+        with writing(app.engine) as session:
+            runs.go_on(session)
+        assert not worker._is_resting()
+        app.encoder = HashingEncoder()
+        worker._round("test", owner)
+    assert not left(app)
+    app.engine.dispose()
+
+
+def test_a_job_says_how_far_each_step_is_and_writes_a_line_a_batch(filled: Path) -> None:
+    app = wiki(filled, HashingEncoder())
+    Worker(app).once("test")
+    with reading(app.engine) as session:
+        [run] = session.exec(select(Run)).all()
+        steps = {step["name"]: step for step in run.steps}
+        assert (steps["encode"]["waiting"], steps["encode"]["now"]) == (0, False)
+        assert steps["encode"]["seconds"] > 0
+        assert f"encode: {PAGES} waiting" in run.log
+        assert run.lines == len(run.log.splitlines())
+    app.engine.dispose()

@@ -23,7 +23,7 @@ def listing_day(submitted: datetime) -> str:
     if not FIRST <= submitted.year < LAST:
         return ""
     batch = (_eastern(submitted.astimezone(UTC)) + (timedelta(days=1) - _CUT_OFF)).date()
-    return listing_of(batch)
+    return _of_batch(batch)
 
 
 def submitted_for(first: date, last: date) -> tuple[datetime, datetime]:
@@ -33,7 +33,7 @@ def submitted_for(first: date, last: date) -> tuple[datetime, datetime]:
     """
     first, last = max(first, date(FIRST, 1, 1)), min(last, date(LAST, 1, 1))
     batch = first
-    while listing_of(batch - timedelta(days=1)) >= first.isoformat():
+    while _of_batch(batch - timedelta(days=1)) >= first.isoformat():
         batch -= timedelta(days=1)
     begin = datetime.combine(batch, time(), UTC) - (timedelta(days=1) - _CUT_OFF)
     end = datetime.combine(last, time(), UTC) + timedelta(days=1)
@@ -41,7 +41,7 @@ def submitted_for(first: date, last: date) -> tuple[datetime, datetime]:
     return begin + timedelta(hours=4), end
 
 
-def listing_of(batch: date) -> str:
+def _of_batch(batch: date) -> str:
     """The listing of the batch that closes on a day."""
     return (batch + timedelta(days=_LATER[batch.weekday()])).isoformat()
 

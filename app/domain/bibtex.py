@@ -192,6 +192,8 @@ def read_names(value: str) -> tuple[tuple[Name, ...], bool]:
     if len(parts) == 1 and line.count(";") > 1:  # as other programs divide names
         parts = _split(line, ";")
     for raw in parts:
+        if re.fullmatch(r"(?:and ?)+", raw, re.IGNORECASE):
+            continue
         if from_tex(raw).casefold() in _OTHERS:
             others = True
         elif len(names) < MAX_NAMES:

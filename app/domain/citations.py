@@ -121,7 +121,6 @@ _KINDS = (
     ("inproceedings", "paper-conference", "CPAPER"),
     ("conference", "paper-conference", "CPAPER"),
     ("misc", "document", "GEN"),
-    ("preprint", "article", "GEN"),
     ("book", "book", "BOOK"),
     ("mvbook", "book", "BOOK"),
     ("collection", "book", "EDBOOK"),
@@ -169,7 +168,7 @@ _KINDS = (
 )
 _TO_CSL = {kind: csl for kind, csl, _ in _KINDS}
 _TO_RIS = {kind: ris for kind, _, ris in _KINDS}
-_FROM_CSL = {csl: kind for kind, csl, _ in reversed(_KINDS)}
+_FROM_CSL = {csl: kind for kind, csl, _ in reversed(_KINDS)} | {"article": "misc"}  # a preprint
 _FROM_RIS = {ris: kind for kind, _, ris in reversed(_KINDS)} | {
     "ABST": "article", "EJOUR": "article", "INPR": "article", "JFULL": "article", "EBOOK": "book",
     "ECHAP": "incollection", "CHAPTER": "incollection", "MANSCPT": "unpublished", "DBASE": "dataset",

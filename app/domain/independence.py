@@ -115,13 +115,15 @@ def _who(met: Met) -> tuple[str, list[str]]:
     if met.kind == SourceKind.LISTING and not fixed:
         fixed = LISTED
     sites = [site for site in (site_of(met.site), site_of(met.address)) if site]
-    fixed = fixed or _HOSTS.get(sites[0] if sites else "", "")
+    fixed = fixed or _HOSTS.get(site_of(met.site), "")
     if fixed:
         return fixed, [fixed]
     # An entry may lead to the paper itself: that is nobody's site.
     own = [site for site in sites if site not in _HOSTS and site != "doi.org"]
     if met.kind == SourceKind.FORUM:
         own = own[:1]  # a post is the forum's, wherever it leads
+    if met.kind == SourceKind.WEB:  # what was pasted in has one source for all; its site wrote it
+        return own[0] if own else "", own
     return met.name, own
 
 

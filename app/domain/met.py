@@ -103,7 +103,9 @@ def standings(entries: Iterable[Entry], *, listed: str = "") -> list[Standing]:
     elif listed:
         found.append(Standing("listed", listed, ""))
     for entry in best.values():
-        found.append(Standing(_place(entry), entry.day, entry.place.address))
+        dated = entry.place.kind not in (SourceKind.LIBRARY, SourceKind.INDEX)
+        day = entry.day if dated else ""  # there it is the paper's own
+        found.append(Standing(_place(entry), day, entry.place.address))
     return found
 
 
@@ -118,9 +120,10 @@ def _place(entry: Entry) -> str:
     name = " ".join(entry.place.name.split())[:_LONGEST]
     match entry.place.kind:
         case SourceKind.LIBRARY:
-            key = entry.key.rsplit("/", 1)[-1].rsplit(":", 1)[-1]
+            key = entry.key.rsplit("/", 1)[-1].rsplit(":", 1)[-1].partition("#")[0]
             plain = key and len(key) <= 60 and key.isprintable() and " " not in key
-            words = f"in {name}" + (f" as {key}" if plain else "")
+            own = name if name.lower().startswith("your ") else f"your {name}"
+            words = f"in {own}" + (f" as {key}" if plain else "")
         case SourceKind.INDEX:
             words = f"known to {name}"
         case SourceKind.WEB:

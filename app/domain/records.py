@@ -318,7 +318,7 @@ class Fetch(SQLModel, table=True):
     last_day: str = ""
     cursor: dict[str, Any] = json_column(dict)
     responses: int = 0
-    size: int = 0  # bytes
+    size: int = Field(default=0, sa_type=sa.BigInteger)  # bytes
     seen: int = 0
     total: int | None = None
     error: str = ""

@@ -56,9 +56,10 @@ _BEFORE: Sequence[tuple[Stance, str]] = (
     ),
     (_D, r"(?:not|un|n['\u2019]t) ?(?:convinced|persuaded) by"),
     (_D, r"(?:sceptical|skeptical) (?:of|about)"),
-    (_S, rf"{_TOO}(?:reproduce[sd]?|reproducing|replicate[sd]?|replicating)"),
+    (_S, rf"(?<!to be ){_TOO}(?:reproduce[sd]|replicate[sd])"),
+    (_S, r"we (?:reproduce|replicate|confirm)"),
+    (_S, r"(?:able|managed) to (?:reproduce|replicate|confirm)"),
     (_S, rf"{_TOO}(?:confirm(?:s|ed|ing)?|corroborat(?:es?|ed|ing)|vindicat(?:es?|ed|ing))"),
-    (_S, rf"{_TOO}validat(?:es?|ed|ing)"),
     (_S, r"(?:is|are|was|were|seems?) (?:\w+ly )?(?:consistent|in line|in agreement) with"),
     (
         _S,

@@ -31,7 +31,7 @@ from app.domain.untrusted import line
 from app.errors import NotFetched
 from app.sources.connectors import Fetched, Wanted
 from app.store import items, runs, sources
-from app.store.db import SHOWN, bump
+from app.store.db import LARGEST_ID, SHOWN, bump
 
 STEP = sources.FETCH
 SIGHTINGS = 3
@@ -183,8 +183,9 @@ def keep(
     fetch.cursor = dict(fetched.cursor)
     fetch.responses += 1
     fetch.size += len(fetched.data)
-    fetch.seen = max(fetch.seen, fetched.seen)
-    fetch.total = fetched.total if fetched.total is not None else fetch.total
+    fetch.seen = min(max(fetch.seen, fetched.seen), LARGEST_ID)
+    if fetched.total is not None:
+        fetch.total = min(max(fetched.total, 0), LARGEST_ID)
     session.add(fetch)
     runs.forget(session, STEP, [taken.fetch_id])
     if fetch.cancel or its is None:

@@ -308,10 +308,12 @@ class _Ingest:
                 raw_sha256=hash if raw_size is not None else None,
                 state=dict(self.document.state),
             )
-        elif item.hash != own:
-            item.hash = own
-            item.raw_sha256 = hash if raw_size is not None else None
-            item.state = {**item.state, **self.document.state}
+        else:
+            if item.hash != own:
+                item.hash = own
+                item.raw_sha256 = hash if raw_size is not None else None
+            if self.document.state:
+                item.state = {**item.state, **self.document.state}
         self.session.add(item)
         self.session.flush()
         return item

@@ -35,6 +35,10 @@ class Limits:
 
 
 LIMITS = Limits()
+NO_ARTICLE = (
+    "There is no article on this page, or it is put together by a script that is not run here. "
+    "Save the page from your browser and import the file."
+)
 
 
 def read_apart(kind: str, data: bytes, limits: Limits = LIMITS) -> dict[str, Any]:
@@ -62,11 +66,11 @@ def read_apart(kind: str, data: bytes, limits: Limits = LIMITS) -> dict[str, Any
                 f"Reading it took more than {limits.memory // (1 << 20)} MiB of memory."
             )
         case "encrypted":
-            raise Unreadable("It is locked with a password.")
+            raise Unreadable("It is locked with a password, or in a way that is not known here.")
         case "nested too deeply":
             raise Unreadable("It is nested too deeply to be read.")
         case "no article":
-            raise Unreadable("There is no article in it.")
+            raise Unreadable(NO_ARTICLE)
         case _:
             why = "".join(c for c in str(found.get("why", "")) if c.isprintable())[:200]
             raise Unreadable(f"It is damaged, or made in a way that is not known here ({why}).")

@@ -193,7 +193,11 @@ def main(arguments: list[str]) -> None:
     except RecursionError:
         answer = {"error": "nested too deeply"}
     except Exception as error:
-        answer = {"error": "unreadable", "why": f"{type(error).__name__}: {error}"[:300]}
+        locked = type(error).__name__ == "DependencyError"
+        answer = {
+            "error": "encrypted" if locked else "unreadable",
+            "why": f"{type(error).__name__}: {error}"[:300],
+        }
     sys.stdout.write(json.dumps(answer))
     sys.stdout.flush()
     os._exit(0)

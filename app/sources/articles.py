@@ -19,7 +19,7 @@ from app.domain.records import PageKind
 from app.domain.untrusted import line
 from app.errors import Invalid, Unreadable
 from app.sources.addresses import http_address
-from app.sources.apart import LIMITS, Limits, read_apart
+from app.sources.apart import LIMITS, NO_ARTICLE, Limits, read_apart
 from app.sources.base import File
 from app.sources.connectors import FILE_BYTES, Web
 from app.sources.markup import attributes, tag_name, to_markdown
@@ -82,16 +82,10 @@ class ArticleReader:
     def _article(
         self, file: File, html: str, about: _About
     ) -> tuple[str, str, tuple[Arrival, ...]]:
-        try:
-            found = read_apart("article", html.encode("utf-8", "replace"), self.limits)
-        except Unreadable as error:
-            raise Unreadable(f"{file.name}: {error}") from None
+        found = read_apart("article", html.encode("utf-8", "replace"), self.limits)
         text = to_markdown(_SHORT_PRE.sub(r"<code>\1</code>", found["html"]), base=about.address)
         if len(re.findall(r"[^\W\d_]", text)) < _SHORTEST:
-            raise Unreadable(
-                f"{file.name}: There is no article on this page, or it is put together by a script "
-                "that is not run here. Save the page from your browser and import the file."
-            )
+            raise Unreadable(NO_ARTICLE)
         title = line(found["title"])[:300] or about.title or file.name
         first = re.match(r"#{1,6} (.+)\n*", text)
         if first and re.sub(r"\W", "", first[1]) == re.sub(r"\W", "", title):

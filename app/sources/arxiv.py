@@ -488,6 +488,14 @@ def categories_of(codes: Iterable[str]) -> tuple[str, ...]:
     )[:40]
 
 
+def _head(file: File) -> tuple[str, str]:
+    """The beginning of a feed in lower case: what stands before its first entry, and from there on."""
+    start = xml_text.decoded(file.data[:8_000]).lower()
+    at = re.search(r"<(?:item|entry)[\s>]", start)
+    place = at.start() if at else len(start)
+    return start[:place], start[place:]
+
+
 @dataclass(frozen=True)
 class ArxivAtom:
     """Reads answers of the API; each entry is a paper of its listing."""
@@ -498,11 +506,12 @@ class ArxivAtom:
         """A feed of Atom that the API made."""
         if xml_text.root(file.data) != "feed":
             return False
-        head = xml_text.decoded(file.data[:6_000]).lower()
-        return "announce_type" not in head and (
+        head, entries = _head(file)
+        return "announce_type" not in entries and (
             "arxiv.org/api/" in head
             or "arxiv query:" in head
-            or ("schemas/atom" in head and "totalresults" in head and "arxiv.org" in head)
+            or "arxiv search results" in head
+            or ("arxiv.org/schemas/atom" in head and "totalresults" in head)
         )
 
     def read(self, file: File) -> Bundle:
@@ -535,12 +544,12 @@ class ArxivListing:
         """A feed that says what it announces, or is called the updates of arXiv."""
         if xml_text.root(file.data) not in ("rss", "rdf", "feed"):
             return False
-        head = xml_text.decoded(file.data[:8_000]).lower()
+        head, entries = _head(file)
         return (
             "updates on arxiv.org" in head
             or "arxiv.org e-print archive" in head
             or "://rss.arxiv.org/" in head
-            or ("announce_type>" in head and "arxiv" in head)
+            or ("announce_type>" in entries and "arxiv.org" in entries)
         )
 
     def read(self, file: File) -> Bundle:
@@ -633,7 +642,7 @@ def _listed(element: Element, day: str) -> Told | Rejected:
 class ArxivConnector:
     """Asks the API of arXiv, newest first, until it meets what it brought before; by days for a back-fill.
 
-    Its cursor: `newest` is when the newest paper it saw was submitted. While it is under way, `start`,
+    Its cursor: `newest` is when the newest paper of `query` it saw was submitted. While it is under way, `start`,
     `before`, `seen`, `total` and `first_seen` say which page is next; a back-fill has its own in `fill`.
     """
 
@@ -693,6 +702,8 @@ class ArxivConnector:
 
     def _new(self, web: Web, wanted: Wanted, base: str, query: str, size: int) -> Iterator[Fetched]:
         known = {k: v for k, v in wanted.cursor.items() if k != "fill"}
+        if known.get("query", query) != query:
+            known = {}  # of other categories, nothing came yet
         newest = moment(str(known.get("newest") or ""))
         since = whole_day(wanted.since)
         until = newest - KEPT_BACK if newest else None
@@ -719,9 +730,9 @@ class ArxivConnector:
             )
             if ended:
                 seen = [at for at in (moment(first_seen), newest) if at]
-                cursor = {"newest": max(seen).isoformat()} if seen else {}
+                cursor = {"newest": max(seen).isoformat(), "query": query} if seen else {}
             else:
-                cursor = {**page.after, "first_seen": first_seen}
+                cursor = {**page.after, "first_seen": first_seen, "query": query}
                 if newest is not None:
                     cursor["newest"] = newest.isoformat()
             yield page.fetched(cursor, total=None)
@@ -792,6 +803,7 @@ def _pages(
     sure: bool,
 ) -> Iterator[_Page]:
     """Pages from a place on, newest first, to the end of the answer. `sure`: there must be some."""
+    before_ids: set[str] = set()
     while True:
         start, seen = _number(place.get("start")), _number(place.get("seen"))
         before = str(place.get("before") or "")
@@ -804,8 +816,11 @@ def _pages(
         entries, total = answer.entries, answer.total
         count = len(entries) + sum(1 for each in answer.problems if each.where.startswith("entry "))
         ended = not count or (total is not None and start + count >= total and not answer.broken)
-        if total is None and count < size:
+        ids = {told.paper.value for told, _ in entries if told.paper}
+        # A service that looks at no `start` gives one page without end.
+        if (total is None and count < size) or (ids and ids <= before_ids and start):
             ended = True
+        before_ids = ids
         overlap = min(3, count // 10)
         after: dict[str, Any] = {
             "start": start + count - overlap,

@@ -89,7 +89,7 @@ def _documents(format: str, entries: Iterator[_Read | Rejected]) -> Iterator[Doc
     addresses = Counter(
         url for each in read if isinstance(each, _Read) for url in set(each.citation.urls)
     )
-    seen: set[str] = set()
+    seen: dict[str, str] = {}  # what was under a key
     for each in read:
         if isinstance(each, Rejected):
             yield each
@@ -100,10 +100,11 @@ def _documents(format: str, entries: Iterator[_Read | Rejected]) -> Iterator[Doc
             )
             continue
         document = _document(format, each, addresses)
-        if document.key in seen:  # two works under one key: both are taken
+        if seen.get(document.key, document.hash) != document.hash:
+            # Two works under one key: both are taken.
             document = replace(document, key=f"{document.key}#{document.hash[:12]}")
         if document.key not in seen:
-            seen.add(document.key)
+            seen[document.key] = document.hash
             yield document
 
 

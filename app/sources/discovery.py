@@ -12,10 +12,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import unescape
+from itertools import islice
 from urllib.parse import urljoin, urlsplit
 
 from app.domain.identifiers import parse_url
-from app.domain.items import Bundle, Document, SubscriptionArrival
+from app.domain.items import Bundle, Document, PageArrival, PaperArrival, SubscriptionArrival
 from app.domain.untrusted import cut, line
 from app.errors import CerebroError, Invalid, NotFetched, Unreadable
 from app.sources.base import File, Reader, reader_for
@@ -134,8 +135,20 @@ def _recognised(
         connector=kind.connector,
         url=address,
         name=cut(line(read.source.name), 120) or address,
-        words=kind.words,
+        words=_feed_words(read) if reader.format == "feed" else kind.words,
     )
+
+
+def _feed_words(read: Document | Bundle) -> str:
+    """What a feed brings, by its first entries."""
+    documents = read.documents if isinstance(read, Bundle) else (read,)
+    first = [each for each in islice(documents, 20) if isinstance(each, Document)]
+    arrivals = [list(each.arrivals) for each in first]
+    if first and all(any(isinstance(one, PaperArrival) for one in each) for each in arrivals):
+        return "Papers of a feed: they wait in the Inbox."
+    if first and not any(isinstance(one, PageArrival) for each in arrivals for one in each):
+        return "A list of links: the papers among them are mentioned."
+    return _KINDS["feed"].words
 
 
 def source_key(connector: str, url: str) -> str:

@@ -40,6 +40,7 @@ from app.domain.records import PageKind, SourceKind
 from app.domain.untrusted import cut, line
 from app.errors import NotFetched, Unreadable
 from app.sources import xml_text
+from app.sources.addresses import http_address
 from app.sources.base import File
 from app.sources.connectors import Fetched, Found, Response, Wanted, Web
 from app.sources.markup import to_markdown
@@ -195,8 +196,9 @@ def parse(file: File) -> Channel:
     data = without_live_items(text).encode("utf-8", "replace")
     xml_text.refuse_costly(file, data)
     headers = {"content-type": "application/xml; charset=utf-8"}
-    if base := file.headers.get("content-location") or file.url:
-        headers["content-location"] = urljoin(file.url, base) if file.url else base
+    said = file.headers.get("content-location", "")
+    if base := _address(_joined(file.url, said)) or file.url:
+        headers["content-location"] = base
     if language := file.headers.get("content-language"):
         headers["content-language"] = language
     try:
@@ -289,6 +291,8 @@ def _links(raw: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _link(raw: Mapping[str, Any]) -> str:
     """Where the entry leads: its link, else its guid where that is an address."""
+    if found := _address(raw.get("feedburner_origlink")):
+        return found
     if found := _address(raw.get("link")):
         return found
     for each in _links(raw):
@@ -498,7 +502,7 @@ def with_pages(entries: Sequence[Entry], home: str) -> list[tuple[str, Entry]]:
 
     One that leads to the feed's home, or to where others lead too, is not the address of one entry.
     """
-    found = keyed(entries)
+    found = keyed(replace(entry, link=http_address(entry.link) or entry.link) for entry in entries)
     led = Counter(entry.link for _, entry in found)
     return [
         (
@@ -573,7 +577,9 @@ def document(
         arrivals = (_paper(entry, paper, words, told, day=entry.published or day, position=number),)
         if told.get("upvotes", "").isdecimal():
             state = {"upvotes": int(told["upvotes"][:9])}
-    elif paper or (entry.link_only or (is_link_only(words, state) and not _own_place(entry, source))):
+    elif paper or (
+        entry.link_only or (is_link_only(words, state) and not _own_place(entry, source))
+    ):
         arrivals = _led_to(entry, paper, words, source)
     else:
         arrivals = tuple(_article(entry, key, source))
@@ -758,6 +764,11 @@ def fetch_feed(web: Web, wanted: Wanted) -> Iterator[tuple[Fetched, File]]:
         file = File(file_name(answer.url), answer.data, url=answer.url, headers=answer.headers)
         if not Feed().recognises(file):
             raise NotFetched(f"{url} answers with something else than a feed.")
+        if not is_json_feed(file):
+            try:
+                safe_text(file)
+            except Unreadable as error:
+                raise NotFetched(str(error)) from error
         older = older_page(file, wanted.first) if filling else ""
         older = "" if older in asked else older
         yield (

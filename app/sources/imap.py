@@ -140,7 +140,8 @@ class _Fetch:
         if mine:
             self.next = _whole(cursor.get("next"), 1)
             stars = cursor.get("stars")
-            self.stars = {_whole(uid, 0) for uid in stars} if isinstance(stars, list) else set()
+            stars = stars if isinstance(stars, list) else []
+            self.stars = {uid for each in stars if (uid := _whole(each, 0))}
         wanted = self._wanted(fresh=not mine)
         changed = set() if backfill else self._changed(set(wanted))
         if not self.starred_only and not backfill and not wanted:
@@ -461,10 +462,12 @@ def _signed_in(web: Web, server: Server, context: Callable[[], ssl.SSLContext]) 
         _greet(talk, connected, server, context)
         _sign_in(talk, server)
         yield talk
+        with suppress(Exception), _within(2.0, talk.plug):
+            talk.imap.logout()
     finally:
+        with suppress(OSError):
+            talk.plug.shutdown(_BOTH_WAYS)
         if hasattr(talk, "imap"):
-            with suppress(Exception), _within(2.0, talk.plug):
-                talk.imap.logout()
             connected = talk.imap.sock
         with suppress(OSError):
             connected.close()

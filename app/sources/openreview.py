@@ -43,7 +43,7 @@ _MAX_TEXT, _MAX_TITLE, _MAX_AUTHORS = 20_000, 1_000, 5_000
 _START = re.compile(r'"(?:invitations?|venueid|forum|rating_avg|replyto)"\s{0,20}:')
 _PAPER = re.compile(r'"id"\s{0,20}:\s{0,20}"[\w-]{6,60}"')
 _RATING = re.compile(r"-?\d{1,3}(?:\.\d{1,4})?")
-_VENUE = re.compile(r"[\w.-]{1,80}(?:/[\w.-]{1,80}){1,8}")
+_VENUE = re.compile(r"\w[\w.-]{0,79}(?:/(?:-|\w[\w.-]{0,79})){1,8}")
 
 
 @dataclass(frozen=True)

@@ -77,10 +77,7 @@ class PdfReader:
             raise Unreadable(f"{file.name} is no PDF: it does not begin with %PDF-.")
         if len(file.data) > MAX_BYTES:
             raise Unreadable(f"{file.name} is larger than {MAX_BYTES // 1_000_000} MB.")
-        try:
-            found = _Pdf.of(file, read_apart("pdf", file.data, self.limits))
-        except Unreadable as error:
-            raise Unreadable(f"{file.name}: {error}") from None
+        found = _Pdf.of(file, read_apart("pdf", file.data, self.limits))
         paper = found.paper()
         digest = sha256(file.data).hexdigest()
         address = parse_url(file.url) if file.url else None

@@ -156,7 +156,16 @@ class Podcast:
             title=title,
             url=entry.link,
             published=entry.published,
-            hash=content_hash(entry, words, str(minutes), repr(extras), repr(chapters)),
+            # Not the addresses beside it, which may be made anew for each who asks.
+            hash=content_hash(
+                entry,
+                words,
+                str(minutes),
+                extras.season,
+                extras.number,
+                *extras.persons,
+                repr(chapters),
+            ),
             arrivals=_arrivals(entry, told, chapters, minutes, page, title, source, extras),
         )
 

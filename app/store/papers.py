@@ -620,7 +620,9 @@ _PLACES = sa.union_all(
         col(Source.url),
     ),
     _places(col(Item.paper_id), sa.literal(0), col(Source.name)).where(
-        col(Item.paper_id).in_(_THESE), col(Source.kind) != SourceKind.FILE
+        # A paper that the reader pasted in, or has in a library, nobody else showed them.
+        col(Item.paper_id).in_(_THESE),
+        col(Source.kind).not_in((SourceKind.FILE, SourceKind.WEB, SourceKind.LIBRARY)),
     ),
 ).subquery()
 _MET_IN = sa.select(*[column for column in _PLACES.c if column.key != "at"]).order_by(

@@ -35,7 +35,7 @@ def upgrade() -> None:
     sa.Column('last_day', sa.String(), nullable=False),
     sa.Column('cursor', sa.JSON(), nullable=False),
     sa.Column('responses', sa.Integer(), nullable=False),
-    sa.Column('size', sa.Integer(), nullable=False),
+    sa.Column('size', sa.BigInteger(), nullable=False),
     sa.Column('seen', sa.Integer(), nullable=False),
     sa.Column('total', sa.Integer(), nullable=True),
     sa.Column('error', sa.String(), nullable=False),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from playwright.sync_api import Page
 
 from app.bootstrap import App
+from tests.browser.feeds import FIRST, answer_with_a_feed, begin_job, bring_sources
 from tests.browser.wiki import DAY, propose_changes
 
 
@@ -97,6 +98,24 @@ def _topic_conflict(page: Page) -> None:
     page.locator("[aria-label='Changed elsewhere']").wait_for()
 
 
+def _looked_at(page: Page) -> None:
+    page.fill("#text", "https://harbour.example.org/feed")
+    page.locator(".search .primary").click()
+    page.locator("[name=found]").first.wait_for(state="attached")
+
+
+def _not_found(page: Page) -> None:
+    page.fill("#text", "certainly no source")
+    page.locator(".search .primary").click()
+    page.locator("#problem").wait_for()
+
+
+def _schedule_refused(page: Page) -> None:
+    page.fill("#every", "often")
+    page.locator("#schedule .primary").click()
+    page.locator("#summary").wait_for()
+
+
 def _all_opened(page: Page) -> None:
     closed = page.locator("main details:not([open]) > summary")
     while closed.count():
@@ -110,6 +129,7 @@ def _help(page: Page) -> None:
 
 SCREENS = (
     Screen("today", "/"),
+    Screen("first steps", "/welcome"),
     Screen("day of a listing", f"/today/{DAY}"),
     Screen("day of a digest", "/today/2031-03-03"),
     Screen("digest in full", f"/today/{DAY}?view=full"),
@@ -188,7 +208,17 @@ SCREENS = (
     Screen("search, nothing found", "/search?q=xylophones+of+brass"),
     Screen("import", "/import"),
     Screen("import, previewed", "/import", _previewed),
+    Screen("sources, none yet", "/sources"),
+    Screen("sources", "/sources", first=bring_sources),
+    Screen("sources, looked at", "/sources", _looked_at, first=answer_with_a_feed),
+    Screen("sources, not found", "/sources", _not_found, first=bring_sources),
+    Screen("source", f"/sources/{FIRST}", _all_opened, first=bring_sources),
+    Screen("source, refused", f"/sources/{FIRST + 1}", _schedule_refused, first=bring_sources),
+    Screen("source, to be removed", f"/sources/{FIRST + 3}?confirm=remove", first=bring_sources),
+    Screen("source, what it brought", f"/sources/{FIRST}/items?of=kept", first=bring_sources),
     Screen("jobs", "/jobs"),
+    Screen("jobs, with fetches", "/jobs", first=bring_sources),
+    Screen("job", f"/jobs/{FIRST}", first=begin_job),
     Screen("costs", "/costs?period=all"),
     Screen("costs, a price refused", "/costs", _price_refused),
     Screen("settings", "/settings"),

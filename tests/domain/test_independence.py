@@ -84,6 +84,15 @@ def feed(name: str, site: str = "", address: str = "") -> Met:
         ),
         # The reader's own.
         ([Met("Files", SourceKind.FILE), Met("Zotero", SourceKind.LIBRARY)], []),
+        # What was pasted in is its site's; a paper that was, nobody's.
+        (
+            [
+                Met("Web pages", SourceKind.WEB, "html", "https://a.example/1"),
+                Met("Web pages", SourceKind.WEB, "html", "https://b.example/1"),
+                Met("Web pages", SourceKind.WEB, "pdf", "https://arxiv.org/pdf/2605.00001"),
+            ],
+            ["a.example", "b.example"],
+        ),
         # Many publish under one host.
         (
             [

@@ -79,7 +79,8 @@ def test_one_listing_by_several_services_is_told_once() -> None:
             entry("Daily Papers", LISTING, "hf-daily", day="2026-05-09", state={"upvotes": 30}),
             entry("Daily Papers", LISTING, "hf-daily", day="2026-05-09", state={"upvotes": 34}),
             entry("your Zotero library", SourceKind.LIBRARY, key="zotero:smith2024x"),
-            entry("Semantic Scholar", SourceKind.INDEX),
+            entry("Reference library", SourceKind.LIBRARY, key="jones1999#ab12", day="1999"),
+            entry("Semantic Scholar", SourceKind.INDEX, day="2026-05-08"),
         ]
     )
     assert found == [
@@ -90,6 +91,7 @@ def test_one_listing_by_several_services_is_told_once() -> None:
         ),
         Standing("Daily Papers, 34 upvotes", "2026-05-09", ""),
         Standing("in your Zotero library as smith2024x", "", ""),
+        Standing("in your Reference library as jones1999", "", ""),
         Standing("known to Semantic Scholar", "", ""),
     ]
 

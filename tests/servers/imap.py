@@ -24,6 +24,7 @@ from proxyprotocol.reader import ProxyProtocolReader
 from pymap.backend.dict import Config, Login
 from pymap.imap import IMAPServer
 from pymap.user import Passwords, UserMetadata
+from pysasl.hashing import BuiltinHash
 
 USER, PASSWORD = "ada@example.org", "canary/91@sesame"
 
@@ -91,6 +92,7 @@ class ImapServer:
             ssl_context=self._context,
             tls_enabled=self.tls == "starttls",
             invalid_user_sleep=0.0,
+            hash_context=BuiltinHash(rounds=1),
             reject_dnsbl=False,
         )
         config.apply_context()
@@ -201,6 +203,8 @@ class ScriptedServer:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
+        with suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)  # else `accept` goes on waiting
         self._listening.close()
         self._thread.join(5)
 

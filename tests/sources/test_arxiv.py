@@ -190,6 +190,16 @@ def test_an_entity_of_its_own_is_not_put_in() -> None:
     assert "aaaaaaaaaa" not in repr(list(ArxivAtom().read(File("a", data)).documents))
 
 
+def test_a_blog_that_writes_of_arxiv_is_no_listing() -> None:
+    words = (
+        "I read the updates on arXiv.org by https://rss.arxiv.org/ and http://arxiv.org/api/query."
+    )
+    for name, entry in (("rss", "item"), ("feed", "entry")):
+        data = f"<{name}><title>A blog</title><{entry}><title>{words}</title></{entry}></{name}>"
+        file = File("blog.xml", data.encode())
+        assert not ArxivAtom().recognises(file) and not ArxivListing().recognises(file)
+
+
 def test_what_is_no_feed_is_unreadable() -> None:
     for reader in (ArxivAtom(), ArxivListing()):
         with pytest.raises(Unreadable):
@@ -373,7 +383,7 @@ def test_all_pages_come_newest_first_and_three_seconds_apart(server: ArxivServer
 def test_the_next_fetch_begins_where_the_last_ended_with_an_overlap(server: ArxivServer) -> None:
     connector = ArxivConnector()
     last = list(connector.fetch(web(server), wanted(server)))[-1].cursor
-    assert last == {"newest": "2026-05-06T20:25:00+00:00"}
+    assert last == {"newest": "2026-05-06T20:25:00+00:00", "query": "cat:cs.CL"}
     server.papers.insert(0, paper(1_000, versions=["2026-05-20T12:00:00Z"]))
     # Held back by moderators: it appears under its old time.
     server.papers.append(paper(30, versions=["2026-05-04T12:00:00Z"]))
@@ -383,6 +393,13 @@ def test_the_next_fetch_begins_where_the_last_ended_with_an_overlap(server: Arxi
     fetched = list(connector.fetch(web(server), later))
     assert {"2605.01000", "2605.00030"} <= set(keys(fetched))
     assert len(fetched) == 3  # it stops in what is older than what it brought, less the overlap
+
+
+def test_other_categories_begin_at_their_own_month(server: ArxivServer) -> None:
+    server.papers.append(paper(70, categories=["cs.IR"], versions=["2026-04-20T12:00:00Z"]))
+    last = list(ArxivConnector().fetch(web(server), wanted(server)))[-1].cursor
+    both = replace(wanted(server, last), options={"categories": "cs.CL,cs.IR", "page": "10"})
+    assert "2605.00070" in keys(list(ArxivConnector().fetch(web(server), both)))
 
 
 def test_a_fetch_that_was_killed_goes_on_at_its_page(server: ArxivServer) -> None:
@@ -521,6 +538,15 @@ def test_an_answer_deeper_than_the_api_goes_is_asked_for_anew(
     assert set(keys(fetched)) == everything(server)
     assert any("submittedDate:" in each.query["search_query"] for each in server.asked)
     assert all(int(each.query["start"]) < 25 for each in server.asked)
+
+
+def test_a_service_that_gives_one_page_without_end_is_left(server: ArxivServer) -> None:
+    def fault(asked: Asked) -> tuple[int, bytes]:
+        _, body = api_answer(server.papers, {**asked.query, "start": "0"})
+        return 200, body.replace(b"opensearch:totalResults", b"opensearch:nothing")
+
+    server.state.fault = fault
+    assert len(list(ArxivConnector().fetch(web(server), wanted(server)))) == 2
 
 
 def test_a_query_in_the_address_is_asked_as_it_stands(server: ArxivServer) -> None:

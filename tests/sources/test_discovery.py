@@ -85,6 +85,16 @@ def test_an_address_is_known_by_what_it_answers(
     assert found.key == f"{connector}:{site.at('/x')}"
 
 
+def test_a_feed_of_papers_and_one_of_links_say_so(site: Site) -> None:
+    paper = "<link>https://arxiv.org/abs/2605.00001</link>"
+    link = "<link>https://else.example/</link><description>Score: 12</description>"
+    site.pages |= {"/papers": feed(more=paper), "/links": feed(more=link)}
+
+    words = [find(site, site.at(path))[0].words for path in ("/papers", "/links")]
+
+    assert words[0].startswith("Papers") and words[1].startswith("A list of links")
+
+
 def test_a_listing_of_posts_at_any_address_is_reddits(site: Site) -> None:
     site.pages["/r/x.json"] = Page(
         b'{"kind": "Listing", "data": {"children": []}}', kind="application/json"

@@ -207,7 +207,6 @@ def test_each_file_of_the_corpora_ends_with_text_or_a_reason(path: Path) -> None
         document = read(path.read_bytes(), path.name)
     except Unreadable as error:
         said = str(error)
-        assert said.startswith(path.name)
         assert said.endswith(".")
         assert len(said) < 400
         return
@@ -231,9 +230,8 @@ def test_a_table_of_contents_that_is_lost_is_made_anew() -> None:
     ],
 )
 def test_what_has_no_text_says_why(data: bytes, says: str) -> None:
-    with pytest.raises(Unreadable, match=says) as refused:
+    with pytest.raises(Unreadable, match=says):
         read(data)
-    assert str(refused.value).startswith("a.pdf: ")
 
 
 @pytest.mark.parametrize(("size", "times"), [(120_000_000, 1), (200_000_000, 1), (150_000_000, 2)])

@@ -14,9 +14,12 @@ from starlette.testclient import TestClient
 
 from app.bootstrap import App
 from app.domain.records import Item, Page, Paper, Raw
+from app.sources.http import Transport
 from app.store import pages
 from app.store.db import generation, reading
 from app.web.routes import importing
+from tests.servers.hostile import Server
+from tests.servers.hostile import page as an_answer
 from tests.web.conftest import parsed, words
 
 CONCEPT = {"type": "concept", "id": "cache", "title": "Cache", "text": "A store of results."}
@@ -239,3 +242,87 @@ def test_many_lines_are_previewed_with_a_few_examples(client: TestClient, app: A
     assert counts(answer) == {"new": "200", "changed": "0", "already here": "0", "not taken": "200"}
     assert len(parsed(answer).select("ul.list > li")) <= importing.SAMPLES
     assert len(answer.text) < 60_000
+
+
+# ---------------------------------------------------------------- an address
+
+SENTENCES = "Looms that are checked each week stand still less often than others do. " * 5
+WEB_PAGE = f"""<!doctype html><html><head><title>Why checks pay</title></head><body><article>
+<h1>Why checks pay</h1><p>{SENTENCES}</p><p>{SENTENCES}</p></article></body></html>""".encode()
+PAPER_PAGE = b"""<!doctype html><html><head><meta name="citation_title" content="Cheap looms">
+<meta name="citation_arxiv_id" content="2605.00007"><meta name="citation_author" content="Lovelace, Ada">
+</head><body>x</body></html>"""
+
+
+def allow(app: App, server: Server) -> None:
+    app.web = Transport(allow={server.pair})
+
+
+def test_an_address_is_fetched_shown_and_then_brought_in(client: TestClient, app: App) -> None:
+    with Server(an_answer(WEB_PAGE, content_type="text/html")) as server:
+        allow(app, server)
+        before = stored(app)
+        answer = upload(client, address=f" {server.url}posts/checks ")
+        assert counts(answer)["new"] == "1"
+        assert [words(li) for li in parsed(answer).select("ul.list > li")] == [
+            "Article: Why checks pay new"
+        ]
+        assert stored(app) == before and len(server.asked) == 1
+        done = client.post("/import/run", data={"token": token(answer)})
+    assert "1 new" in words(parsed(done).select_one(".notice"))
+    assert len(server.asked) == 1  # what was looked at is what comes in
+    with reading(app.engine) as session:
+        (item,) = session.exec(sa.select(Item)).scalars()
+        assert item.url == f"{server.url}posts/checks"
+        assert item.page_id is not None and item.format == "html"
+
+
+def test_the_page_of_a_paper_is_that_paper_and_it_is_kept(client: TestClient, app: App) -> None:
+    with Server(an_answer(PAPER_PAGE, content_type="text/html")) as server:
+        allow(app, server)
+        answer = upload(client, address=f"{server.url}abs/2605.00007")
+        client.post("/import/run", data={"token": token(answer)})
+    with reading(app.engine) as session:
+        (paper,) = session.exec(sa.select(Paper)).scalars()
+        assert (paper.title, paper.state.value, paper.authors) == (
+            "Cheap looms",
+            "kept",
+            ["Ada Lovelace"],
+        )
+        (item,) = session.exec(sa.select(Item)).scalars()
+        assert item.paper_id == paper.id
+
+
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        ("looms.example", "This is no address of a web page"),
+        ("javascript:alert(1)", "This is no address of a web page"),
+        ("file:///etc/passwd", "This is no address of a web page"),
+        ("http://127.0.0.1:1/x", "127.0.0.1"),
+        ("http://169.254.169.254/latest", "169.254.169.254"),
+        ("http://user:secret@example.org/", ""),
+    ],
+)
+def test_an_address_from_which_nothing_comes_is_told_in_a_sentence(
+    client: TestClient, app: App, address: str, sentence: str
+) -> None:
+    before = stored(app)
+    answer = upload(client, address=address)
+    assert answer.status_code == 422
+    notice = words(parsed(answer).select_one(".notice"))
+    assert notice and sentence in notice and "Traceback" not in notice
+    assert parsed(answer).select_one("input[name=address]")["value"] == address
+    assert stored(app) == before
+
+
+def test_a_page_that_is_gone_or_has_no_article_is_told(client: TestClient, app: App) -> None:
+    with Server(an_answer(b"no", status="404 Not Found")) as gone:
+        allow(app, gone)
+        answer = upload(client, address=gone.url)
+        assert answer.status_code == 422 and "404" in words(parsed(answer).select_one(".notice"))
+    with Server(an_answer(b"<html><body><div id=app></div></body></html>")) as empty:
+        allow(app, empty)
+        answer = upload(client, address=f"{empty.url}app")
+        assert answer.status_code == 422
+        assert "There is no article on this page" in words(parsed(answer).select_one(".notice"))

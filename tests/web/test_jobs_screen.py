@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import timedelta
+
+import pytest
+from bs4 import BeautifulSoup
+from fastapi import Request
 from starlette.testclient import TestClient
 
 from app.bootstrap import App
-from app.domain.records import RunState
-from app.store import pages, runs
+from app.domain.records import CallState, ModelCall, RunState
+from app.store import calls, pages, runs
 from app.store.db import reading, writing
-from tests.web.conftest import PARTIAL, load, parsed, words
+from app.web.app import create
+from app.web.routes import jobs
+from tests.web.conftest import NOW, PARTIAL, load, parsed, words
 
 
 def ran(app: App, state: RunState | None, *, line: str = "") -> int:
@@ -119,3 +127,179 @@ def test_looking_changes_nothing(client: TestClient, app: App) -> None:
         assert client.get(address).status_code == 200
     with reading(app.engine) as session:
         assert [run.state for run in runs.recent(session)] == [RunState.RUNNING]
+
+
+# ---------------------------------------------------------------- one job
+
+
+def test_a_job_shows_its_steps_its_lines_and_what_it_cost(client: TestClient, app: App) -> None:
+    number = ran(app, RunState.DONE, line="link: <b>no memory</b>")
+    with writing(app.engine) as session:
+        for at, cost in ((NOW, 20_000), (NOW - timedelta(hours=1), 700_000)):
+            calls.insert(
+                session,
+                ModelCall(
+                    at=at,
+                    day="2026-05-14",
+                    purpose="judge",
+                    model="m",
+                    state=CallState.BOOKED,
+                    cost=cost,
+                ),
+            )
+    page = parsed(client.get(f"/jobs/{number}"))
+    rows = [[words(cell) for cell in row.select("th, td")] for row in page.select("tbody tr")]
+    assert rows[0][:2] == ["encode", "done"]
+    assert rows[1][:2] == ["link", "failed"]
+    assert words(page.select_one("#job-log")) == "link: <b>no memory</b>"
+    assert "$0.02 spent" in words(page.select_one("#job-state"))
+    assert page.select_one("[hx-sse\\:connect]") is None
+    assert "hx-sse" not in client.get(f"/jobs/{number}").text
+    link = parsed(client.get("/jobs")).select_one(f"a[href='/jobs/{number}']")
+    assert words(link) == f"See job {number}"
+
+
+def test_a_running_job_is_followed_and_can_be_cancelled(client: TestClient, app: App) -> None:
+    number = ran(app, None, line="link: begun")
+    page = parsed(client.get(f"/jobs/{number}"))
+    follows = page.select_one("[hx-sse\\:connect]")
+    assert follows["hx-sse:connect"] == f"/jobs/{number}/events?after=1"
+    assert (follows["hx-sse:close"], follows["hx-swap"]) == ("done", "none")
+    assert "updated 09:00:00 Refresh" in words(page.select_one("#job-state"))
+    assert page.select_one("noscript meta[http-equiv=refresh]") is not None
+    answer = client.post(f"/jobs/{number}/cancel")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/jobs/{number}")
+    page = parsed(client.get(f"/jobs/{number}"))
+    assert "It ends after the batch it is at." in words(page.select_one("#job-act"))
+    with reading(app.engine) as session:
+        assert runs.get(session, number).cancel
+
+
+def test_a_job_that_is_over_is_not_cancelled_and_none_is_none(client: TestClient, app: App) -> None:
+    number = ran(app, RunState.DONE)
+    assert client.post(f"/jobs/{number}/cancel").status_code == 303
+    with reading(app.engine) as session:
+        assert not runs.get(session, number).cancel
+    for path in ("/jobs/4711", "/jobs/4711/events", "/jobs/99999999999"):
+        assert client.get(path).status_code == 404
+    assert client.post("/jobs/4711/cancel").status_code == 404
+    assert client.get("/jobs/abc").status_code == 422
+
+
+def test_run_now_lets_work_go_on_after_a_cancelled_job(client: TestClient, app: App) -> None:
+    number = ran(app, None)
+    client.post(f"/jobs/{number}/cancel")
+    with writing(app.engine) as session:
+        runs.finish(session, number, RunState.CANCELLED, now=app.clock())
+    page = parsed(client.get(f"/jobs/{number}"))
+    assert words(page.select_one("#job-act button")) == "Go on now"
+    assert "after ten minutes" in words(page.select_one(".notice"))
+    client.post("/jobs")
+    with reading(app.engine) as session:
+        assert not runs.rests(session, number)
+
+
+# ---------------------------------------------------------------- the stream
+
+
+def events(text: str) -> list[dict[str, str]]:
+    """The events of a stream as a browser takes them apart; comments are none."""
+    found = []
+    for block in text.split("\n\n"):
+        fields: dict[str, str] = {}
+        for line in block.splitlines():
+            name, _, value = line.partition(": ")
+            if name:
+                fields[name] = f"{fields[name]}\n{value}" if name in fields else value
+        if fields and not block.startswith(":"):
+            found.append(fields)
+    return found
+
+
+def test_the_stream_of_a_job_that_is_over_tells_its_end_and_closes(
+    client: TestClient, app: App
+) -> None:
+    number = ran(app, RunState.DONE, line="link: </hx-partial><script>")
+    answer = client.get(f"/jobs/{number}/events")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.headers["cache-control"] == "no-store"
+    told, last = events(answer.text)
+    assert last == {"event": "done", "data": "done"}
+    assert told["id"] == "1"
+    parts = BeautifulSoup(told["data"], "html.parser").find_all("hx-partial", recursive=False)
+    assert [each["hx-target"] for each in parts] == [
+        "#job-state",
+        "#job-steps",
+        "#job-log",
+        "#job-act",
+    ]
+    assert parts[2].get_text() == "link: </hx-partial><script>\n"
+    assert "script" not in [each.name for each in parts[2].find_all()]
+
+
+def log(app: App, number: int, lines: range) -> None:
+    with writing(app.engine) as session:
+        for each in lines:
+            runs.note(session, number, step="encode", done=1, failed=0, line=f"line {each}")
+
+
+@pytest.mark.parametrize(
+    ("since", "swap", "first"),
+    [
+        ("60", "beforeend", "line 61"),
+        ("63", None, ""),
+        ("", "innerHTML", "line 14"),
+        ("3", "innerHTML", "line 14"),
+        ("4711", "innerHTML", "line 14"),
+        ("-1", "innerHTML", "line 14"),
+        ("x' OR 1", "innerHTML", "line 14"),
+    ],
+)
+def test_a_stream_goes_on_after_the_event_that_came_last(
+    client: TestClient, app: App, since: str, swap: str | None, first: str
+) -> None:
+    number = ran(app, None)
+    log(app, number, range(1, 64))
+    with writing(app.engine) as session:
+        runs.finish(session, number, RunState.DONE, now=app.clock())
+    header = client.get(f"/jobs/{number}/events?after=1", headers={"Last-Event-ID": since})
+    for answer in (header, client.get(f"/jobs/{number}/events", params={"after": since})):
+        [told, _] = events(answer.text)
+        part = BeautifulSoup(told["data"], "html.parser").find(attrs={"hx-target": "#job-log"})
+        if swap is None:
+            assert part is None
+            continue
+        assert part is not None
+        assert (part["hx-swap"], part.get_text().splitlines()[0]) == (swap, first)
+
+
+def test_a_stream_tells_what_changes_and_nothing_twice(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.web.streams.LOOK_SECONDS", 0.001)
+    number = ran(app, None)
+
+    async def follow() -> list[dict[str, str]]:
+        web = create(app)
+        heard: list[bytes] = []
+        route = next(r for r in jobs.router.routes if getattr(r, "name", "") == "events")
+        scope = {"type": "http", "app": web, "headers": [], "path": "/", "query_string": b""}
+        response = route.endpoint(Request(scope), app, number, "0")  # type: ignore[attr-defined]
+        async for chunk in response.body_iterator:
+            heard.append(chunk)
+            if b"id: 0" in chunk:
+                log(app, number, range(1, 3))
+            elif b"id: 2" in chunk:
+                ends(app, number)
+        return events(b"".join(heard).decode())
+
+    told = asyncio.run(follow())
+    assert [each.get("id") for each in told] == ["0", "2", "2", None]
+    assert told[-1] == {"event": "done", "data": "done"}
+    assert "line 1\nline 2\n" in told[1]["data"]
+    assert "#job-log" not in told[2]["data"]
+
+
+def ends(app: App, number: int) -> None:
+    with writing(app.engine) as session:
+        runs.finish(session, number, RunState.DONE, now=app.clock())

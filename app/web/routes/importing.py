@@ -271,7 +271,7 @@ def _files(form: FormData, app: App, address: str) -> list[File]:
                 "with `cerebro import`."
             )
     if not files:
-        raise Invalid("Choose a file, paste some text or name an address first.")
+        raise Invalid("Choose a file or paste some text first. The address of a page does too.")
     return files
 
 

@@ -77,9 +77,10 @@ def job(request: Request, session: Reads, run_id: int) -> Response:
 
 
 @router.get("/jobs/{run_id}/events")
-def events(request: Request, session: Reads, app: TheApp, run_id: int, after: str = "") -> Response:
+def events(request: Request, app: TheApp, run_id: int, after: str = "") -> Response:
     """The same as it changes, as events; the last is called done."""
-    runs.standing(session, run_id)
+    with reading(app.engine) as session:  # not the request's own, which would last as long
+        runs.standing(session, run_id)
     streams = cast(Streams, request.app.state.streams)
     seen: dict[str, Any] = {"state": None, "lines": 0}
 

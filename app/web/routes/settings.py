@@ -180,6 +180,7 @@ def facts(app: App, llm: LLMSettings, floor: float | None = None) -> list[Fact]:
         "fetch_allow": ("Private addresses fetched from", _private(chosen)),
         "base_url": ("Found from elsewhere at", chosen.base_url or "the address it is asked under"),
         "smtp": ("Mail goes through", _server(chosen)),
+        "imap": ("Newsletters come from", _mailbox(chosen)),
         "mail_to": ("Mail goes to", chosen.mail_to or "nobody"),
         "mail_from": ("Mail is from", str(chosen.sender or "nobody")),
     }
@@ -229,6 +230,13 @@ def _server(chosen: Settings) -> str:
         return "no server: no mail is sent"
     signed = ", signed on with a password" if server.user else ""
     return f"{server.host}:{server.port}, TLS {server.tls}{signed}"
+
+
+def _mailbox(chosen: Settings) -> str:
+    server = chosen.mailbox
+    if server is None:
+        return "no mailbox: no mail is fetched"
+    return f"{server.host}:{server.port}, TLS {server.tls}, signed on with a password"
 
 
 def _vectors(app: App) -> str:

@@ -1,0 +1,168 @@
+"""The wiki's papers as bibliographies, and back again."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+
+import pytest
+from starlette.testclient import TestClient
+
+from app.bootstrap import READERS, App
+from app.errors import Invalid
+from app.services.export import FORMATS, bibliography
+from app.services.ingest import Outcome, Report, import_files
+from app.sources.base import File
+from app.store.db import reading, writing
+from tests.web.conftest import app, client, load  # noqa: F401
+
+LIBRARY = r"""
+@article{doe21,
+  title = {Tides of {\O}resund \& the {BERT} gauge}, author = {Doe, Ana and {Gauge Office} and others},
+  journal = {Journal of Tides}, year = 2021, month = may, volume = 3, pages = {1--9},
+  doi = {10.1000/Tide_1}, keywords = {sea, {high, low}}, abstract = {Half of it, 50\% at $x_1$.},
+  annote = {Mine alone}
+}
+@phdthesis{lee, title = {Harbours: a {History}}, author = {van der Lee, Jr, Bo}, school = {Bay University}, year = {in press}}
+@online{page, title = {Gauges}, url = {https://example.org/gauges}, date = {2020-02-03}, editor = {Roe, Cy}}
+@misc{bay, title = {Bays}, author = {Doe, Ana}, eprint = {2101.00001}, archiveprefix = {arXiv}, primaryclass = {physics.ao-ph}, year = 2021}
+"""
+ARXIV = {
+    "type": "paper",
+    "id": "arxiv:2605.00001",
+    "title": "Shoals of $n$ fish & other # things",
+    "authors": ["Ana de la Cruz", "Wei Li", "The Shoal Collaboration"],
+    "published": "2026-05-07",
+    "categories": ["q-bio.PE", "cs.LG"],
+    "abstract": "A shoal -- of {many} fish_es.",
+}
+
+
+def take(app: App, text: str, name: str) -> Report:  # noqa: F811
+    with writing(app.engine) as session:
+        [(_, report)] = import_files(
+            session, [File(name, text.encode())], READERS, raw_folder=None, now=app.clock()
+        )
+    assert isinstance(report, Report), report
+    return report
+
+
+def exported(app: App, format: str, query: str = "") -> str:  # noqa: F811
+    return "".join(bibliography(partial(reading, app.engine), format, query))
+
+
+@pytest.fixture
+def library(app: App) -> App:  # noqa: F811
+    report = take(app, LIBRARY, "library.bib")
+    assert (report.total(Outcome.NEW), report.rejected) == (4, [])
+    load(app, [ARXIV])
+    return app
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_importing_our_own_export_changes_nothing(library: App, format: str) -> None:
+    written = exported(library, format)
+    report = take(library, written, f"export.{FORMATS[format].suffix}")
+    assert report.rejected == []
+    assert report.by_kind() == {"paper": {"same": 5}}
+    assert exported(library, format) == written
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_another_wiki_gets_all_of_it_from_an_export(library: App, tmp_path, format: str) -> None:  # type: ignore[no-untyped-def]
+    from app.services.linker import shipped_weights
+    from app.settings import Settings
+    from tests.factories import make_engine
+
+    there = tmp_path / "there"
+    there.mkdir()
+    other = App(
+        Settings(data=there, embedding_model="none"), make_engine(there), shipped_weights(None)
+    )
+    take(other, exported(library, format), f"export.{FORMATS[format].suffix}")
+    told = {item["id"]: item for item in json.loads(exported(other, "csl"))}
+    other.engine.dispose()
+    given = {item["id"]: item for item in json.loads(exported(library, "csl"))}
+    assert (
+        told.keys()
+        == given.keys()
+        == {"doe21", "lee", "page", "bay", "delacruzShoalsFishOther2026"}
+    )
+    for key, item in given.items():
+        for part in ("title", "author", "issued", "DOI", "keyword", "abstract", "container-title"):
+            assert told[key].get(part) == item.get(part), (key, part)
+
+
+def test_bibtex_is_what_tex_reads(library: App) -> None:
+    written = exported(library, "bibtex")
+    assert r"title = {Tides of Øresund \& the {BERT} gauge}" in written
+    assert "author = {Doe, Ana and {Gauge Office} and others}" in written
+    assert r"keywords = {{high, low}, sea}" in written
+    assert "author = {van der Lee, Jr, Bo}" in written
+    assert "year = {in press}" in written
+    assert r"title = {Shoals of $n$ fish \& other \# things}" in written
+    assert "author = {de la Cruz, Ana and Li, Wei and {The Shoal Collaboration}}" in written
+    assert (
+        "eprint = {2605.00001},\n  archiveprefix = {arXiv},\n  primaryclass = {q-bio.PE}" in written
+    )
+    assert "doi = {10.1000/Tide_1}" in written
+    assert "Mine alone" not in written  # the reader's page is no part of a bibliography
+
+
+def test_a_library_may_correct_what_it_alone_told(library: App) -> None:
+    corrected = LIBRARY.replace("Harbours: a {History}", "Harbours and Bays").replace(
+        "title = {Bays}", "title = {Bays at last}"
+    )
+    load(
+        library, [{"type": "paper", "id": "arxiv:2101.00001", "title": "Bays", "day": "2026-05-14"}]
+    )
+    take(library, corrected, "library.bib")
+    titles = {item["title"] for item in json.loads(exported(library, "csl"))}
+    assert "Harbours and Bays" in titles
+    assert "Bays" in titles  # a listing told of that one too
+
+
+def test_two_works_of_one_title_and_two_keys_of_one_work(app: App) -> None:  # noqa: F811
+    take(
+        app,
+        """@book{one, title = {Deep Tides}, author = {Doe, Ana}, year = 2016}
+        @article{two, title = {Deep tides}, author = {Lee, Bo}, year = 2015}
+        @misc{three, title = {Deep Tides}, author = {A. Doe}}""",
+        "library.bib",
+    )
+    written = exported(app, "bibtex")
+    assert written.count("\n@") == 1  # two entries
+    assert "ids = {three}" in written
+
+
+def test_a_query_narrows(library: App) -> None:
+    def keys(query: str) -> set[str]:
+        return {item["id"] for item in json.loads(exported(library, "csl", query))}
+
+    assert keys("tides") == {"doe21"}
+    assert keys("tag:sea") == {"doe21"}
+    assert keys("year:2020..2021 tides") == {"doe21"}
+    assert keys("kind:concept") == set()
+    assert keys('title:"harbours"') == {"lee"}
+    assert exported(library, "bibtex", "nowhere") == ""
+    assert json.loads(exported(library, "csl", "nowhere")) == []
+
+
+def test_a_format_that_there_is_not(app: App) -> None:  # noqa: F811
+    with pytest.raises(Invalid, match="bibtex, csl, ris"):
+        exported(app, "docx")
+
+
+def test_export_and_citation_over_http(library: App, client: TestClient) -> None:  # noqa: F811
+    answer = client.get("/export", params={"format": "ris", "q": "tag:sea"})
+    assert answer.headers["content-disposition"] == 'attachment; filename="cere-bro-2026-05-14.ris"'
+    assert answer.text.startswith("TY  - JOUR\r\nID  - doe21\r\n")
+    assert client.get("/export?format=docx").status_code == 422
+    page = client.get("/w/bays")
+    assert "/w/bays/cite" in page.text
+    cited = client.get("/w/bays/cite")
+    assert cited.headers["content-type"].startswith("text/plain")
+    assert cited.text.startswith("@misc{bay,")
+    load(library, [{"type": "concept", "id": "tide", "title": "Tide"}])
+    assert client.get("/w/tide/cite").status_code == 404
+    assert client.get("/w/none/cite").status_code == 404
