@@ -45,6 +45,7 @@ MOST_SECONDS = 45.0
 SAMPLES = 8
 MOST_ENTRIES = 1_000  # of a preview
 _REFUSALS = 20
+_PAGE = 50  # entries of an answer that may be the first of several
 _LOOK_AGAIN = 0.3  # seconds between two looks at what came, or at what somebody else is at
 
 
@@ -235,11 +236,22 @@ def preview(wiki: Tools, found: Found) -> Preview:
     answers = connector.fetch(_patient(wiki), wanted)
     try:
         first = next((each for each in answers if each.data), None)
+        more = first is not None and _goes_on(first, answers)
     finally:
         _end(answers)
     if first is None:
         return Preview(found)
-    return _looked_at(wiki, found, first, since)
+    return replace(_looked_at(wiki, found, first, since), more=more)
+
+
+def _goes_on(first: Fetched, answers: Iterator[Fetched]) -> bool:
+    """Whether more answers follow; of a long one that does not say, by asking for the next."""
+    if first.total is not None or first.seen < _PAGE:
+        return (first.total or 0) > first.seen
+    try:
+        return any(each.data for each in islice(answers, 1))
+    except NotFetched:
+        return True  # it was asked for: there is one
 
 
 def _end(answers: Iterator[Fetched]) -> None:
@@ -275,14 +287,12 @@ def _looked_at(wiki: Tools, found: Found, first: Fetched, since: str) -> Preview
         made.append((document.key, document.hash, sample))
     known = _known(wiki, found, [key for key, _, _ in made])
     new = [sample for key, hash, sample in made if known.get(key) != hash or not hash]
-    total = first.total if first.total is not None else first.seen
     return Preview(
         found=found if found.name != found.url else replace(found, name=_name(read, found)),
         entries=entries,
         new=len(new),
         known=len(made) - len(new),
         older=older,
-        more=bool(total and total > max(entries, first.seen)),
         samples=tuple(sample for sample in new if sample is not None)[:SAMPLES],
         rejected=tuple(rejected),
         rejected_count=refusals,

@@ -24,8 +24,8 @@ from app.services.ingest import Outcome, Report, import_files
 from app.sources.articles import fetched, is_address
 from app.sources.base import MAX_BYTES, File, Reader, read_ahead
 from app.sources.connectors import Connector, Web
-from app.sources.obsidian import FOLDER, Obsidian, of_vault
 from app.sources.discovery import subscription
+from app.sources.obsidian import FOLDER, Obsidian, of_vault
 from app.store.db import settle, writing
 
 BATCH = 100  # things stored between two commits

@@ -18,6 +18,8 @@ the path is the title, link, id or a date of an entry or of the feed:
 
 A condition on anything else is not counted. Files are read as the reader reads them, with the headers
 they state, and with the address they were served from where the expectation names it.
+A relative id stays as it is written: two test feeds expect it to be joined with the feed's address, which
+would give an entry another identity wherever its feed moves.
 """
 
 from __future__ import annotations

@@ -220,11 +220,16 @@ class _Wiki:
         yield (
             f"entries read: {new:,} new, {changed} changed, {same} met on two pages, {rejected} refused"
         )
-        asked = Counter(
-            (each.path, tuple(sorted(each.query.items()))) for each in self.server.asked
+        seen: set[object] = set()
+        again = Counter[int]()
+        for number, each in enumerate(self.server.asked):
+            start = sum(1 for begun in self.starts if begun <= number)
+            again[start] += (what := (each.path, tuple(sorted(each.query.items())))) in seen
+            seen.add(what)
+        yield (
+            f"requests: {len(self.server.asked)}, {again.total()} of them asked again, "
+            f"at most {max(again.values(), default=0)} by one process"
         )
-        again = sum(number - 1 for number in asked.values())
-        yield f"requests: {sum(asked.values())}, {again} of them asked again"
         times = [each.at for each in self.server.asked]
         least = min((b - a for a, b in pairwise(times)), default=0.0)
         yield f"least time between two requests: {least:.2f} s (at least {SPACING:.0f} are asked for)"

@@ -817,6 +817,8 @@ def test_a_digest_is_sent_by_mail(run: Run, tmp_path: Path) -> None:
     ("name", "value"),
     [
         ("smtp", "smtp://ada:hunter2@mail.example/x"),
+        ("imap", "imap://ada:hunter2@mail.example"),
+        ("imap", "imaps://ada:hunter2@mail.example/INBOX"),
         ("mail_to", "nobody"),
         ("mail_from", "a@example.org, b@example.org"),
         ("base_url", "wiki.example"),

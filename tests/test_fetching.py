@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -92,20 +92,32 @@ def subscribe(app: App, found: Found) -> int:
         return made.id
 
 
-class OnePage:
-    """A connector that asks once, for daily papers: those of Hugging Face asks for each day."""
+@dataclass
+class Pages:
+    """A connector that asks for daily papers so often; that of Hugging Face asks for each of 30 days."""
 
-    name = "one-page"
-    kind = SourceKind.LISTING
-    every_minutes = 60
-    options: Mapping[str, str] = {}
+    number: int = 1
+    seen: int = 1
+    total: int | None = None
+    name: str = "pages"
+    kind: SourceKind = SourceKind.LISTING
+    every_minutes: int = 60
+    options: Mapping[str, str] = field(default_factory=dict)
 
     def finds(self, text: str) -> Found | None:
         return None
 
     def fetch(self, web: Web, wanted: Wanted) -> Iterator[Fetched]:
-        answer = web.get(wanted.url)
-        yield Fetched(cursor={}, data=answer.data, format="hf-daily", name="today", url=answer.url)
+        for number in range(1, self.number + 1):
+            yield Fetched(
+                cursor={},
+                data=web.get(wanted.url).data,
+                format="hf-daily",
+                name=f"page {number}",
+                url=wanted.url,
+                seen=number * self.seen,
+                total=self.total,
+            )
 
 
 # ---------------------------------------------------------------- finding
@@ -184,6 +196,28 @@ def test_a_preview_says_what_would_come_in_and_stores_nothing(
     assert (again.new, again.known, again.older) == (0, 2, 1)
 
 
+@pytest.mark.parametrize(
+    ("connector", "more", "requests"),
+    [
+        (Pages(), False, 1),
+        (Pages(2, seen=50), True, 2),
+        (Pages(1, seen=50), False, 1),
+        (Pages(2, seen=50, total=100), True, 1),
+        (Pages(1, seen=50, total=50), False, 1),
+    ],
+)
+def test_a_preview_says_whether_more_follows(
+    tmp_path: Path, connector: Pages, more: bool, requests: int
+) -> None:
+    paper = {"paper": {"id": "2605.00001", "title": "A paper"}, "publishedAt": "2026-05-14"}
+    with Server(page(json.dumps([paper]).encode())) as server:
+        app = wiki(tmp_path, server)
+        app.connectors = (connector,)
+        seen = fetching.preview(app, fetching.named(app, server.url, connector="pages"))
+        assert (seen.more, len(server.asked)) == (more, requests)
+        assert ("from its first answer" in seen.words) == more
+
+
 def test_a_preview_of_what_does_not_answer_says_why(tmp_path: Path) -> None:
     with Server(page(b"gone", status="410 Gone")) as gone, Server(page(b"no feed")) as other:
         app = wiki(tmp_path, gone, other)
@@ -230,8 +264,8 @@ def test_what_could_not_be_read_is_told_with_the_rest(tmp_path: Path) -> None:
     body = json.dumps(answers).encode()
     with Server(page(body, content_type="application/json")) as server:
         app = wiki(tmp_path, server)
-        app.connectors = (OnePage(),)
-        found = fetching.named(app, server.url, connector="one-page")
+        app.connectors = (Pages(),)
+        found = fetching.named(app, server.url, connector="pages")
         number = subscribe(app, found)
         seen = fetching.preview(app, found)
         assert (seen.new, seen.rejected_count) == (1, 2)

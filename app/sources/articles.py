@@ -242,8 +242,8 @@ def _without_label(text: str) -> str:
 
 
 def is_address(text: str) -> bool:
-    """Whether somebody means a web address rather than a file."""
-    return re.match(r"https?://", text.strip(), re.I) is not None
+    """Whether somebody means what is on the web rather than a file."""
+    return re.match(r"https?://|(?:arxiv|doi|openreview):\S", text.strip(), re.I) is not None
 
 
 def fetched(web: Web, text: str) -> File:
@@ -269,7 +269,7 @@ def asked_address(text: str) -> str:
     """The address to ask for. Raises Invalid, in a sentence."""
     given = text.strip()
     identifier = parse_id(given) if re.match(r"(?:arxiv|doi|openreview):", given, re.I) else None
-    if identifier is None and not is_address(given):
+    if identifier is None and not re.match("https?://", given, re.I):
         raise Invalid(
             "This is no address of a web page: it begins with https:// or http://. "
             "arxiv: or doi: with an identifier does too."

@@ -196,9 +196,8 @@ def parse(file: File) -> Channel:
     data = without_live_items(text).encode("utf-8", "replace")
     xml_text.refuse_costly(file, data)
     headers = {"content-type": "application/xml; charset=utf-8"}
-    said = file.headers.get("content-location", "")
-    if base := _address(_joined(file.url, said)) or file.url:
-        headers["content-location"] = base
+    # Of the parser's own a base would make addresses of guids too, and others wherever a feed moves.
+    base = _address(_joined(file.url, file.headers.get("content-location", ""))) or file.url
     if language := file.headers.get("content-language"):
         headers["content-language"] = language
     try:
@@ -217,10 +216,12 @@ def parse(file: File) -> Channel:
     feed = parsed.get("feed") or {}
     # What an RSS title is nobody says; an Atom title says whether its tags are letters.
     says = str(parsed.get("version") or "").startswith("atom")
-    entries = [_entry(raw, says_kind=says) for raw in parsed.get("entries", [])[:MOST_ENTRIES]]
+    entries = [
+        _entry(raw, base, says_kind=says) for raw in parsed.get("entries", [])[:MOST_ENTRIES]
+    ]
     return Channel(
         title=_title(feed.get("title_detail") if says else None, feed.get("title")),
-        link=_address(feed.get("link")),
+        link=_address(_joined(base, link)) if (link := _string(feed.get("link"))) else "",
         address=next(
             (_address(each.get("href")) for each in _links(feed) if each.get("rel") == "self"), ""
         ),
@@ -257,15 +258,15 @@ def without_live_items(text: str) -> str:
     return "".join([*parts, text[at:]]) if parts else text
 
 
-def _entry(raw: dict[str, Any], *, says_kind: bool) -> Entry:
-    text, base = _text(raw)
+def _entry(raw: dict[str, Any], base: str, *, says_kind: bool) -> Entry:
+    text, own_base = _text(raw)
     published = _first_moment(raw, "published", "updated", "created")[:10]
     return Entry(
         guid=line(_string(raw.get("id"))),
-        link=_link(raw),
+        link=_link(raw, base),
         title=_title(raw.get("title_detail") if says_kind else None, raw.get("title")),
         html=text,
-        base=base,
+        base=_joined(base, own_base),
         published=published,
         updated=_first_moment(raw, "updated", "published"),
         authors=_authors(raw),
@@ -289,14 +290,13 @@ def _links(raw: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [each for each in raw.get("links") or () if isinstance(each, Mapping)]
 
 
-def _link(raw: Mapping[str, Any]) -> str:
+def _link(raw: Mapping[str, Any], base: str) -> str:
     """Where the entry leads: its link, else its guid where that is an address."""
-    if found := _address(raw.get("feedburner_origlink")):
-        return found
-    if found := _address(raw.get("link")):
-        return found
-    for each in _links(raw):
-        if each.get("rel", "alternate") == "alternate" and (found := _address(each.get("href"))):
+    others = (
+        each.get("href") for each in _links(raw) if each.get("rel", "alternate") == "alternate"
+    )
+    for link in (raw.get("feedburner_origlink"), raw.get("link"), *others):
+        if (said := _string(link).strip()) and (found := _address(_joined(base, said))):
             return found
     return _address(raw.get("id"))
 

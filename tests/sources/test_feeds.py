@@ -9,7 +9,6 @@ from html import escape
 from pathlib import Path
 
 import pytest
-from sqlmodel import Session, select
 
 from app.bootstrap import READERS
 from app.domain.items import (
@@ -19,17 +18,14 @@ from app.domain.items import (
     PaperArrival,
     Rejected,
 )
-from app.domain.records import Item, Page, PageKind, Source, SourceKind
+from app.domain.records import PageKind, SourceKind
 from app.errors import NotFetched, Unreadable
-from app.services.ingest import Outcome, store_delivery
 from app.sources.base import File, reader_for
 from app.sources.connectors import Fetched, Wanted
 from app.sources.feeds import Feed, FeedConnector, parse
 from app.sources.http import Transport
 from app.sources.xml_text import decoded, root
-from app.store.db import writing
 from bench.feeds import CORPUS, conditions, files, met, read_whole, stated
-from tests.factories import make_engine
 from tests.servers.pages import Page as Answer
 from tests.servers.pages import Site
 
@@ -395,6 +391,14 @@ def test_marks_of_campaigns_make_no_second_page() -> None:
     assert page_of(marked).ref == "url:https://blog.example/b?x=1" != page_of(plain).ref
 
 
+def test_a_guid_stays_as_it_is_wherever_the_feed_lies() -> None:
+    here = rss(item(guid="post-1"))
+    there = replace(here, url="https://there.example/f.xml")
+
+    assert only(here).key == only(there).key == "post-1"
+    assert only(here).hash == only(there).hash
+
+
 def test_a_link_that_is_no_web_address_is_none() -> None:
     document = only(rss(item(link="javascript:alert(1)", guid="file:///etc/passwd")))
 
@@ -490,59 +494,6 @@ def test_odd_feeds_raise_nothing_and_meet_what_is_expected_of_them() -> None:
 
     assert total >= 150
     assert right / total >= 0.95
-
-
-# ---------------------------------------------------------------- in the wiki
-
-
-def deliver(session: Session, source: Source, file: File) -> dict[str, dict[str, int]]:
-    report = store_delivery(
-        session, Feed().read(file), source, raw_sha256="0" * 64, size=len(file.data), now=NOW
-    )
-    session.commit()
-    assert not report.rejected
-    return {
-        kind: {k: n for k, n in counts.items() if n} for kind, counts in report.by_kind().items()
-    }
-
-
-@pytest.fixture
-def session(tmp_path: Path) -> Iterator[Session]:
-    engine = make_engine(tmp_path)
-    with writing(engine) as opened:
-        yield opened
-    engine.dispose()
-
-
-@pytest.fixture
-def source(session: Session) -> Source:
-    made = Source(
-        key="feed:x",
-        kind=SourceKind.FEED,
-        name="A blog",
-        url="https://blog.example/feed",
-        created_at=NOW,
-    )
-    session.add(made)
-    session.commit()
-    return made
-
-
-def test_a_guid_with_new_words_changes_its_page_and_only_a_counter_does_not(
-    session: Session, source: Source
-) -> None:
-    first = deliver(session, source, rss(item(description="<p>First words.</p>")))
-    again = deliver(session, source, rss(item(description="<p>First words.</p>")))
-    corrected = deliver(session, source, rss(item(description="<p>Better words. 3 comments</p>")))
-    counted = deliver(session, source, rss(item(description="<p>Better words. 9 comments</p>")))
-
-    page = session.exec(select(Page).where(Page.kind == PageKind.ARTICLE)).one()
-    assert first["article"] == {Outcome.NEW: 1}
-    assert again == counted == {"item": {Outcome.SAME: 1}}
-    assert corrected["article"] == {Outcome.CHANGED: 1}
-    assert page.body.startswith("Better words.")
-    items = session.exec(select(Item)).all()
-    assert len(items) == 1 and items[0].page_id == page.id
 
 
 # ---------------------------------------------------------------- fetching

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from defusedxml import ElementTree
-from sqlmodel import select
 
-from app.bootstrap import READERS, build
+from app.bootstrap import READERS
 from app.domain.items import Document, Rejected, SubscriptionArrival
-from app.domain.records import Source, Subscription
 from app.errors import Unreadable
-from app.importing import import_paths
-from app.settings import Settings
 from app.sources.base import File, reader_for
 from app.sources.opml import Opml, Outline, as_opml
-from app.store.db import reading
 
 SAMPLE = Path(__file__).parents[3] / "shared/data/formats/opml/alan-turing-institute.opml"
 
@@ -105,30 +99,6 @@ def test_a_list_that_is_written_is_read_again_as_it_was() -> None:
         ("https://a.example/f?x=1&y=2", "Ein \"Labor\" <1> & 'mehr'", "L & M"),
     ]
     assert Opml().recognises(File("x", data))
-
-
-def test_an_imported_list_subscribes_to_each_feed_once(tmp_path: Path) -> None:
-    path = tmp_path / "list.opml"
-    path.write_text(LIST)
-    app = build(
-        Settings(
-            data=tmp_path / "data",
-            embedding_model="none",
-            now=datetime(2026, 5, 8, 9, tzinfo=UTC),
-        )
-    )
-
-    first, second = import_paths(app, [path]), import_paths(app, [path])
-
-    with reading(app.engine) as session:
-        urls = sorted(session.exec(select(Source.url).join(Subscription)))
-    app.engine.dispose()
-    assert urls == [
-        "https://a.example/feed.xml", "https://b.example/feed?a=1&b=2", "https://c.example/rss",
-    ]  # fmt: skip
-    assert first.as_json()["kinds"] == {"source": {"new": 3}}
-    assert second.as_json()["kinds"] == {"source": {"same": 3}}
-    assert len(first.refused) == 2
 
 
 @pytest.mark.skipif(not SAMPLE.is_file(), reason="the samples are not here")

@@ -9,7 +9,6 @@ from html import escape
 from pathlib import Path
 
 import pytest
-from sqlmodel import Session, select
 
 from app.bootstrap import READERS
 from app.domain.items import (
@@ -20,9 +19,8 @@ from app.domain.items import (
     PageArrival,
     Rejected,
 )
-from app.domain.records import Episode, Link, Page, PageKind, Relation, Source, SourceKind
+from app.domain.records import PageKind, Relation
 from app.errors import Unreadable
-from app.services.ingest import store_delivery
 from app.sources.base import File, reader_for
 from app.sources.connectors import Fetched, Wanted
 from app.sources.http import Transport
@@ -35,8 +33,6 @@ from app.sources.podcasts import (
     Transcript,
     seconds_of,
 )
-from app.store.db import writing
-from tests.factories import make_engine
 from tests.servers.pages import Page as Answer
 from tests.servers.pages import Site
 
@@ -439,36 +435,3 @@ def test_a_source_may_leave_transcripts_where_they_are(site: Site) -> None:
     publish(site, 1)
 
     assert [each.format for each in fetch(site, options={"transcripts": "no"})] == ["podcast"]
-
-
-def test_in_the_wiki_chapters_join_their_episode_and_the_transcript_leads_to_it(
-    site: Site, tmp_path: Path
-) -> None:
-    publish(site, 1)
-    engine = make_engine(tmp_path)
-    with writing(engine) as session:
-        source = Source(key="podcast:x", kind=SourceKind.PODCAST, name="The show", created_at=NOW)
-        session.add(source)
-        session.flush()
-        for _ in range(2):
-            for fetched in fetch(site):
-                _deliver(session, source, fetched)
-        episode = session.exec(select(Episode)).one()
-        pages = {page.kind: page for page in session.exec(select(Page))}
-        links = session.exec(select(Link).where(Link.relation == Relation.RELATED)).all()
-        assert [each["title"] for each in episode.chapters] == ["First", "Second"]
-        assert episode.published == "2026-05-06"
-        assert pages[PageKind.ARTICLE].title == "Transcript: Episode 1"
-        assert pages[PageKind.EPISODE].body == "Words."
-        assert [(each.source_id, each.target_id) for each in links] == [
-            (pages[PageKind.ARTICLE].id, pages[PageKind.EPISODE].id)
-        ]
-    engine.dispose()
-
-
-def _deliver(session: Session, source: Source, fetched: Fetched) -> None:
-    reader = next(each for each in READERS if each.format == fetched.format)
-    file = File(fetched.name, fetched.data, url=fetched.url, headers=fetched.headers)
-    store_delivery(
-        session, reader.read(file), source, raw_sha256="0" * 64, size=len(fetched.data), now=NOW
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -41,22 +42,19 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     made.dispose()
 
 
-def make_source(session: Session, name: str, **its: object) -> int:
+def make_source(session: Session, name: str, **its: Any) -> int:
     source = Source(key=name, kind=SourceKind.FEED, name=name, url=name, created_at=NOW)
     session.add(source)
     session.flush()
     assert source.id is not None
-    session.add(
-        Subscription(
-            source_id=source.id, connector="feed", every_minutes=60, **{"due_at": NOW, **its}
-        )
-    )
+    given: dict[str, Any] = {"due_at": NOW, **its}
+    session.add(Subscription(source_id=source.id, connector="feed", every_minutes=60, **given))
     session.flush()
     return source.id
 
 
-def make_fetch(session: Session, source: int, state: FetchState, **its: object) -> int:
-    given = {"reason": FetchReason.DUE, "asked_at": NOW, **its}
+def make_fetch(session: Session, source: int, state: FetchState, **its: Any) -> int:
+    given: dict[str, Any] = {"reason": FetchReason.DUE, "asked_at": NOW, **its}
     fetch = Fetch(source_id=source, state=state, **given)
     session.add(fetch)
     session.flush()
@@ -65,7 +63,7 @@ def make_fetch(session: Session, source: int, state: FetchState, **its: object) 
 
 
 def make_paper(session: Session, title: str, state: PaperState) -> int:
-    paper = Paper(title=title, title_key=title, state=state)
+    paper = Paper(title=title, title_key=title, state=state, created_at=NOW)
     session.add(paper)
     session.flush()
     assert paper.id is not None
@@ -131,7 +129,7 @@ def test_a_paper_counts_once_for_a_source_however_it_came(engine: Engine) -> Non
         ({"stopped": "Gone.", "paused": True}, "stopped"),
     ],
 )
-def test_how_a_source_stands_in_a_word(engine: Engine, its: dict[str, object], state: str) -> None:
+def test_how_a_source_stands_in_a_word(engine: Engine, its: dict[str, Any], state: str) -> None:
     with writing(engine) as session:
         make_source(session, "a", **its)
     with reading(engine) as session:

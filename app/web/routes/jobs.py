@@ -145,7 +145,7 @@ def _set_aside(session: Session) -> list[dict[str, Any]]:
     of_paper, of_fetch = col(Attempt.step) == JUDGE, col(Attempt.step) == FETCH
     of_delivery = col(Attempt.step) == READ
     of_page = ~(of_paper | of_fetch | of_delivery)
-    rows = session.connection().execute(
+    rows: Any = session.connection().execute(
         sa.select(
             col(Attempt.step),
             col(Attempt.subject_id),

@@ -500,6 +500,8 @@ def _identifier(scheme: str, value: str) -> tuple[str, str]:
             return "link", value
         case "openreview":
             return f"OpenReview {value}", f"https://openreview.net/forum?id={value}"
+        case "s2":
+            return "Semantic Scholar", f"https://www.semanticscholar.org/paper/{value}"
         case _:
             return f"{scheme}:{value}", ""
 
