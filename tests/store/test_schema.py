@@ -210,19 +210,20 @@ def test_triage_upgrade_picks_from_the_new_threshold_where_none_could_be_chosen(
     engine.dispose()
 
 
-def test_sources_upgrade_keeps_items_and_what_they_mention_and_downgrade_too(tmp_path: Path) -> None:
+def test_sources_upgrade_keeps_items_and_what_they_mention_and_downgrade_too(
+    tmp_path: Path,
+) -> None:
     engine = open_engine(databases.url_of(tmp_path))
-    at = "'2026-05-08 09:00:00'"
     with migrating(engine) as connection:
         command.downgrade(config_on(connection), "0009")
     with engine.execution_options(write="alone").connect() as connection:
         for statement in (
-            f"INSERT INTO source VALUES (1, 'gauges', 'listing', 'Gauges', '', '', {at})",
+            "INSERT INTO source VALUES (1, 'gauges', 'listing', 'Gauges', '', '', '2026-05-08 09:00:00')",
             "INSERT INTO paper (id, state, title, title_key, abstract, authors, venue, published, "
             "categories, \"references\", code_url, extra, created_at) VALUES (1, 'waiting', 'Tides', "
-            f"'tides', '', '[]', '', '', '[]', '[]', '', '{{}}', {at})",
+            "'tides', '', '[]', '', '', '[]', '[]', '', '{}', '2026-05-08 09:00:00')",
             "INSERT INTO item (id, source_id, key, format, title, url, published, received_at, hash) "
-            f"VALUES (1, 1, 'day', 'triage-page', 'Day', '', '', {at}, 'h')",
+            "VALUES (1, 1, 'day', 'triage-page', 'Day', '', '', '2026-05-08 09:00:00', 'h')",
             "INSERT INTO mention (item_id, paper_id, section, day, text, source_name, tier_reason, "
             "why_it_matters) VALUES (1, 1, 'entries', '2026-05-08', 'It says so.', '', '', '')",
         ):
