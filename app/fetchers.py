@@ -28,7 +28,7 @@ from app.errors import CerebroError, NotFetched, NotFound, Unavailable, Unreadab
 from app.services import arrivals, fetching, ingest
 from app.sources.base import File, Reader
 from app.sources.connectors import Connector, Fetched, Wanted, Web
-from app.store import items, runs, sources
+from app.store import items, sources
 from app.store.db import reading, settle, writing
 
 log = logging.getLogger("cerebro.sources")
@@ -306,7 +306,7 @@ def read_delivery(tools: Tools, owner: str, *, only: Sequence[int] = ()) -> Read
         ok = _read(tools, taken, owner)
     except Unavailable:
         with suppress(Exception), writing(tools.engine) as session:
-            runs.let_go(session, arrivals.STEP, [taken.delivery_id], owner=owner)
+            arrivals.leave(session, taken, owner=owner)
         raise
     except Unreadable as error:
         ok, reason = False, str(error)

@@ -659,6 +659,36 @@ def test_what_is_of_no_use_is_not_tried_again(
     assert row.refusals == [{"where": "piece 0", "reason": reason}]
 
 
+def test_a_delivery_that_ends_whoever_reads_it_lets_the_others_go_first_and_is_set_aside(
+    wiki: Wiki, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver(wiki, lines({"id": "deadly"}), lines({"id": "b"}))
+    real = wiki.reader.read
+
+    def read(file: File) -> Document | Bundle:
+        if b"deadly" in file.data:
+            raise SystemExit  # as good as a kill: nobody gets to note a failure
+        return real(file)
+
+    monkeypatch.setattr(wiki.reader, "read", read)
+    with pytest.raises(SystemExit):
+        wiki.read()
+    for _ in range(arrivals.CUT_OFF - 1):
+        with pytest.raises(SystemExit):
+            wiki.read()
+        assert wiki.titles() == ["On b"]
+    assert wiki.read() == []
+    first, _ = wiki.all(Delivery)
+    assert first.state == DeliveryState.FAILED
+    assert first.refusals == [
+        {"where": "piece 0", "reason": "The program ended 10 times while it was read."}
+    ]
+    monkeypatch.undo()
+    with writing(wiki.app.engine) as session:
+        arrivals.read_again(session, first.id)
+    assert wiki.read() == [True]
+
+
 def test_bytes_that_are_gone_from_the_disk_are_missed_in_words(wiki: Wiki) -> None:
     deliver(wiki, lines({"id": "a"}))
     [row] = wiki.all(Delivery)

@@ -19,6 +19,8 @@ from app.store import runs, sources
 
 STEP = sources.READ
 REFUSALS = 100  # of a delivery that are kept in words
+CUT_OFF = 10
+"""So often in a row a delivery may end the process that reads it."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,16 @@ def take_up(
     session: Session, *, owner: str, now: datetime, clock: float, only: Sequence[int] = ()
 ) -> Taken | None:
     """The oldest delivery that nobody is at, for this owner."""
-    found = sources.waiting(session, now=now, clock=clock, only=only)
+    while (found := sources.waiting(session, now=now, clock=clock, only=only)) is not None:
+        assert found.id is not None
+        if (times := sources.cut_off(session, found.id)) < CUT_OFF:
+            break
+        _fail(session, found, f"The program ended {times} times while it was read.")
+        session.flush()
     source = session.get(Source, found.source_id) if found is not None else None
     if found is None or found.id is None or source is None:
         return None
+    sources.note_begun(session, found.id, times + 1)
     before = found.new + found.changed
     found.same, found.rejected, found.refusals = 0, 0, []
     session.add(found)
@@ -125,6 +133,7 @@ def count(session: Session, taken: Taken, found: Wanted, refused: Sequence[Rejec
         return
     row.new, row.changed = row.new + found.new, row.changed + found.changed
     row.same, row.rejected = row.same + found.same, row.rejected + len(refused)
+    sources.note_begun(session, taken.delivery_id, 0)
     if refused and len(row.refusals) < REFUSALS:
         said = [{"where": each.where[:300], "reason": each.reason[:500]} for each in refused]
         row.refusals = [*row.refusals, *said][:REFUSALS]
@@ -140,15 +149,22 @@ def finish(session: Session, taken: Taken, *, owner: str) -> bool:
     nothing = row.rejected and not (row.new or row.changed or row.same)
     row.state = DeliveryState.FAILED if nothing else DeliveryState.READ
     session.add(row)
+    sources.note_begun(session, taken.delivery_id, 0)
     runs.forget(session, STEP, [taken.delivery_id])
     return True
+
+
+def leave(session: Session, taken: Taken, *, owner: str) -> None:
+    """Let go of a delivery that could not be read for a reason of our own: a full disk, say."""
+    if runs.let_go(session, STEP, [taken.delivery_id], owner=owner):
+        sources.note_begun(session, taken.delivery_id, 0)
 
 
 def unreadable(session: Session, taken: Taken, reason: str, *, owner: str) -> None:
     """Nothing in it can be read, now or later."""
     if not runs.let_go(session, STEP, [taken.delivery_id], owner=owner):
         return
-    _fail(session, taken, reason)
+    _fail(session, sources.delivery(session, taken.delivery_id), reason)
     runs.forget(session, STEP, [taken.delivery_id])
 
 
@@ -156,20 +172,20 @@ def failed(session: Session, taken: Taken, reason: str, *, owner: str, now: date
     """It could not be read this time; after five times it is set aside with its reason."""
     if not runs.let_go(session, STEP, [taken.delivery_id], owner=owner):
         return
+    sources.note_begun(session, taken.delivery_id, 0)
     runs.failed(session, STEP, taken.delivery_id, reason, now=now)
     session.flush()
     attempt = sources.set_aside(session, taken.delivery_id)
     if attempt is not None and attempt.parked:
-        _fail(session, taken, reason)
+        _fail(session, sources.delivery(session, taken.delivery_id), reason)
 
 
-def _fail(session: Session, taken: Taken, reason: str) -> None:
-    row = session.get(Delivery, taken.delivery_id)
-    if row is None:
-        return
+def _fail(session: Session, row: Delivery, reason: str) -> None:
     row.state, row.rejected = DeliveryState.FAILED, row.rejected + 1
     row.refusals = [*row.refusals[: REFUSALS - 1], {"where": row.name, "reason": reason[:500]}]
     session.add(row)
+    if row.id is not None:
+        sources.note_begun(session, row.id, 0)
 
 
 def read_again(session: Session, delivery_id: int) -> None:

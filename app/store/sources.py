@@ -19,6 +19,7 @@ from app.domain.records import (
     Attempt,
     Delivery,
     DeliveryState,
+    Done,
     Fetch,
     FetchReason,
     FetchState,
@@ -329,20 +330,41 @@ def ready(
 def waiting(
     session: Session, *, now: datetime, clock: float, only: Sequence[int] = ()
 ) -> Delivery | None:
-    """The oldest delivery to read that nobody is at."""
+    """The oldest delivery to read that nobody is at; last those at which reading was cut off."""
     statement = (
         select(Delivery)
+        .outerjoin(
+            Done, sa.and_(col(Done.step) == READ, col(Done.subject_id) == col(Delivery.id))
+        )
         .where(
             Delivery.state == DeliveryState.WAITING,
             col(Delivery.id).not_in(runs.held(READ, clock=clock)),
             col(Delivery.id).not_in(runs.blocked(session, READ, now=now)),
         )
-        .order_by(col(Delivery.id))
+        .order_by(col(Done.seen).is_not(None), col(Delivery.id))
         .limit(1)
     )
     if only:
         statement = statement.where(col(Delivery.source_id).in_(only))
     return session.exec(statement).first()
+
+
+def cut_off(session: Session, delivery_id: int) -> int:
+    """How often reading a delivery began without getting anywhere: each time its process died."""
+    row = session.get(Done, (READ, delivery_id))
+    return int(row.seen) if row is not None else 0
+
+
+def note_begun(session: Session, delivery_id: int, times: int) -> None:
+    """Note how often in a row its reading began; 0 once it got somewhere."""
+    row = session.get(Done, (READ, delivery_id))
+    if not times:
+        if row is not None:
+            session.delete(row)
+        return
+    row = row or Done(step=READ, subject_id=delivery_id, seen="")
+    row.seen = str(times)
+    session.add(row)
 
 
 def count_waiting(session: Session, *, now: datetime, only: Sequence[int] = ()) -> int:

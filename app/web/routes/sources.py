@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
@@ -38,6 +39,7 @@ log = logging.getLogger("cerebro.web")
 FETCHES = 20
 DELIVERIES = 20
 PER_PAGE = 100
+RECOUNTED = 60.0  # seconds, while the list is only asked for again
 MOST_FOUND = 500  # of a list of feeds
 KINDS: Mapping[SourceKind, str] = {
     SourceKind.FILE: "file",
@@ -228,10 +230,20 @@ def _removed(session: Session, number: str) -> str:
 
 
 def _listed(request: Request, session: Session) -> dict[str, Any]:
-    counts = facts(request).get(session, "source counts", lambda: store.counted(session), of=())
-    rows = [_row(each) for each in store.listed(session, counts=counts)]
+    rows = [_row(each) for each in store.listed(session, counts=_counts(request, session))]
     rows.sort(key=lambda row: _ORDER.index(row["state"]) if row["state"] in _ORDER else len(_ORDER))
     return {"rows": rows, "moving": any(row["active"] for row in rows)}
+
+
+def _counts(request: Request, session: Session) -> dict[int, store.Counts]:
+    """What each source brought. A list that is asked for again and again shows what was counted lately:
+    a fetch writes all the time, and counting reads every item."""
+    state = request.app.state
+    counted_at, counts = getattr(state, "source_counts", (0.0, None))
+    if counts is None or not is_partial(request) or time.monotonic() - counted_at > RECOUNTED:
+        counts = facts(request).get(session, "source counts", lambda: store.counted(session), of=())
+        state.source_counts = (time.monotonic(), counts)
+    return cast("dict[int, store.Counts]", counts)
 
 
 def _row(row: store.Row) -> dict[str, Any]:
