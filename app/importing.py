@@ -103,8 +103,9 @@ def import_paths(
 ) -> Imported:
     """Import files and folders (their Markdown and other readable files, not what is hidden).
 
-    A text that is a web address is fetched, and read by what comes, like a file. A file that cannot be read is refused with its reason; the others go on. `progress` hears how
-    many things have been read.
+    A text that is a web address is fetched, and read by what comes, like a file. A file that cannot
+    be read is refused with its reason; the others go on. `progress` hears how many things have been
+    read.
     """
     result = Imported()
     read = 0

@@ -239,18 +239,45 @@ def test_after_a_long_sleep_a_source_is_fetched_once_and_from_its_cursor(wiki: W
     assert len(wiki.all(Delivery)) == 4
 
 
-def test_the_same_bytes_are_kept_once(wiki: Wiki) -> None:
-    wiki.connector.pages = 1
-    source = wiki.add()
-    wiki.fetch()
+def anew(wiki: Wiki, source: int) -> None:
+    """Have a source fetched from its beginning."""
     with writing(wiki.app.engine) as session:
         its = session.get(Subscription, source)
         assert its is not None
-        its.cursor, its.due_at = {}, NOW
+        its.cursor, its.due_at = {}, wiki.now
         session.add(its)
     wiki.fetch()
-    assert [each.responses for each in wiki.all(Fetch)] == [1, 1]
-    assert len(wiki.all(Delivery)) == 1
+
+
+def test_pages_that_stand_as_they_did_are_kept_once(wiki: Wiki) -> None:
+    source = wiki.add()
+    wiki.fetch()
+    anew(wiki, source)
+    assert [each.responses for each in wiki.all(Fetch)] == [3, 3]
+    assert len(wiki.all(Delivery)) == 3
+    days = ("2026-05-01", "2026-05-03")
+    for _ in range(2):  # a back-fill looks at other entries of the same bytes
+        with writing(wiki.app.engine) as session:
+            subscriptions.backfill(session, source, *days, today=date(2026, 5, 14), now=NOW)
+        wiki.fetch()
+        assert len(wiki.all(Delivery)) == 6
+
+
+def test_a_page_that_is_again_as_it_was_before_the_last_change_is_kept(wiki: Wiki) -> None:
+    source = wiki.add()
+    bodies = [entries(1), entries(2), entries(1), entries(1)]
+    real = wiki.connector.fetch
+
+    def fetch(web: Web, wanted: Wanted) -> Iterator[Fetched]:
+        body = bodies.pop(0)
+        yield replace(next(real(web, wanted)), data=body)
+
+    wiki.connector.fetch = fetch  # type: ignore[method-assign]
+    wiki.fetch()
+    for _ in range(3):
+        anew(wiki, source)
+    assert bodies == []
+    assert len(wiki.all(Delivery)) == 3
 
 
 def test_two_who_work_at_once_fetch_no_source_twice(wiki: Wiki, tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def keep(
         return None
     if raw:
         items.note_raw(session, raw, len(fetched.data), now=now)
-        if not _came_before(session, fetch, raw, fetched.url):
+        if not sources.came_before(session, fetch, raw, line(fetched.url)[:_URL_SIGNS]):
             session.add(
                 Delivery(
                     source_id=taken.source_id,
@@ -192,21 +192,6 @@ def keep(
         cancelled(session, taken, owner=owner, now=now)
         return None
     return fetch
-
-
-def _came_before(session: Session, fetch: Fetch, raw: str, url: str) -> bool:
-    """Whether these very bytes came already: in this fetch, or as the last that the source sent."""
-    if sources.is_delivered(session, fetch, raw, line(url)[:_URL_SIGNS]):
-        return True
-    if fetch.reason == FetchReason.BACKFILL:
-        return False
-    newest = sources.newest_delivery(session, fetch.source_id)
-    return (
-        newest is not None
-        and newest[0].raw_sha256 == raw
-        and newest[0].state != DeliveryState.FAILED
-        and newest[1].reason != FetchReason.BACKFILL
-    )
 
 
 def _sight(session: Session, its: Subscription, moved: str) -> None:

@@ -410,30 +410,27 @@ def known_keys(session: Session, source_id: int, keys: Sequence[str]) -> dict[st
     )
 
 
-def is_delivered(session: Session, fetch: Fetch, raw: str, url: str) -> bool:
-    """Whether a fetch has brought these bytes from this address already."""
-    return (
-        session.exec(
-            select(Delivery.id)
-            .where(
-                Delivery.fetch_id == fetch.id, Delivery.raw_sha256 == raw, Delivery.url == url
-            )
-            .limit(1)
-        ).first()
-        is not None
-    )
+def came_before(session: Session, fetch: Fetch, raw: str, url: str) -> bool:
+    """Whether these bytes are what came from this address the last time, in fetches of the same days.
 
-
-def newest_delivery(session: Session, source_id: int) -> tuple[Delivery, Fetch] | None:
-    """The newest delivery of a source, and the fetch that brought it."""
-    found = session.exec(
-        select(Delivery, Fetch)
+    Where nothing came from the address, whether they came at all: an address may hold a token.
+    """
+    statement = (
+        select(Delivery.raw_sha256)
         .join(Fetch, col(Fetch.id) == col(Delivery.fetch_id))
-        .where(Delivery.source_id == source_id)
+        .where(
+            Delivery.source_id == fetch.source_id,
+            Delivery.state != DeliveryState.FAILED,
+            Fetch.first_day == fetch.first_day,
+            Fetch.last_day == fetch.last_day,
+        )
         .order_by(col(Delivery.id).desc())
         .limit(1)
-    ).first()
-    return (found[0], found[1]) if found else None
+    )
+    last = session.exec(statement.where(Delivery.url == url)).first() if url else None
+    if last is None:
+        last = session.exec(statement.where(Delivery.raw_sha256 == raw)).first()
+    return last == raw
 
 
 def last_success_before(session: Session, fetch: Fetch) -> datetime | None:

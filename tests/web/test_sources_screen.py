@@ -137,7 +137,8 @@ def test_without_sources_the_short_list_is_offered_and_added(client: TestClient,
         "BAIR blog",
     }
     assert screen.select("input[name=source]") == []
-    assert "never asked yet" in words(screen.select_one("#sources li"))
+    assert "due now never asked yet" in words(screen.select_one("#sources li"))
+    assert screen.select_one("#sources")["hx-get"] == "/sources"  # until they were asked
 
 
 def test_nothing_ticked_is_said_so(client: TestClient) -> None:
@@ -275,6 +276,14 @@ def test_a_running_fetch_shows_its_progress_and_can_be_cancelled(
         row = session.get(Fetch, fetch)
         assert row is not None and row.cancel
     assert "it ends" in words(parsed(client.get(f"/sources/{number}")).select_one("#now"))
+    with writing(app.engine) as session:
+        row = session.get(Fetch, fetch)
+        assert row is not None
+        row.state = FetchState.CANCELLED
+        session.add(row)
+    part = parsed(client.get(f"/sources/{number}", headers=PARTIAL)).select_one("#now")
+    assert part.get("hx-get") is None
+    assert "Show what came" in words(part)
 
 
 @pytest.mark.parametrize("name", [HOSTILE, "שלום עולם", "n" * 200])

@@ -25,7 +25,6 @@ from app.services import arrivals, subscriptions
 from app.sources.connectors import Connector, Found
 from app.sources.defaults import DEFAULTS, default
 from app.sources.defaults import found as offered
-from app.sources.opml import Outline, as_opml
 from app.store import sources as store
 from app.store.db import LARGEST_ID, reading
 from app.web.deps import Form, Reads, TheApp, Writes, facts, text, whole
@@ -80,21 +79,16 @@ _ORDER = ("stopped", "failing", "fetching")
 def sources(request: Request, session: Reads, app: TheApp) -> Response:
     """Every source, those in trouble first. A partial request gets the list alone."""
     if is_partial(request):
-        return screen(request, "sources/_list.html", **_listed(request, session))
+        return screen(request, "sources/_list.html", **_listed(request, session, app))
     notice = _NOTICES.get(request.query_params.get("notice", ""), "")
     return _list(request, session, app, notice=notice)
 
 
 @router.get("/sources.opml")
-def opml(session: Reads) -> Response:
+def opml(app: TheApp) -> Response:
     """The sources that are feeds for other readers too, as OPML."""
-    feeds = [
-        Outline(each.name, each.url)
-        for each in store.outlines(session)
-        if each.connector in ("feed", "podcast")
-    ]
     return Response(
-        as_opml(feeds),
+        fetching.opml(app),
         media_type="text/x-opml; charset=utf-8",
         headers={"Content-Disposition": 'attachment; filename="cere-bro-sources.opml"'},
     )
@@ -189,7 +183,7 @@ def _list(
     notice: str = "",
     status: int = 200,
 ) -> Response:
-    shown = _listed(request, session)
+    shown = _listed(request, session, app)
     groups: dict[str, list[Any]] = {}
     if not shown["rows"]:
         for each in DEFAULTS:
@@ -229,10 +223,11 @@ def _removed(session: Session, number: str) -> str:
     return next((each.name for each in store.imported(session) if each.id == source_id), "")
 
 
-def _listed(request: Request, session: Session) -> dict[str, Any]:
-    rows = [_row(each) for each in store.listed(session, counts=_counts(request, session))]
+def _listed(request: Request, session: Session, app: App) -> dict[str, Any]:
+    found = store.listed(session, counts=_counts(request, session))
+    rows = [_row(each, app) for each in found]
     rows.sort(key=lambda row: _ORDER.index(row["state"]) if row["state"] in _ORDER else len(_ORDER))
-    return {"rows": rows, "moving": any(row["active"] for row in rows)}
+    return {"rows": rows, "moving": any(row["moving"] for row in rows)}
 
 
 def _counts(request: Request, session: Session) -> dict[int, store.Counts]:
@@ -246,8 +241,9 @@ def _counts(request: Request, session: Session) -> dict[int, store.Counts]:
     return cast("dict[int, store.Counts]", counts)
 
 
-def _row(row: store.Row) -> dict[str, Any]:
+def _row(row: store.Row, app: App) -> dict[str, Any]:
     its = row.subscription
+    due = row.next_try is not None and row.next_try <= app.clock()
     return {
         "id": row.id,
         "name": row.source.name,
@@ -263,6 +259,7 @@ def _row(row: store.Row) -> dict[str, Any]:
         "failures": its.failures,
         "moved_to": its.moved_to,
         "active": _fetch(row.active) if row.active else None,
+        "moving": bool(row.active or due or row.counts.waiting),
         "counts": row.counts,
     }
 
@@ -333,7 +330,7 @@ def source(request: Request, session: Reads, app: TheApp, source_id: int) -> Res
     """One source. A partial request gets how it stands now."""
     if is_partial(request):
         row = store.of(session, source_id)
-        return screen(request, "sources/_now.html", source=_row(row))
+        return screen(request, "sources/_now.html", source=_row(row, app))
     notice = _NOTICES.get(request.query_params.get("notice", ""), "")
     return _one(request, session, app, source_id, notice=notice)
 
@@ -485,7 +482,7 @@ def _one(
         request,
         "sources/source.html",
         status_code=status,
-        source=_row(row),
+        source=_row(row, app),
         fetches=[_fetch(each, brought.get(each.id or 0)) for each in fetches],
         deliveries=[
             _delivery(each) for each in store.deliveries(session, source_id, limit=DELIVERIES)
