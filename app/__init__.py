@@ -8,7 +8,8 @@ when a question needs it. Whatever a machine does to the wiki is a proposal with
 decision, or a rule the person switched on, makes it true; every decision can be undone.
 
     errors | settings  <-  domain  <-  store | sources | llm | embeddings | vault | mail | rendering
-             <-  reading  <-  services  <-  calls  <-  pipeline  <-  bootstrap  <-  web | worker  <-  cli
+             <-  reading  <-  services  <-  calls | fetchers  <-  pipeline  <-  bootstrap
+             <-  web | worker  <-  cli
 
 An arrow is "is imported by"; `|` marks siblings that may not import each other.
 
@@ -25,6 +26,7 @@ An arrow is "is imported by"; `|` marks siblings that may not import each other.
     services    the verbs, the only writers: ingest, triage and judging, what proposes (linker,
                 relations, membership, terms, concepts), review and rules, which decide, pages
     calls       one call of the model: reserved against the budget, made, booked
+    fetchers    threads that ask what is due, each response kept before the next; and its reading
     pipeline    the order of the day: each step with the query that finds its pending work
     bootstrap   settings become a running App; tests pass fakes here
     web         screens, fragments and the JSON API

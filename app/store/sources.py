@@ -333,9 +333,7 @@ def waiting(
     """The oldest delivery to read that nobody is at; last those at which reading was cut off."""
     statement = (
         select(Delivery)
-        .outerjoin(
-            Done, sa.and_(col(Done.step) == READ, col(Done.subject_id) == col(Delivery.id))
-        )
+        .outerjoin(Done, sa.and_(col(Done.step) == READ, col(Done.subject_id) == col(Delivery.id)))
         .where(
             Delivery.state == DeliveryState.WAITING,
             col(Delivery.id).not_in(runs.held(READ, clock=clock)),
@@ -645,6 +643,17 @@ def named(session: Session, source_id: int) -> Named:
     if source is None:
         raise NotFound(f"There is no source {source_id}.")
     return Named(source.name, session.get(Subscription, source_id) is not None)
+
+
+def with_keys(session: Session, keys: Sequence[str]) -> dict[str, int]:
+    """The sources among those that are fetched that have one of these keys."""
+    statement = (
+        sa.select(col(Source.key), col(Source.id))
+        .join(Subscription, col(Subscription.source_id) == col(Source.id))
+        .where(col(Source.key).in_(keys))
+    )
+    rows: Any = session.connection().execute(statement)
+    return dict(rows.all())
 
 
 @dataclass(frozen=True)

@@ -169,9 +169,13 @@ def test_an_address_is_looked_at_added_fetched_and_shows_what_it_brought(
     assert "Added." in words(screen.select_one(".notice"))
     counts = [words(each) for each in screen.select(".counts > div")]
     assert counts[0] == "items 1"
-    assert "done" in words(screen.select_one("table tbody tr"))
+    cells = [words(cell) for cell in screen.select_one("table tbody tr").select("td")]
+    assert (cells[2], cells[3], cells[4]) == ("done", "1", "1")
     items = parsed(client.get("/sources/1/items"))
     assert "Slack water & why it keeps time" in words(items.select_one(".list li"))
+    known = parsed(client.post("/sources/find", data={"text": feed.url}))
+    assert "one of your sources already" in words(known.select_one("a[href='/sources/1']").parent)
+    assert known.select_one("[name=found]") is None
     again = client.post("/sources", data={"found": form.select_one("[name=found]")["value"]})
     assert again.status_code == 422
     assert "one of your sources already" in words(parsed(again).select_one("#problem"))
@@ -421,7 +425,7 @@ def test_what_could_not_be_read_is_told_with_its_place_and_read_again(
     client: TestClient, app: App
 ) -> None:
     number = subscribed(app)
-    fetch = fetched(app, number, seen=9)
+    fetch = fetched(app, number, seen=10)
     bad = delivered(
         app,
         number,
@@ -433,7 +437,7 @@ def test_what_could_not_be_read_is_told_with_its_place_and_read_again(
     delivered(app, number, fetch, new=7, same=1, rejected=1, refusals=[])
     screen = parsed(client.get(f"/sources/{number}"))
     cells = [words(td) for td in screen.select_one("table tbody tr").select("td")]
-    assert cells[3:8] == ["9", "7", "0", "1", "2"]
+    assert cells[3:8] == ["10", "7", "0", "1", "2"]
     failed = screen.select_one(".runs .failed")
     assert "line 7 It has no title." in words(failed)
     assert "content-type application/rss+xml" in words(failed.select_one(".facts"))

@@ -110,12 +110,13 @@ def find(request: Request, app: TheApp, form: Form) -> Response:
         except CerebroError as error:
             failed = str(error)
     with reading(app.engine) as session:
+        known = store.with_keys(session, [each.key for each in found])
         return _list(
             request,
             session,
             app,
             asked=asked,
-            found=[_found(each) for each in found],
+            found=[_found(each, known.get(each.key, 0)) for each in found],
             preview=preview,
             failed=failed,
             problem=problem,
@@ -272,7 +273,8 @@ def _fetch(fetch: Fetch, brought: store.Brought | None = None) -> dict[str, Any]
         "state": "ending" if fetch.cancel and fetch.state in store.ACTIVE else fetch.state.value,
         "first_day": fetch.first_day,
         "last_day": fetch.last_day,
-        "seen": fetch.seen,
+        # A feed has no count of its own: it is what was read of it.
+        "seen": max(fetch.seen, sum(vars(brought).values()) if brought else 0),
         "total": fetch.total,
         "responses": fetch.responses,
         "size": fetch.size,
@@ -288,8 +290,8 @@ def _fetch(fetch: Fetch, brought: store.Brought | None = None) -> dict[str, Any]
 # ---------------------------------------------------------------- what was found, there and back
 
 
-def _found(found: Found) -> dict[str, str]:
-    """A source that was found, and the field that its form hands back."""
+def _found(found: Found, known: int) -> dict[str, Any]:
+    """A source that was found, and the field that its form hands back; `known`: which it is already."""
     told = {
         "key": found.key,
         "connector": found.connector,
@@ -303,6 +305,7 @@ def _found(found: Found) -> dict[str, str]:
         "connector": found.connector,
         "words": found.words,
         "field": json.dumps(told),
+        "known": known,
     }
 
 
