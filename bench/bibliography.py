@@ -77,7 +77,8 @@ def told(document: Document, paper: PaperArrival) -> dict[str, object]:
         "year": paper.published[:4] or kept.get("year", ""),
         "doi": found[0] if found else doi.lower(),
         "key": usable_key(kept.get("key", "")) or "-",
-        "keys": kept.get("keys", []),
+        "keys": [usable_key(each) for each in kept.get("keys", [])],
+        "refs": paper.refs,
     }
 
 
@@ -158,6 +159,7 @@ class Measured:
         for each in back:
             by_title.setdefault(plain(each["title"]), each)
         titles = Counter(plain(entry["title"]) for entry in given)
+        refs = Counter(ref for entry in given for ref in entry["refs"])  # type: ignore[attr-defined]
         for entry in given:
             key, title = str(entry["key"]), plain(entry["title"])
             found = by_key.get(key.casefold()) if key != "-" else None
@@ -166,6 +168,10 @@ class Measured:
                 if found is not None and plain(found["title"]) != title:
                     found = by_title.get(title) or found  # one of two works under one key
             other = found or by_title.get(title)
+            same = any(refs[ref] > 1 for ref in entry["refs"])  # type: ignore[attr-defined]
+            if same and (other is None or plain(other["title"]) != title):
+                self.n[f"joined with another ({format})"] += 1  # what identifies it is the other's
+                continue
             if other is None:
                 self.count(name, format, "title", False, entry["title"])
                 continue

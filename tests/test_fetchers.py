@@ -127,6 +127,7 @@ class Asked:
                 total=2 * self.pages,
                 moved=self.moved,
             )
+        self.before(wanted, self.pages)
 
 
 @dataclass
@@ -513,6 +514,29 @@ def test_a_fetch_that_is_cancelled_ends_after_its_request_and_keeps_what_came(wi
     assert wiki.its(source).failures == 0
     assert wiki.fetch() == (0, 0)  # and is not due at once
     assert wiki.all(Hold) == []
+
+
+@pytest.mark.parametrize("number", [1, PAGES])
+def test_other_options_begin_anew_whenever_they_are_said(wiki: Wiki, number: int) -> None:
+    source = wiki.add()
+    wiki.connector.options = {"harbour": "Which one."}
+
+    def before(wanted: Wanted, at: int) -> None:
+        if at == number and not wanted.options:
+            with writing(wiki.app.engine) as session:
+                subscriptions.edit(
+                    session,
+                    source,
+                    connectors=wiki.app.connectors,
+                    options={"harbour": "Aber"},
+                    now=wiki.now,
+                )
+
+    wiki.connector.before = before
+    wiki.fetch()
+    assert [each.state for each in wiki.all(Fetch)] == [FetchState.CANCELLED, FetchState.DONE]
+    assert [each.cursor for each in wiki.connector.wanted] == [{}, {}]
+    assert wiki.connector.wanted[1].options == {"harbour": "Aber"}
 
 
 def test_a_source_that_is_taken_away_meanwhile_is_fetched_no_further(wiki: Wiki) -> None:

@@ -16,6 +16,7 @@ from app.domain.citations import (
     Citation,
     Name,
     address,
+    other_keys,
     venue_field,
     with_unique_keys,
 )
@@ -179,8 +180,8 @@ def _is_balanced(source: str) -> bool:
 # ---------------------------------------------------------------- names
 
 MAX_NAMES = 5_000  # large experiments sign with 3,000
-_PIECE = re.compile(r"[{}]| and |[,;\s]", re.IGNORECASE)
-_OTHERS = frozenset(["others", "et al", "et al.", "and others", "…"])
+_PIECE = re.compile(r"[{}]| and |[,;|\s]", re.IGNORECASE)
+OTHERS = frozenset(["others", "et al", "et al.", "and others", "…"])
 
 
 def read_names(value: str) -> tuple[tuple[Name, ...], bool]:
@@ -189,12 +190,13 @@ def read_names(value: str) -> tuple[tuple[Name, ...], bool]:
     others = False
     line = " ".join(value.split())
     parts = _split(line, " and ")
-    if len(parts) == 1 and line.count(";") > 1:  # as other programs divide names
-        parts = _split(line, ";")
+    for sign in ";|":  # as other programs divide names
+        if len(parts) == 1 and line.count(sign) > 1:
+            parts = _split(line, sign)
     for raw in parts:
         if re.fullmatch(r"(?:and ?)+", raw, re.IGNORECASE):
             continue
-        if from_tex(raw).casefold() in _OTHERS:
+        if from_tex(raw).casefold() in OTHERS:
             others = True
         elif len(names) < MAX_NAMES:
             names += _read_name(raw)
@@ -349,8 +351,8 @@ def _fields(citation: Citation) -> Iterator[tuple[str, str]]:
     url = address(citation)
     if url and (citation.urls or citation.kind in PAGES or not citation.doi):
         yield "url", _braced(_verbatim(url))
-    if citation.keys:
-        yield "ids", _braced(", ".join(citation.keys))
+    if keys := other_keys(citation):
+        yield "ids", _braced(keys)
     if citation.tags:
         words = [
             f"{{{to_tex(tag)}}}" if re.search("[,;]", tag) else to_tex(tag) for tag in citation.tags

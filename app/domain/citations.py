@@ -254,9 +254,18 @@ def with_unique_keys(citations: Iterable[Citation]) -> Iterator[Citation]:
         yield replace(citation, key=key)
 
 
+def other_keys(citation: Citation) -> str:
+    """The other keys of a work as one line, each as every tool takes it."""
+    return ", ".join(dict.fromkeys(key for each in citation.keys if (key := usable_key(each))))
+
+
 def _is_key(key: str, of: str) -> bool:
-    """Whether it is this key, perhaps as `with_unique_keys` told it from another."""
-    return key == of or (key.startswith(f"{of}-") and key[len(of) + 1 :].isdecimal())
+    """Whether it is this key, perhaps as `with_unique_keys` wrote it or told it from another."""
+    if key == of:
+        return True
+    written = usable_key(of)
+    tail = key.removeprefix(f"{written}-")
+    return bool(written) and (key == written or (tail != key and tail.isdecimal()))
 
 
 # ---------------------------------------------------------------- to and from a paper
@@ -391,7 +400,11 @@ def joined(standing: Mapping[str, Any], came: Mapping[str, Any], *, newer: bool)
         both["kind"] = old  # CSL and RIS have one word for a thesis, BibTeX three
     key = _text(standing.get("key")) or _text(came.get("key"))
     others = (*_texts(standing.get("keys")), *_texts(came.get("keys")), _text(came.get("key")))
-    keys = [each for each in dict.fromkeys(others) if each and not _is_key(each, key)][:MAX_KEYS]
+    told: dict[str, str] = {}  # by how an export writes them
+    for each in others:
+        if each and not _is_key(each, key):
+            told.setdefault(usable_key(each) or each, each)
+    keys = list(told.values())[:MAX_KEYS]
     if key:
         both["key"] = key
     if keys:
@@ -463,8 +476,8 @@ PLAIN_FIELDS = (
     ("address", "publisher-place", "CY"),
     ("edition", "edition", "ET"),
     ("series", "collection-title", "T3"),
-    ("isbn", "ISBN", "SN"),
     ("issn", "ISSN", "SN"),
+    ("isbn", "ISBN", "SN"),
     ("language", "language", "LA"),
     ("note", "note", ""),
     ("shorttitle", "title-short", "ST"),
@@ -531,8 +544,8 @@ def csl_item(citation: Citation) -> dict[str, Any]:
         )
     if citation.arxiv:
         item.setdefault("number", f"arXiv:{citation.arxiv}")
-    if citation.keys:  # as Better BibTeX reads them
-        also = f"Citation Key Alias: {', '.join(citation.keys)}"
+    if keys := other_keys(citation):  # as Better BibTeX reads them
+        also = f"Citation Key Alias: {keys}"
         item["note"] = "\n".join(part for part in (also, fields.get("note", "")) if part)
     return item
 

@@ -82,7 +82,7 @@ def _days(session: Session, delivery: Delivery) -> WantedDays:
     return WantedDays(
         first=fetch.first_day if fetch else "",
         last=fetch.last_day if fetch else "",
-        since=its.since if its else "",
+        since=its.since if its else first_day(delivery.received_at),
         lately=first_day(last or delivery.received_at),
     )
 

@@ -174,7 +174,7 @@ def keep(
                     received_at=now,
                 )
             )
-    if its is not None:
+    if its is not None and not fetch.cancel:  # else the subscription may be another by now
         if fetch.responses == 0:
             _sight(session, its, fetched.moved)
         if fetch.reason != FetchReason.BACKFILL:
@@ -216,12 +216,9 @@ def is_cancelled(session: Session, taken: Taken) -> bool:
 def cancelled(session: Session, taken: Taken, *, owner: str, now: datetime) -> None:
     """End a fetch that the reader cancelled; what it brought stays."""
     runs.let_go(session, STEP, [taken.source_id], owner=owner)
-    fetch, its = session.get(Fetch, taken.fetch_id), session.get(Subscription, taken.source_id)
+    fetch = session.get(Fetch, taken.fetch_id)
     if fetch is not None and fetch.state in sources.ACTIVE:
         _over(session, fetch, FetchState.CANCELLED, now=now)
-        if its is not None and fetch.reason != FetchReason.BACKFILL:
-            its.due_at = max(its.due_at, now + timedelta(minutes=its.every_minutes))
-            session.add(its)
 
 
 def leave(session: Session, taken: Taken, *, owner: str) -> None:
@@ -234,9 +231,10 @@ def succeeded(session: Session, taken: Taken, *, owner: str, now: datetime) -> N
     fetch, its = _ending(session, taken, owner)
     if fetch is None:
         return
-    _over(session, fetch, FetchState.DONE, now=now)
-    if its is None:
+    if fetch.cancel or its is None:  # the subscription may ask for something else by now
+        _over(session, fetch, FetchState.CANCELLED, now=now)
         return
+    _over(session, fetch, FetchState.DONE, now=now)
     if its.failures or its.stopped:
         bump(session, SHOWN)
     its.failures, its.last_error, its.stopped, its.succeeded_at = 0, "", "", now

@@ -171,6 +171,7 @@ class _Ingest:
         # A file in which a person states facts may correct them; a page that was saved only adds.
         self.authoritative = document.source.kind == SourceKind.FILE
         self.papers: list[int] = []  # those that the document tells of, in order
+        self.stored = 0  # the paper of the newest arrival of one
         self.local_papers: dict[str, int] = {}  # by title_key
         self.local_slugs: dict[str, int] = {}
         self.joining: list[arrived.Arrival] = []
@@ -238,7 +239,14 @@ class _Ingest:
         try:
             with self.session.begin_nested():
                 outcome = self._dispatch(arrival)
-        except (CerebroError, ValueError, TypeError, DataError, IntegrityError) as error:
+        except (
+            CerebroError,
+            ArithmeticError,
+            ValueError,
+            TypeError,
+            DataError,
+            IntegrityError,
+        ) as error:
             # One that cannot be stored, however odd, fails alone.
             if isinstance(error, CerebroError):
                 reason = str(error)
@@ -249,6 +257,8 @@ class _Ingest:
                 arrived.Rejected(where=f"{kind} {_label(arrival)}", reason=reason)
             )
         else:
+            if isinstance(arrival, arrived.PaperArrival):
+                self._remember(arrival, self.stored)
             if outcome is not None:
                 self.report.counts[kind, outcome] += 1
 
@@ -500,13 +510,8 @@ class _Ingest:
         else:
             outcome = self._known_paper(paper, arrival, identifiers)
         assert paper.id is not None
-        self.papers.append(paper.id)
         if papers.add_identifiers(self.session, paper, identifiers):
             outcome = _most(outcome, Outcome.CHANGED)
-        for name in (arrival.title, *arrival.aliases):
-            self.local_papers.setdefault(title_key(name), paper.id)
-        if arrival.slug:
-            self.local_slugs.setdefault(arrival.slug, paper.id)
         if arrival.day:
             outcome = _most(outcome, self._listed(paper, arrival, identifiers))
         fresh = outcome is Outcome.NEW  # nobody can have decided on it
@@ -519,7 +524,16 @@ class _Ingest:
             self.session.add(paper)
         if outcome == Outcome.CHANGED:
             papers.touch(self.session, paper)
+        self.stored = paper.id
         return outcome
+
+    def _remember(self, arrival: arrived.PaperArrival, paper_id: int) -> None:
+        """A paper that was stored, by the names this document has for it."""
+        self.papers.append(paper_id)
+        for name in (arrival.title, *arrival.aliases):
+            self.local_papers.setdefault(title_key(name), paper_id)
+        if arrival.slug:
+            self.local_slugs.setdefault(arrival.slug, paper_id)
 
     def _standing_paper(
         self, arrival: arrived.PaperArrival, identifiers: list[PaperId]
@@ -581,6 +595,12 @@ class _Ingest:
         }
         age = self._age(paper, identifiers)
         may_replace = age > 0 or (age == 0 and (self.authoritative or self._told_it(paper)))
+        if self.document.source.kind == SourceKind.LIBRARY:
+            # A library often knows less: the year alone, the first of the authors.
+            if paper.published.startswith(arrival.published):
+                facts["published"] = ""
+            if len(arrival.authors) < len(paper.authors):
+                facts["authors"] = []
         extra = dict(arrival.extra)
         if citations.EXTRA in extra:
             extra[citations.EXTRA] = citations.joined(

@@ -24,7 +24,7 @@ from app.domain.records import (
 from app.domain.untrusted import line
 from app.domain.wanted_days import first_day
 from app.errors import Conflict, Invalid
-from app.sources.connectors import Connector, Found
+from app.sources.connectors import Connector, Found, check
 from app.store import sources
 from app.store.db import SHOWN, bump
 
@@ -32,6 +32,7 @@ LEAST_MINUTES, MOST_MINUTES = 5, 60 * 24 * 31
 MOST_DAYS = 370
 """The longest range of days of a back-fill."""
 _OPTION_SIGNS, _NAME_SIGNS = 2_000, 200
+_LARGEST = 1e15
 
 
 def add(
@@ -49,6 +50,7 @@ def add(
     name = line(found.name)[:_NAME_SIGNS] or found.url
     if not found.key.strip() or not found.url.strip():
         raise Invalid("A source needs an address.")
+    check(connector, found.url, options)
     source = session.exec(select(Source).where(Source.key == found.key)).first()
     its = session.get(Subscription, source.id) if source is not None else None
     there = source if its is not None else _same(session, found, options)
@@ -114,6 +116,8 @@ def _options(given: Mapping[str, Any], connector: Connector) -> dict[str, Any]:
                 raise Invalid(f"The option {name} is too long, or holds what no text may hold.")
         elif value is not None and not isinstance(value, int | float | bool):
             raise Invalid(f"The option {name} is text, a number, or yes or no.")
+        elif isinstance(value, int | float) and not abs(value) <= _LARGEST:  # nor what is no number
+            raise Invalid(f"The option {name} is too large a number.")
         if value not in ("", None):
             options[name] = value
     return options
@@ -158,6 +162,7 @@ def edit(
     if options is not None:
         chosen = _options(options, _connector(its.connector, connectors))
         if chosen != its.options:
+            check(_connector(its.connector, connectors), source.url, chosen)
             its.options, its.cursor = chosen, {}
             its.since, its.stopped, its.due_at = first_day(now), "", now
             _end(session, source_id, now=now)
@@ -307,10 +312,9 @@ def cancel(session: Session, fetch_id: int, *, now: datetime) -> Fetch:
     fetch = sources.fetch(session, fetch_id)
     if fetch.state not in sources.ACTIVE:
         raise Conflict("This fetch has ended already.")
-    waited = fetch.state == FetchState.WAITING
     _cancel(session, fetch, now=now)
     its = session.get(Subscription, fetch.source_id)
-    if waited and its is not None and fetch.reason != FetchReason.BACKFILL:
+    if its is not None and fetch.reason != FetchReason.BACKFILL:
         its.due_at = max(its.due_at, now + timedelta(minutes=its.every_minutes))
         session.add(its)
     session.connection().execute(

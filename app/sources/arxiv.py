@@ -16,7 +16,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from html import unescape
@@ -663,9 +663,15 @@ class ArxivConnector:
         parts = _address(said)
         if parts is None:
             named = re.fullmatch(r"arxiv\s*:?\s*(?!//)(.+)", said, re.I)
-            if named and parse_arxiv(named[1]):
-                raise Invalid(f"{said} is one paper. Name categories, such as arxiv:cs.CL,cs.LG.")
-            codes = _codes(named[1] if named else said, strict=named is not None)
+            if paper := parse_arxiv(named[1] if named else said):
+                raise Invalid(
+                    f"{said} is one paper: import https://arxiv.org/abs/{paper.value}, or name "
+                    "categories, such as arxiv:cs.CL,cs.LG."
+                )
+            # In capitals after an archive's name stands one of its classes, and no host.
+            archive = re.fullmatch(r"([a-z-]+)\.[A-Z]{2}", said)
+            strict = named is not None or bool(archive and archive[1] in _ARCHIVES)
+            codes = _codes(named[1] if named else said, strict=strict)
             return _of_categories(codes) if codes else None
         host, path, query = parts
         if host != "arxiv.org":
@@ -690,6 +696,15 @@ class ArxivConnector:
                 f"{said} is one paper. Name categories, such as cs.CL, or import the paper."
             )
         return None
+
+    def check(self, url: str, options: Mapping[str, Any]) -> None:
+        """Raises Invalid for a query that arXiv would refuse."""
+        if given := str(options.get("categories") or ""):
+            _codes(given, strict=True)
+        try:
+            _asked(Wanted(url=url, options=options, cursor={}, today=date.min))
+        except NotFetched as error:
+            raise Invalid(str(error)) from error
 
     def fetch(self, web: Web, wanted: Wanted) -> Iterator[Fetched]:
         """Each page. Raises NotFetched, also for an error that arXiv says and for a page without end."""

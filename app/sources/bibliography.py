@@ -30,7 +30,7 @@ from bibtexparser.model import (
     String,
 )
 
-from app.domain.bibtex import from_tex, read_names
+from app.domain.bibtex import OTHERS, from_tex, read_names
 from app.domain.citations import (
     BOOKS,
     EXTRA,
@@ -85,9 +85,16 @@ def _bundle(format: str, entries: Iterator[_Read | Rejected]) -> Bundle:
 
 def _documents(format: str, entries: Iterator[_Read | Rejected]) -> Iterator[Document | Rejected]:
     read = list(entries)
-    # An address that several entries give is that of their publisher, and identifies none of them.
+    # An address that several works give is that of their publisher, and identifies none of them.
     addresses = Counter(
-        url for each in read if isinstance(each, _Read) for url in set(each.citation.urls)
+        url
+        for url, _ in {
+            (url, title_key(each.citation.title))
+            for each in read
+            if isinstance(each, _Read)
+            if each.citation.title
+            for url in each.citation.urls
+        }
     )
     seen: dict[str, str] = {}  # what was under a key
     for each in read:
@@ -195,6 +202,28 @@ _TAGS = re.compile(
     r"</?(?:jats:)?(?:p|i|b|em|strong|sub|sup|sc|span|title|sec|italic|bold|br)(?:\s[^<>]{0,200})?/?>",
     re.IGNORECASE,
 )
+
+
+def _is_address(text: str) -> bool:
+    return re.match(r"https?://", text, re.IGNORECASE) is not None
+
+
+def _web(text: str) -> str:
+    r"""An address or a DOI without TeX's escapes (`\_`) and without what ends a value of BibTeX."""
+    bare = re.sub(r"\\(?=[_%&#~$^{}])", "", text)
+    return re.sub(r"[{}\\]", lambda sign: f"%{ord(sign[0]):02X}", bare)
+
+
+def _tags(words: Sequence[str]) -> tuple[str, ...]:
+    """The words of a library, each once; no word has a ";" within, for that divides words everywhere."""
+    return _distinct([part for word in words for part in word.split(";")])
+
+
+def _at_event(kind: str, venue: str, fields: Mapping[str, str]) -> str:
+    """Where a work appeared; of one that names only the event at which it was given, that."""
+    if venue or kind in THESES | REPORTS | BOOKS | {"article", "review"}:
+        return venue
+    return fields.get("eventtitle", "")
 
 
 def _notes(texts: Sequence[str]) -> str:
@@ -470,9 +499,12 @@ def _of_bibtex(kind: str, key: str, given: dict[str, str], bib: _Bib, where: str
     if editors:
         fields["editor"] = " and ".join(name.written for name in editors)
     published, year = _bibtex_date(raw)
+    if _is_address(said("howpublished")):
+        raw.pop("howpublished")
     venue = said(*_venues(kind))
     if not venue and kind in THESES | REPORTS:
         venue = fields.pop("publisher", "")
+    venue = _at_event(kind, venue, fields)
     urls = _bibtex_urls(raw)
     prefix = said("archiveprefix", "eprinttype").lower()
     eprint = _unescaped(raw.get("eprint", ""))
@@ -505,11 +537,11 @@ def _of_bibtex(kind: str, key: str, given: dict[str, str], bib: _Bib, where: str
         year=year,
         venue=venue,
         abstract=_TAGS.sub(" ", said("abstract")).strip(),
-        tags=_distinct(tags),
+        tags=_tags(tags),
         category=said("primaryclass", "eprintclass") if arxiv else "",
         doi=_unescaped(raw.get("doi", "")),
         arxiv=_arxiv_id(arxiv),
-        urls=tuple(dict.fromkeys(urls)),
+        urls=tuple(dict.fromkeys(map(_web, urls))),
         fields=_kept_fields(fields),
     )
     return _Read(citation, where, _notes(notes), _refs_of(citation.urls))
@@ -522,12 +554,11 @@ def _venues(kind: str) -> tuple[str, ...]:
     if kind in REPORTS:
         return ("institution", "organization", "school")
     if kind in PARTS:
-        return ("booktitle", "journaltitle", "journal", "maintitle", "eventtitle")
+        return ("booktitle", "journaltitle", "journal", "maintitle")
     if kind in BOOKS:
         return ("howpublished",)
-    return ("journaltitle", "journal", "booktitle", "school", "institution", "venue") + (
-        () if kind in ("article", "review") else ("eventtitle",)
-    )
+    names = ("journaltitle", "journal", "booktitle", "school", "institution", "venue")
+    return names if kind in ("article", "review") else (*names, "howpublished")
 
 
 def _arxiv_id(text: str) -> str:
@@ -741,10 +772,10 @@ def _of_csl(item: Mapping[str, Any], where: str) -> _Read:
     if kind in THESES | REPORTS and fields.get("publisher"):
         venue = fields.pop("publisher")
     else:
-        venue = _untagged(_string(item.get("container-title")))
+        venue = _at_event(kind, _untagged(_string(item.get("container-title"))), fields)
     arxiv = _arxiv_id(stated.get("arxiv", "")) or _arxiv_id(number.removeprefix("arXiv:"))
     arxiv = arxiv or _arxiv_in(number, note, venue)
-    url = _string(item.get("URL"), 2_000)
+    url = _web(_string(item.get("URL"), 2_000))
     keywords = item.get("keyword")
     words = (
         [_string(word) for word in keywords]
@@ -769,8 +800,8 @@ def _of_csl(item: Mapping[str, Any], where: str) -> _Read:
         year=year,
         venue=venue,
         abstract=_untagged(_string(item.get("abstract"))),
-        tags=_distinct(words),
-        doi=_string(item.get("DOI"), 500) or stated.get("doi", ""),
+        tags=_tags(words),
+        doi=_web(_string(item.get("DOI"), 500) or stated.get("doi", "")),
         arxiv=arxiv,
         urls=(url,) if url else (),
         fields=_kept_fields(fields),
@@ -812,7 +843,7 @@ def _csl_names(value: object) -> tuple[tuple[Name, ...], bool]:
         if not isinstance(each, dict):
             continue
         if literal := _string(each.get("literal") or each.get("name"), 500):
-            if literal.casefold() in ("others", "et al", "et al."):
+            if literal.casefold() in OTHERS:
                 others = True
             else:
                 names.append(Name(literal, body=True))
@@ -828,8 +859,15 @@ def _csl_names(value: object) -> tuple[tuple[Name, ...], bool]:
             family, given = given, ""
         if family:
             whole = f"{particle} {family}".strip()
+            given, suffix = _with_suffix(given, suffix)
             names.append(Name(whole, given, suffix) if given or suffix else Name(whole, body=True))
     return tuple(names), others
+
+
+def _with_suffix(given: str, suffix: str) -> tuple[str, str]:
+    """ "Cuba, Jr.": managers keep what follows a name after its given names, behind a comma."""
+    given, _, behind = given.partition(",")
+    return given.strip(), " ".join(part for part in (suffix, behind.strip(" ,")) if part)
 
 
 def _csl_date(value: object) -> tuple[str, str]:
@@ -856,7 +894,7 @@ def _pieced(numbers: Sequence[str]) -> str:
 def _loose_date(raw: str) -> tuple[str, str]:
     """ "2009-04-21", "2009/04/21/", "May 2009", "2009": as an ISO date; else as it is written."""
     if found := re.match(r"(\d{4})(?:[-/](\d{1,2}))?(?:[-/](\d{1,2}))?(?![\d])", raw):
-        tail = raw[found.end() :].strip(" /")
+        tail = raw[found.end() :].strip(" /?~%")  # EDTF's signs for what is not sure
         if not tail or tail.startswith("T") or found[2]:
             return _pieced([part for part in found.groups() if part]), ""
     years = re.findall(r"(?<!\d)(?:1[5-9]|20)\d\d(?!\d)", raw[:100])
@@ -898,9 +936,13 @@ def _of_zotero(item: Mapping[str, Any], groups: Mapping[object, list[str]], wher
         if value := _string(item.get(theirs), _MAX_FIELD):
             fields.setdefault(ours, value)
     people: dict[str, list[Name]] = {"author": [], "editor": []}
+    others = False
     creators = item.get("creators")
     for each in creators if isinstance(creators, list) else []:
         if isinstance(each, dict) and (name := _zotero_name(each)):
+            if name.family.casefold() in OTHERS:
+                others = True
+                continue
             role = "editor" if each.get("creatorType") in ("editor", "seriesEditor") else "author"
             if each.get("creatorType") not in ("translator", "reviewedAuthor", "bookAuthor"):
                 people[role].append(name)
@@ -913,8 +955,11 @@ def _of_zotero(item: Mapping[str, Any], groups: Mapping[object, list[str]], wher
     venue = next((text for name in _ZOTERO_VENUES if (text := _string(item.get(name)))), "")
     if venue.lower() == "arxiv":
         venue = ""
+    if not venue and kind in THESES | REPORTS:
+        venue = fields.pop("publisher", "")
+    venue = _at_event(kind, venue, fields)
     published, year = _loose_date(_string(item.get("date"), 100))
-    url = _string(item.get("url"), 2_000)
+    url = _web(_string(item.get("url"), 2_000))
     archive = _string(item.get("archiveID"), 200).removeprefix("arXiv:")
     arxiv = _arxiv_id(stated.get("arxiv", "")) or _arxiv_id(archive) or _arxiv_in(extra, venue)
     given = item.get("tags")
@@ -949,12 +994,13 @@ def _of_zotero(item: Mapping[str, Any], groups: Mapping[object, list[str]], wher
         keys=_aliases(stated),
         kind=kind,
         authors=tuple(people["author"]),
+        others=others,
         published=published,
         year=year,
         venue=_untagged(venue),
         abstract=_untagged(_string(item.get("abstractNote"))),
-        tags=_distinct(tags),
-        doi=_string(item.get("DOI"), 500) or stated.get("doi", ""),
+        tags=_tags(tags),
+        doi=_web(_string(item.get("DOI"), 500) or stated.get("doi", "")),
         arxiv=arxiv,
         urls=(url,) if url else (),
         fields=_kept_fields(fields),
@@ -970,7 +1016,7 @@ def _of_zotero(item: Mapping[str, Any], groups: Mapping[object, list[str]], wher
 def _zotero_name(creator: Mapping[str, Any]) -> Name | None:
     last, first = _string(creator.get("lastName"), 500), _string(creator.get("firstName"), 500)
     if last and first:
-        return Name(last.strip('"'), first)
+        return Name(last.strip('"'), *_with_suffix(first, ""))
     alone = last or first or _string(creator.get("name"), 500)
     return Name(alone.strip('"'), body=True) if alone else None
 
@@ -1056,7 +1102,8 @@ def _of_ris(record: Mapping[str, list[str]], where: str) -> _Read:
     for ours in ("isbn", "issn"):  # one tag for both
         fields.pop(ours, None)
     for number in record.get("SN", ()):
-        fields.setdefault("issn" if _ISSN.match(number) else "isbn", _line(number))
+        serial = "issn" if _ISSN.match(number) and "issn" not in fields else "isbn"
+        fields.setdefault(serial, _line(number))
     first, final = said("SP"), said("EP")
     if first:
         fields["pages"] = f"{first}--{final}" if final and "-" not in first else first
@@ -1106,10 +1153,12 @@ def _of_ris(record: Mapping[str, list[str]], where: str) -> _Read:
         year=year,
         venue=_untagged(venue),
         abstract=_untagged(said("AB", "N2")),
-        tags=_distinct([word for value in record.get("KW", ()) for word in value.split("\n")]),
+        tags=_tags([word for value in record.get("KW", ()) for word in value.split("\n")]),
         doi=doi.strip(),
         arxiv=arxiv,
-        urls=tuple(url for url in dict.fromkeys(urls) if not _arxiv_id(url) or len(urls) == 1),
+        urls=tuple(
+            _web(url) for url in dict.fromkeys(urls) if not _arxiv_id(url) or len(urls) == 1
+        ),
         fields=_kept_fields(fields),
     )
     texts = [note for note in notes if note.strip() not in dois]

@@ -13,9 +13,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from app.domain.items import Ref
 from app.domain.records import SourceKind
+from app.errors import Invalid
 
 FEED_BYTES = 10_000_000
 FILE_BYTES = 100_000_000
@@ -150,3 +152,21 @@ class Connector(Protocol):
         Raises NotFetched when the service does not answer; what was yielded before is kept.
         """
         ...
+
+
+def check(connector: Connector, url: str, options: Mapping[str, Any]) -> None:
+    """Raises Invalid for a source that this connector could not ask, as far as can be told unasked.
+
+    A connector that knows more than that has a `check(url, options)` of its own.
+    """
+    if connector.kind is not SourceKind.MAIL:
+        try:
+            parts = urlsplit(url)
+            known = parts.scheme in ("http", "https") and bool(parts.hostname)
+        except ValueError:
+            known = False
+        if not known:
+            raise Invalid(f"{url[:80]!r} is no address on the web: it begins with https://.")
+    own = getattr(connector, "check", None)
+    if own is not None:
+        own(url, options)

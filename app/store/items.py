@@ -37,15 +37,22 @@ def keep_raw(folder: Path, data: bytes) -> str:
     path = folder / digest[:2] / digest
     if path.exists():
         return digest
+    part = ""
     try:
+        made = not path.parent.exists()
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            part = file.name
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(file.name, path)
+        os.replace(part, path)
         _sync_folder(path.parent)
+        if made:
+            _sync_folder(folder)
     except OSError as error:
+        if part:
+            Path(part).unlink(missing_ok=True)  # a full disk is not filled further
         raise Unavailable(f"{path.parent} cannot be written: {error.strerror}.") from error
     return digest
 

@@ -142,7 +142,10 @@ def identifiers_of(session: Session, paper_id: int) -> list[Identifier]:
 
 
 def told_by(session: Session, paper: Paper) -> int | None:
-    """The item that first told of the paper, if all that did are of its source; a listing is another."""
+    """The item that first told of the paper, if all that did are of its source; a listing is another.
+
+    A paper that was there before the first of them came was told of by a file.
+    """
     listed = sa.exists().where(col(ListingPaper.paper_id) == paper.id)
     first, sources = (
         session.connection()
@@ -153,7 +156,10 @@ def told_by(session: Session, paper: Paper) -> int | None:
         )
         .one()
     )
-    return first if sources == 1 else None
+    if first is None or sources != 1:
+        return None
+    came = session.get_one(Item, first).received_at
+    return first if came <= paper.created_at else None
 
 
 def reference(session: Session, paper: Paper) -> str:

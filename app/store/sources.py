@@ -7,7 +7,7 @@ is none of these lists.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -186,6 +186,20 @@ def counted(session: Session, *, source_id: int | None = None) -> dict[int, Coun
                 {name: int(value or 0) for name, value in values.items()}
             )
     return {each: Counts(**values) for each, values in found.items()}
+
+
+def recounted(session: Session, counts: dict[int, Counts]) -> dict[int, Counts]:
+    """Remembered counts, with deliveries as they are now: reading one that brings nothing changes nothing
+    else."""
+    now = {row.source_id: row for row in session.connection().execute(_COUNTS[False][2])}
+    found = {
+        each: replace(its, waiting=0, rejected=0) for each, its in counts.items() if each not in now
+    }
+    for each, row in now.items():
+        found[each] = replace(
+            counts.get(each, NOTHING), waiting=int(row.waiting), rejected=int(row.rejected or 0)
+        )
+    return found
 
 
 def _counts(one: bool) -> tuple[Any, Any, Any]:

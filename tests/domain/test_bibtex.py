@@ -85,3 +85,12 @@ def test_an_entry_of_anything_is_one_entry() -> None:
     assert text.startswith("@misc{key,")
     assert "bad name" not in text
     assert text.count("{") == text.count("}")
+
+
+def test_names_that_another_program_divides_by_bars() -> None:
+    names, _ = read_names("Doe, Jane | Roe, Cy | Lee, Bo B.")
+    assert [name.shown for name in names] == ["Jane Doe", "Cy Roe", "Bo B. Lee"]
+
+
+def test_other_keys_are_written_as_tools_take_them() -> None:
+    assert "ids = {a-b, c}" in entry(Citation(title="Tides", key="key", keys=("a=b", "c}", "c")))

@@ -114,3 +114,12 @@ def test_two_entries_of_one_work() -> None:
     }
     # An export told two papers of one key apart: that is no key of its own.
     assert joined(first, {"key": "one-2"}, newer=False) == first
+
+
+@pytest.mark.parametrize("key", ["Doe&Roe(2020)", "__tide", "Other-", "tide$h_1$", "a=b"])
+def test_a_key_comes_back_as_it_was_written_and_is_no_other_key(key: str) -> None:
+    standing = {"key": key, "keys": ["c&d"]}
+    [written] = with_unique_keys([Citation(title="Tides", key=key)])
+    for came in (written.key, f"{written.key}-2"):
+        assert joined(standing, {"key": came, "keys": ["c-d"]}, newer=True) == standing
+    assert joined(standing, {"key": "elsewhere"}, newer=True)["keys"] == ["c&d", "elsewhere"]

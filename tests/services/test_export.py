@@ -6,9 +6,11 @@ import json
 from functools import partial
 
 import pytest
+from sqlmodel import col, select
 from starlette.testclient import TestClient
 
 from app.bootstrap import READERS, App
+from app.domain.records import Paper
 from app.errors import Invalid
 from app.services.export import FORMATS, bibliography
 from app.services.ingest import Outcome, Report, import_files
@@ -122,6 +124,26 @@ def test_a_library_may_correct_what_it_alone_told(library: App) -> None:
     assert "Bays" in titles  # a listing told of that one too
 
 
+def test_a_library_that_knows_less_takes_nothing_away(library: App) -> None:
+    rows = [
+        {
+            "type": "paper",
+            "id": "doi:10.1000/ebb.9",
+            "title": "Ebb and Flood of Small Harbours",
+            "authors": ["Ada Pier", "Ben Quay", "Cleo Mole"],
+            "published": "2017-06-12",
+        }
+    ]
+    take(library, "\n".join(json.dumps(row) for row in rows), "facts.jsonl")
+    poorer = "@article{ebb, title={Ebb and Flood of Small Harbours}, author={Pier, Ada}, year=2017, doi={10.1000/ebb.9}}"
+    take(library, poorer, "poorer.bib")
+    take(library, poorer.replace("year=2017", "year=2017, journal={Tides}"), "poorer.bib")
+    with reading(library.engine) as session:
+        paper = session.exec(select(Paper).where(col(Paper.title).contains("Ebb"))).one()
+        assert paper.authors == ["Ada Pier", "Ben Quay", "Cleo Mole"]
+        assert (paper.published, paper.venue) == ("2017-06-12", "Tides")
+
+
 def test_two_works_of_one_title_and_two_keys_of_one_work(app: App) -> None:  # noqa: F811
     take(
         app,
@@ -166,3 +188,60 @@ def test_export_and_citation_over_http(library: App, client: TestClient) -> None
     load(library, [{"type": "concept", "id": "tide", "title": "Tide"}])
     assert client.get("/w/tide/cite").status_code == 404
     assert client.get("/w/none/cite").status_code == 404
+
+
+# What once made a paper other than it was, when our own export of it came back.
+ODD_BIB = r"""
+@misc{Doe&Roe(2020), title = {Reefs and their keys}, author = {Doe, Ana}, year = 2020}
+@unpublished{talk, title = {Spits}, author = {Doe, Ana}, howpublished = {Spit day}, eventtitle = {Coast week}, year = 2021}
+@article{numbers, title = {Two serial numbers}, author = {Doe, Ana}, journal = {Dunes}, isbn = {0278-0062}, issn = {1558-254X}, year = 1999}
+@article{words, title = {Words}, author = {Doe, Ana}, year = 1999, keywords = {{dune; high, dry}}}
+@article{bars, title = {Bars}, author = {Doe, Ana | Roe, Cy | Lee, Bo}, year = 1999}
+@online{untitled, url = {https://example.org/named-once}}
+@online{titled, title = {A page}, url = {https://example.org/named-once}}
+@misc{web, title = {A page, twice}, url = {https://example.org/twice}}
+@misc{web2, title = {A Page, Twice}, url = {https://example.org/twice}, howpublished = {\url{https://example.org/x}}}
+"""
+ODD_ZOTERO = [
+    {"itemType": "thesis", "citationKey": "t", "title": "Cliffs", "publisher": "Bay University",
+     "creators": [{"creatorType": "author", "firstName": "Cuba, Jr.", "lastName": "Doe"}]},
+    {"itemType": "conferencePaper", "citationKey": "c", "title": "Coves", "conferenceName": "Cove Days",
+     "creators": [{"creatorType": "author", "firstName": "Al", "lastName": "Roe"},
+                  {"creatorType": "author", "name": "others"}]},
+    {"itemType": "newspaperArticle", "citationKey": "n", "title": "Floods of old", "date": "1273?~"},
+    {"itemType": "journalArticle", "citationKey": "u", "title": "Addresses",
+     "url": "https://doi.org/10.1007/978-3-030-0\\_8", "publicationTitle": "Webs"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize(
+    ("text", "name"), [(ODD_BIB, "odd.bib"), (json.dumps(ODD_ZOTERO), "odd.json")]
+)
+def test_importing_our_own_export_of_odd_entries_changes_nothing(
+    app: App,  # noqa: F811
+    text: str,
+    name: str,
+    format: str,
+) -> None:
+    assert len(take(app, text, name).rejected) == text.count("{untitled,")
+    written = exported(app, format)
+    report = take(app, written, f"export.{FORMATS[format].suffix}")
+    assert set(report.by_kind()["paper"]) == {"same"}
+    assert exported(app, format) == written
+
+
+def test_what_managers_write_in_their_own_way_is_understood(app: App) -> None:  # noqa: F811
+    take(app, ODD_BIB, "odd.bib")
+    take(app, json.dumps(ODD_ZOTERO), "odd.json")
+    told = {item["id"]: item for item in json.loads(exported(app, "csl"))}
+    assert told["t"]["publisher"] == "Bay University"
+    assert told["t"]["author"] == [{"family": "Doe", "given": "Cuba", "suffix": "Jr."}]
+    assert told["c"]["container-title"] == "Cove Days"
+    assert told["c"]["author"] == [{"family": "Roe", "given": "Al"}, {"literal": "others"}]
+    assert told["n"]["issued"] == {"date-parts": [[1273]]}
+    assert told["u"]["DOI"] == "10.1007/978-3-030-0_8"
+    assert told["talk"]["container-title"] == "Spit day"
+    assert (told["numbers"]["ISSN"], told["numbers"]["ISBN"]) == ("1558-254X", "0278-0062")
+    assert told["words"]["keyword"] == "dune; high, dry; "
+    assert len(told["bars"]["author"]) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,10 +22,11 @@ from app.domain.items import (
     SourceRef,
 )
 from app.domain.records import Item, Page, PageKind, Paper, Source, SourceKind
+from app.errors import Unavailable
 from app.services.ingest import Outcome, Report, import_files, store_delivery
 from app.sources.base import File
 from app.sources.interchange import Interchange
-from app.store import pages
+from app.store import items, pages
 from app.store.db import reading, writing
 from app.store.pages import PERSON
 from tests.factories import make_engine
@@ -118,6 +120,32 @@ def test_what_cannot_be_read_or_stored_fails_alone(
     assert report.rejected[1].reason == "It could not be stored (ValueError); the log says more."
     assert report.by_kind() == {"paper": {"new": 1}}
     assert deliver(engine, entry(4)).total(Outcome.NEW) == 1
+
+
+def test_a_paper_that_is_refused_late_is_nobodys_item(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from app.services import ingest
+
+    def late(self: ingest._Ingest, *_: object) -> Outcome:
+        raise ValueError("refused when the paper was made already")
+
+    monkeypatch.setattr(ingest._Ingest, "_listed", late)
+    report = deliver(engine, entry(1))
+    assert len(report.rejected) == 1
+    with reading(engine) as session:
+        assert session.exec(select(Item)).one().paper_id is None
+        assert session.exec(select(Paper)).all() == []
+
+
+def test_a_full_disk_is_not_filled_further(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(items.os, "fsync", full)
+    with pytest.raises(Unavailable, match="No space left"):
+        items.keep_raw(tmp_path, b"tides")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_an_item_with_a_page_of_its_own_leads_there(engine: Engine) -> None:

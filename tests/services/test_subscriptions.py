@@ -14,6 +14,7 @@ from sqlmodel import col, select
 from app.domain.records import Fetch, FetchReason, FetchState, Source, SourceKind, Subscription
 from app.errors import Conflict, Invalid, NotFound
 from app.services import subscriptions
+from app.sources.arxiv import ArxivConnector
 from app.sources.connectors import Fetched, Found, Wanted, Web
 from app.store import sources
 from app.store.db import SHOWN, generation, reading, writing
@@ -279,3 +280,35 @@ def test_a_name_of_two_sources_is_asked_back(engine: Engine, source: int) -> Non
         subscriptions.add(session, other, connectors=ALL, now=NOW)
     with pytest.raises(Invalid, match="Several sources"), reading(engine) as session:
         sources.get(session, "Tides")
+
+
+@pytest.mark.parametrize(
+    "url", ["javascript:alert(1)", "https://[::1/", "file:///etc/passwd", "cs"]
+)
+def test_what_is_no_address_of_the_web_is_refused(engine: Engine, url: str) -> None:
+    with writing(engine) as session, pytest.raises(Invalid, match="no address on the web"):
+        subscriptions.add(session, replace(FOUND, url=url), connectors=ALL, now=NOW)
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("-inf"), float("nan"), 10**40])
+def test_an_option_is_a_number_that_can_be_kept(engine: Engine, number: float) -> None:
+    found = replace(FOUND, options={"harbour": number})
+    with writing(engine) as session, pytest.raises(Invalid, match="too large a number"):
+        subscriptions.add(session, found, connectors=ALL, now=NOW)
+
+
+def test_what_arxiv_would_refuse_is_refused_when_it_is_said(engine: Engine) -> None:
+    connectors = (ArxivConnector(),)
+    found = Found(
+        key="arxiv:x", connector="arxiv", url="https://export.arxiv.org/api/query", name="x"
+    )
+    with writing(engine) as session, pytest.raises(Invalid, match="needs categories or a query"):
+        subscriptions.add(session, found, connectors=connectors, now=NOW)
+    found = replace(found, options={"categories": "cs.CL"})
+    with writing(engine) as session:
+        made = subscriptions.add(session, found, connectors=connectors, now=NOW)
+        assert made.id is not None
+    with writing(engine) as session, pytest.raises(Invalid, match="no category of arXiv"):
+        subscriptions.edit(
+            session, made.id, connectors=connectors, options={"categories": "cs.NOPE"}, now=NOW
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -602,3 +603,16 @@ def test_categories_may_be_an_option_of_a_listing(server: ArxivServer) -> None:
     asked = Wanted(server.root, {"categories": "cs.CL,cs.LG"}, {}, TODAY)
     list(ListingConnector().fetch(web(server), asked))
     assert server.asked[0].path == "/rss/cs.CL+cs.LG"
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("cs.XX", "'cs.XX' is no category of arXiv"),
+        ("2605.00001", "is one paper: import https://arxiv.org/abs/2605.00001"),
+        ("arxiv:2605.00001v2", "is one paper: import https://arxiv.org/abs/2605.00001"),
+    ],
+)
+def test_what_is_nearly_a_category_is_told_so(said: str, words: str) -> None:
+    with pytest.raises(Invalid, match=re.escape(words)):
+        ArxivConnector().finds(said)

@@ -700,8 +700,9 @@ class DaysIn(BaseModel):
 def all_sources(request: Request, session: Reads) -> list[dict[str, object]]:
     """Every source that is fetched: how it stands, what it brought, when it is tried next."""
     counts = facts(request).get(
-        session, "counts of sources", lambda: stored_sources.counted(session), of=()
+        session, "source counts", lambda: stored_sources.counted(session), of=()
     )
+    counts = stored_sources.recounted(session, counts)
     return [fetching.told(row) for row in stored_sources.listed(session, counts=counts)]
 
 

@@ -239,7 +239,7 @@ def _counts(request: Request, session: Session) -> dict[int, store.Counts]:
     if counts is None or not is_partial(request) or time.monotonic() - counted_at > RECOUNTED:
         counts = facts(request).get(session, "source counts", lambda: store.counted(session), of=())
         state.source_counts = (time.monotonic(), counts)
-    return cast("dict[int, store.Counts]", counts)
+    return store.recounted(session, cast("dict[int, store.Counts]", counts))
 
 
 def _row(row: store.Row, app: App) -> dict[str, Any]:
