@@ -88,7 +88,7 @@ def test_months_begin_at_the_newest(app: App, client: TestClient) -> None:
     assert client.get("/digest").headers["location"] == "/digest/2026-03"
 
 
-@pytest.mark.parametrize("month", ["2026-13", "2026-5", "may", "2026-05-04", "0000-01"])
+@pytest.mark.parametrize("month", ["2026-13", "2026-5", "may", "2026-05-44", "0000-01"])
 def test_what_is_no_month_is_said(client: TestClient, month: str) -> None:
     answer = client.get(f"/digest/{month}")
     assert answer.status_code == 404 and "/digest/2026-05" in answer.text
@@ -148,3 +148,9 @@ def test_nothing_in_a_title_becomes_markup(app: App, client: TestClient) -> None
     assert all(a["href"].startswith(("/", "https://arxiv.org/")) for a in prose.find_all("a"))
     assert not [a for a in prose.find_all("a") if "live" in (a.get("class") or [])]
     assert "{{count thread:slack}}" in prose.get_text()
+
+
+def test_a_day_leads_to_that_day(client: TestClient) -> None:
+    response = client.get("/digest/2026-05-08", follow_redirects=False)
+    assert (response.status_code, response.headers["location"]) == (303, "/today/2026-05-08")
+    assert client.get("/digest/2026-05-41").status_code == 404

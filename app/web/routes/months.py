@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
+from app.domain.identifiers import whole_day
 from app.domain.months import in_words
 from app.errors import Invalid, NotFound
 from app.reading import rendered
@@ -28,7 +29,12 @@ def newest(session: Reads) -> Response:
 
 @router.get("/digest/{month}", dependencies=[UnlessKnown])
 def month(request: Request, session: Reads, app: TheApp, month: str) -> Response:
-    """A month told: its page, or while it runs what its days say so far. Raises NotFound."""
+    """A month told: its page, or while it runs what its days say so far. A day leads to that day.
+
+    Raises NotFound.
+    """
+    if whole_day(month):
+        return RedirectResponse(f"/today/{month}", 303)
     today = app.today()
 
     def made() -> tuple[Told, Rendered]:
