@@ -27,6 +27,7 @@ from sqlmodel import Session, col
 from app.domain.records import Generation
 from app.errors import Invalid, Misconfigured, Unavailable
 
+UPGRADE_SECONDS = 120  # for which a second start waits while the first brings the schema up to date
 BUSY_SECONDS = 30
 LARGEST_ID = 2**31 - 1  # PostgreSQL's integer: a number beyond it cannot even be asked for
 # The lock that writers take turns by, one a database: "cere" as a number.
@@ -286,10 +287,15 @@ def _unguarded(connection: Connection) -> Iterator[None]:
     """
     driver: Any = connection.connection.dbapi_connection
     driver.execute("PRAGMA foreign_keys=OFF")  # before BEGIN: within a transaction it does nothing
+    driver.execute(f"PRAGMA busy_timeout={UPGRADE_SECONDS * 1000}")
     try:
+        # Begun here: a transaction of its own Alembic would end after each step, and another that
+        # starts could take the next one.
+        connection.begin()
         yield
     finally:
         connection.rollback()
+        driver.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
         driver.execute("PRAGMA foreign_keys=ON")
 
 
