@@ -5,7 +5,7 @@ What came in stays, whatever becomes of a subscription.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -78,6 +78,21 @@ def add(
     session.flush()
     bump(session, SHOWN)
     return source
+
+
+def add_new(
+    session: Session, wanted: Iterable[Found], *, connectors: Sequence[Connector], now: datetime
+) -> int:
+    """Subscribe to those of the sources that are not there, under whatever name; how many."""
+    added = 0
+    for found in wanted:
+        try:
+            with session.begin_nested():
+                add(session, found, connectors=connectors, now=now)
+            added += 1
+        except Conflict:
+            pass
+    return added
 
 
 def _same(session: Session, found: Found, options: Mapping[str, Any]) -> Source | None:

@@ -150,22 +150,13 @@ def add(request: Request, session: Writes, app: TheApp, form: Form) -> Response:
 @router.post("/sources/offered")
 def add_offered(request: Request, session: Writes, app: TheApp, form: Form) -> Response:
     """Add sources of the short list that many begin with."""
-    added = 0
-    for key in form.getlist("source"):
-        each = default(key) if isinstance(key, str) else None
-        if each is None:
-            continue
-        try:
-            with session.begin_nested():
-                subscriptions.add(
-                    session,
-                    offered(each, app.connectors),
-                    connectors=app.connectors,
-                    now=app.clock(),
-                )
-            added += 1
-        except Conflict:
-            pass  # it is there already
+    chosen = [default(key) for key in form.getlist("source") if isinstance(key, str)]
+    added = subscriptions.add_new(
+        session,
+        [offered(each, app.connectors) for each in chosen if each is not None],
+        connectors=app.connectors,
+        now=app.clock(),
+    )
     if not added:
         return _list(request, session, app, problem="Nothing was chosen.", status=422)
     return RedirectResponse("/sources?notice=offered", 303)

@@ -21,7 +21,7 @@ from app.domain.records import (
     Source,
     Subscription,
 )
-from app.errors import Conflict, Invalid
+from app.errors import Invalid
 from app.first_day import bring_sample
 from app.services import first_steps, subscriptions
 from app.sources.defaults import DEFAULTS, default, found
@@ -206,19 +206,10 @@ _FETCHED = (
 
 def _subscribe(session: Session, app: App, keys: Collection[str]) -> int:
     """Add those of the sources on offer that are not there; how many. They are due at once."""
-    added = 0
-    for each in (default(key) for key in sorted(keys)):
-        if each is None:
-            continue
-        try:
-            with session.begin_nested():
-                subscriptions.add(
-                    session,
-                    found(each, app.connectors),
-                    connectors=app.connectors,
-                    now=app.clock(),
-                )
-            added += 1
-        except Conflict:
-            pass  # it is there, under whatever name
-    return added
+    chosen = [default(key) for key in sorted(keys)]
+    return subscriptions.add_new(
+        session,
+        [found(each, app.connectors) for each in chosen if each is not None],
+        connectors=app.connectors,
+        now=app.clock(),
+    )
