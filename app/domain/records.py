@@ -26,8 +26,9 @@ SQLModel.metadata.naming_convention = {
 class PageKind(StrEnum):
     """What a page is. The kind is data, never part of its address.
 
-    A merged page is none any more: no list, no search and no name leads to it. It is kept for its
-    history and for an undo; its address leads to the page it went into (its accepted Change).
+    A merged or removed page is none any more: no list, no search and no name leads to it. It is kept
+    for its history and for an undo. The address of a merged one leads to the page it went into (its
+    accepted Change); that of a removed one says when it was removed, and offers it back.
     """
 
     PAPER = "paper"
@@ -38,9 +39,13 @@ class PageKind(StrEnum):
     EPISODE = "episode"
     NOTE = "note"
     MERGED = "merged"
+    REMOVED = "removed"
 
 
-KINDS = tuple(kind for kind in PageKind if kind is not PageKind.MERGED)
+GONE = (PageKind.MERGED, PageKind.REMOVED)
+"""The kinds of what was a page, and is kept for its history."""
+
+KINDS = tuple(kind for kind in PageKind if kind not in GONE)
 """The kinds that a page can be given, searched by and counted under."""
 
 
@@ -119,6 +124,7 @@ class ChangeKind(StrEnum):
     SPLIT = "split"  # a part of a concept or of a thread becomes one of its own
     THREAD = "thread"  # write a page for what several papers say together
     EDIT = "edit"  # give sections of a page that a machine owns another text
+    REMOVE = "remove"  # take a page out of the wiki; kept, so that it can be put back
 
 
 class Verdict(StrEnum):
@@ -206,6 +212,16 @@ class RunState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class ActKind(StrEnum):
+    """What was done as a whole."""
+
+    IMPORT = "import"
+    DELIVERY = "delivery"  # what a fetch brought, read and stored
+    WORK = "work"  # a run of the worker, or a command that runs its steps
+    VAULT = "vault"  # files of the vault that were edited, made, moved or deleted
+    UNDO = "undo"  # of another one, as a whole
+
+
 class FetchState(StrEnum):
     """Where a fetch stands. One that waits or runs is taken up, or gone on with, by any worker."""
 
@@ -259,6 +275,32 @@ class _Number(sa.types.TypeDecorator[float]):
 
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> float | None:
         return None if value is None else float(value)
+
+
+# ---------------------------------------------------------------- what was done
+
+
+class Act(SQLModel, table=True):
+    """Something that was done as a whole, and can be undone as a whole: an import, a run.
+
+    What it made or changed names it by `act_id` (Revision, Link, Change, Decision, Item, Paper); a
+    person's own save or decision is no act. `words` says it in the activity log; `counts` has numbers
+    by what was done ({"pages": 3}). An undo names the act it took back.
+    """
+
+    id: int | None = Field(default=None, primary_key=True)
+    kind: ActKind = Field(sa_type=choice(ActKind))
+    at: datetime = Field(index=True)
+    words: str
+    counts: dict[str, Any] = json_column(dict)
+    run_id: int | None = Field(default=None, index=True)
+    undone: bool = False
+    undoes_id: int | None = None
+
+
+def _of_an_act() -> Any:
+    """The act that made a row; null of what a person did by itself, and of what is older."""
+    return Field(default=None, index=True)
 
 
 # ---------------------------------------------------------------- what arrived
@@ -398,6 +440,7 @@ class Item(SQLModel, table=True):
         default=None, foreign_key="paper.id", ondelete="SET NULL", index=True
     )
     state: dict[str, Any] = json_column(dict)
+    act_id: int | None = _of_an_act()
 
 
 class Mention(SQLModel, table=True):
@@ -559,6 +602,70 @@ class Revision(SQLModel, table=True):
     prompt: str = ""
     note: str = ""
     at: datetime
+    act_id: int | None = _of_an_act()
+
+
+class Mirror(SQLModel, table=True):
+    """The file of a page in the vault, as it was when the two last agreed.
+
+    `path` is relative to the vault, with slashes; `path_key` the same as file systems compare that
+    fold case and accents. `version` is the page's version that the file says, the common base of a
+    merge. `head` is all that stands before the text (byte order mark, front matter with comments and
+    keys of other tools), as it stands; `newline` how lines end. `hash` is the SHA-256 of the file,
+    `size` and `mtime_ns` what spares reading it again; `side_hash` that of its companion in
+    .cerebro/pages. Without a page the file is to be taken away.
+    """
+
+    id: int | None = Field(default=None, primary_key=True)
+    page_id: int | None = Field(
+        default=None, foreign_key="page.id", unique=True, ondelete="SET NULL"
+    )
+    path: str = Field(unique=True)
+    path_key: str = Field(unique=True)
+    version: int
+    head: str = ""
+    newline: str = "\n"
+    hash: str
+    side_hash: str = ""
+    size: int = Field(sa_type=sa.BigInteger)
+    mtime_ns: int = Field(sa_type=sa.BigInteger)
+    at: datetime
+
+
+class Unmirrored(SQLModel, table=True):
+    """A page whose file may not say any more what the page says. Derived: triggers add, sync takes away.
+
+    `seq` grows with every change, so that one that comes while the file is written is not forgotten.
+    The page may be gone.
+    """
+
+    page_id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    seq: int = Field(default=1, sa_column_kwargs={"server_default": "1"})
+
+
+class VaultConflict(SQLModel, table=True):
+    """The file and the page both changed, and do not join: `text` is the file, until a person merges.
+
+    `base` is the version both grew from, `hash` that of the file's bytes.
+    """
+
+    __tablename__ = "vault_conflict"
+
+    page_id: int = Field(primary_key=True, foreign_key="page.id", ondelete="CASCADE")
+    base: int
+    text: str
+    hash: str
+    at: datetime
+
+
+class VaultProblem(SQLModel, table=True):
+    """A file of the vault that is not taken up, or cannot be written, and why in a sentence."""
+
+    __tablename__ = "vault_problem"
+
+    path: str = Field(primary_key=True)
+    reason: str
+    at: datetime
 
 
 class Draft(SQLModel, table=True):
@@ -609,6 +716,7 @@ class Paper(SQLModel, table=True):
     score: float = Field(default=0, sa_type=_Number, sa_column_kwargs={"server_default": "0"})
     topic_id: str | None = None
     came: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    act_id: int | None = _of_an_act()
 
 
 class Identifier(SQLModel, table=True):
@@ -690,6 +798,7 @@ class Link(SQLModel, table=True):
     extra: dict[str, Any] = json_column(dict)
     created_at: datetime
     decided_at: datetime | None = Field(default=None, index=True)
+    act_id: int | None = _of_an_act()
 
 
 class RedLink(SQLModel, table=True):
@@ -736,6 +845,7 @@ class Change(SQLModel, table=True):
     signals: list[dict[str, Any]] = json_column()
     created_at: datetime
     decided_at: datetime | None = None
+    act_id: int | None = _of_an_act()
 
 
 class Rule(SQLModel, table=True):
@@ -822,6 +932,7 @@ class Decision(SQLModel, table=True):
     signal: str = Field(default="", sa_column_kwargs={"server_default": ""})
     kind: str = Field(default="", sa_column_kwargs={"server_default": ""})
     concept_id: int | None = Field(default=None, foreign_key="page.id", ondelete="SET NULL")
+    act_id: int | None = _of_an_act()
 
 
 class Thread(SQLModel, table=True):

@@ -16,7 +16,7 @@ from app.domain.identifiers import slugify
 from app.domain.live_claims import Claim, Filled, Unread, Verb, written
 from app.domain.live_claims import read as read_claim
 from app.domain.markdown import link_keys, name_key, wikilinks
-from app.domain.records import ChangeKind, Page, PageKind, PageText, Raw
+from app.domain.records import GONE, ChangeKind, Page, PageKind, PageText, Raw
 from app.domain.threads import day_of
 from app.domain.typed_counters import Counter, Counts, live_form
 from app.domain.typed_counters import read as read_counter
@@ -58,7 +58,7 @@ def _texts(session: Session) -> Finding:
         sa.select(sa.func.count())
         .select_from(Page)
         .outerjoin(PageText, col(PageText.page_id) == col(Page.id))
-        .where(col(PageText.page_id).is_(None), col(Page.kind) != PageKind.MERGED)
+        .where(col(PageText.page_id).is_(None), col(Page.kind).not_in(GONE))
     )
     if not missing:
         return Finding("search", True, "every page can be found")

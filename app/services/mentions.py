@@ -10,7 +10,7 @@ from typing import Any
 from sqlmodel import Session
 
 from app.domain.mentions import Mention, in_body, in_text, sought
-from app.domain.records import Decision, Link, LinkStatus, Origin, PageKind, Relation, Verdict
+from app.domain.records import GONE, Decision, Link, LinkStatus, Origin, PageKind, Relation, Verdict
 from app.domain.relations import PaperNames, names_of
 from app.errors import Conflict, Invalid, NotFound
 from app.store import decisions, links, mentions, pages
@@ -80,7 +80,7 @@ def link(session: Session, slug: str, source: str, *, now: datetime) -> Linked:
     """
     page = pages.get(session, slug)
     assert page.id is not None
-    if page.kind == PageKind.MERGED:
+    if page.kind in GONE:
         raise NotFound(f"{page.title} went into another page: link to that one.")
     if not source.strip():
         raise Invalid("Say which page mentions this one.", fields={"source": "No page was named."})

@@ -17,6 +17,7 @@ from app.domain.identifiers import title_key, whole_day
 from app.domain.markdown import plain_text
 from app.domain.predictions import LONGEST, STATE_WORDS, deadline, given_due, stands_in
 from app.domain.records import (
+    GONE,
     Origin,
     Page,
     PageKind,
@@ -130,7 +131,7 @@ def _page(session: Session, name: str) -> Page:
     found = pages.by_slug(session, plain) or pages.former(session, plain)
     if found is None and plain and (row := pages.named(session, plain)) is not None:
         found = session.get(Page, row.id)
-    if found is None or found.kind == PageKind.MERGED:
+    if found is None or found.kind in GONE:
         wrong = f"There is no page {plain[:80]!r}." if plain else "Name the page that foretells it."
         raise Invalid(wrong, fields={"page": wrong})
     return found

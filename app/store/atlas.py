@@ -16,13 +16,13 @@ from sqlmodel import Session, col
 from app.domain.atlas import Measure
 from app.domain.identifiers import whole_day
 from app.domain.records import (
+    GONE,
     Item,
     Link,
     LinkStatus,
     ListingPaper,
     Mention,
     Page,
-    PageKind,
     Paper,
     PaperState,
     Relation,
@@ -144,7 +144,7 @@ _NAMES = sa.select(col(Page.id), col(Page.slug), col(Page.title), col(Page.kind)
 def names(session: Session, page_ids: Sequence[int]) -> dict[int, Any]:
     """Rows (id, slug, title, kind) of pages, by id; a page that was merged away is not there."""
     found = rows(session, _NAMES, ids=list(page_ids)) if page_ids else []
-    return {row.id: row for row in found if row.kind != PageKind.MERGED}
+    return {row.id: row for row in found if row.kind not in GONE}
 
 
 # ---------------------------------------------------------------- sources

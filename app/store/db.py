@@ -457,6 +457,8 @@ _UNSEEN = {
     *("title_word", "unencoded", "vector"),
     # How a fetch goes on is shown where nothing is remembered; what matters elsewhere is counted by hand.
     *("delivery", "source_fetch", "subscription"),
+    # What file says what of a page; nothing of it is on a screen.
+    *("mirror", "unmirrored"),
 }
 # Tables with a counter of their own, for what is counted over a few of them.
 COUNTED = frozenset(

@@ -19,6 +19,7 @@ from sqlmodel import Session, col, select
 from app.domain import ownership
 from app.domain.ownership import Owner
 from app.domain.records import (
+    GONE,
     AuthorKind,
     Change,
     ChangeKind,
@@ -52,7 +53,7 @@ def key(page_id: int, section: str, papers: Iterable[int] = ()) -> str:
 
 def refusal(session: Session, page: Page | None, content: dict[str, Any]) -> str:
     """ "" when the edit can be made as it was proposed; else why not, in one sentence."""
-    if page is None or page.kind == PageKind.MERGED:
+    if page is None or page.kind in GONE:
         return "The page is gone: reject this proposal."
     owners = {each.key: each for each in sections.of_page(session, page)}
     for each in content.get("sections", []):
@@ -122,7 +123,7 @@ def take_back(session: Session, change: Change, memory: dict[str, Any], *, now: 
     changed since, or the page is gone.
     """
     page = session.get(Page, memory["page"])
-    if page is None or page.kind == PageKind.MERGED:
+    if page is None or page.kind in GONE:
         raise Conflict("The page is gone: this cannot be undone.")
     assert page.id is not None
     body, former = page.body, str(memory["body"])
@@ -302,4 +303,4 @@ def paper(session: Session, page_id: int) -> Any:
 def page(session: Session, page_id: int) -> Page | None:
     """The page, where it stands."""
     found = session.get(Page, page_id)
-    return found if found is not None and found.kind != PageKind.MERGED else None
+    return found if found is not None and found.kind not in GONE else None

@@ -23,7 +23,7 @@ from sqlmodel import Session, col
 
 from app.domain import graph
 from app.domain.graph import Network
-from app.domain.records import Link, LinkStatus, Page, PageKind, Relation
+from app.domain.records import GONE, Link, LinkStatus, Page, PageKind, Relation
 from app.errors import NotFound
 from app.store.db import generation
 from app.store.links import ACCEPTED, WEIGHT, within
@@ -184,7 +184,7 @@ def all_pages(session: Session) -> Iterator[Sequence[Any]]:
     return _parts(
         session,
         sa.select(col(Page.id), col(Page.slug), col(Page.title), col(Page.kind))
-        .where(col(Page.kind) != PageKind.MERGED)
+        .where(col(Page.kind).not_in(GONE))
         .order_by(col(Page.id)),
     )
 

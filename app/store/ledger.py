@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlmodel import Session, col
 
 from app.domain.money import exact
-from app.domain.records import Digest, Item, Page, PageKind, Revision, Source
+from app.domain.records import GONE, Digest, Item, Page, Revision, Source
 from app.store import calls
 from app.store.db import rows
 
@@ -54,7 +54,7 @@ _ARRIVED = (
 _CREATED = (
     sa.select(col(Page.kind), sa.func.count().label("number"))
     .where(
-        col(Page.kind) != PageKind.MERGED,
+        col(Page.kind).not_in(GONE),
         col(Page.created_at).between(sa.bindparam("begin"), sa.bindparam("end")),
     )
     .group_by(col(Page.kind))
@@ -64,7 +64,7 @@ _UPDATED = (
     sa.select(col(Page.kind), sa.func.count(sa.distinct(col(Page.id))).label("number"))
     .join(Revision, col(Revision.page_id) == col(Page.id))
     .where(
-        col(Page.kind) != PageKind.MERGED,
+        col(Page.kind).not_in(GONE),
         col(Revision.number) > 1,
         col(Revision.at).between(sa.bindparam("begin"), sa.bindparam("end")),
     )

@@ -17,6 +17,7 @@ from app.domain.graph import STRENGTH, USUAL_STRENGTH
 from app.domain.linking import PaperText
 from app.domain.memory import Rejection, Returned
 from app.domain.records import (
+    GONE,
     Alias,
     AliasKind,
     Decision,
@@ -685,7 +686,7 @@ def _ids(stored: object) -> list[int]:
 
 
 _NAMED = sa.select(col(Page.id), col(Page.slug), col(Page.title)).where(
-    col(Page.id).in_(sa.bindparam("ids", expanding=True)), col(Page.kind) != PageKind.MERGED
+    col(Page.id).in_(sa.bindparam("ids", expanding=True)), col(Page.kind).not_in(GONE)
 )
 
 

@@ -20,6 +20,7 @@ from sqlmodel import Session, col
 from app.domain.live_claims import Claim, Filled, Noun, Verb, day_before, named, noun_of, written
 from app.domain.markdown import link_keys, name_key
 from app.domain.records import (
+    GONE,
     Link,
     LinkStatus,
     Page,
@@ -151,7 +152,7 @@ def _pages(found: Found) -> sa.Select[Any]:
         statement = (
             source.select_from(Page)
             .outerjoin(Paper, col(Paper.page_id) == page_id)
-            .where(col(Page.kind) != PageKind.MERGED)
+            .where(col(Page.kind).not_in(GONE))
         )
         if claim.asof:
             statement = statement.where(col(Page.created_at) < _after(claim.asof))

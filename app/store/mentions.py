@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Session, col
 
-from app.domain.records import AuthorKind, Link, Page, PageKind, Paper
+from app.domain.records import GONE, AuthorKind, Link, Page, Paper
 from app.store import search
 
 LOOKED_AT = 60  # pages whose words hold a name and that have no link; newest first
@@ -49,7 +49,7 @@ _ROWS = (
         sa.func.coalesce(col(Paper.abstract), "").label("abstract"),
     )
     .outerjoin(Paper, col(Paper.page_id) == col(Page.id))
-    .where(~_LINKED, col(Page.kind) != PageKind.MERGED)
+    .where(~_LINKED, col(Page.kind).not_in(GONE))
 )
 _CANDIDATES = _ROWS.where(col(Page.id).in_(sa.bindparam("ids", expanding=True))).order_by(
     col(Page.id).desc()

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlmodel import Session, col
 
 from app.domain.records import (
+    GONE,
     Digest,
     Link,
     LinkStatus,
@@ -28,7 +29,7 @@ def note(session: Session, page: Page, *, fresh: bool = False) -> None:
     assert page.id is not None
     if not fresh:
         session.connection().execute(_FORGET, {"page": page.id})
-    found = counters(page.body) if page.kind != PageKind.MERGED else []
+    found = counters(page.body) if page.kind not in GONE else []
     if found:
         session.connection().execute(
             sa.insert(PageNumber),

@@ -21,6 +21,7 @@ from app.domain.markdown import link_keys, name_key, plain_text, wikilinks
 from app.domain.ownership import Owner
 from app.domain.questions import left_open
 from app.domain.records import (
+    GONE,
     Alias,
     AliasKind,
     AuthorKind,
@@ -88,7 +89,7 @@ class Content:
         body = _storable(self.body).replace("\r\n", "\n").replace("\r", "\n")
         if len(body) > MAX_BODY:
             wrong["body"] = "The text is longer than a million characters: split the page."
-        if self.kind == PageKind.MERGED:
+        if self.kind in GONE:
             wrong["kind"] = "A page becomes a merged one by a merge alone. Choose another kind."
         if wrong:
             raise Invalid(" ".join(wrong.values()), fields=wrong)
@@ -212,7 +213,7 @@ def _lookups() -> tuple[Any, ...]:
 
 def _standing() -> sa.ColumnElement[bool]:
     """Pages that went into another are left out; their names have gone there as well."""
-    return col(Page.kind) != PageKind.MERGED
+    return col(Page.kind).not_in(GONE)
 
 
 def _value(kind: Any) -> str:
@@ -603,7 +604,7 @@ def revise(
 
 
 def _keep_standing(page: Page) -> None:
-    if page.kind == PageKind.MERGED:
+    if page.kind in GONE:
         raise Conflict(f"{page.title} went into another page: its text is kept as it was.")
 
 
@@ -780,7 +781,7 @@ class _Wanted:
 def relink(session: Session, page: Page, *, now: datetime) -> None:
     """Make the author links and red links of a page agree with the wikilinks in its body."""
     assert page.id is not None
-    links_out = page.kind != PageKind.MERGED and _may_link(page.body)
+    links_out = page.kind not in GONE and _may_link(page.body)
     wanted = _wanted(session, page) if links_out else _Wanted()
     standing = {
         (link.target_id, link.relation): link

@@ -25,7 +25,7 @@ from app.domain.record import (
     edges,
     mondays,
 )
-from app.domain.records import Decision, Link, LinkStatus, Origin, Page, PageKind, Relation
+from app.domain.records import GONE, Decision, Link, LinkStatus, Origin, Page, PageKind, Relation
 from app.store.db import rows
 
 PERSON = "person"
@@ -136,7 +136,7 @@ _CONCEPTS = sa.select(*_TARGETS.c).join(
     Page,
     sa.and_(
         col(Page.id) == _TARGETS.c.concept_id,
-        col(Page.kind).in_([PageKind.CONCEPT, PageKind.MERGED]),
+        col(Page.kind).in_([PageKind.CONCEPT, *GONE]),
     ),
 )
 _NAMES = sa.select(col(Page.id), col(Page.slug), col(Page.title)).where(

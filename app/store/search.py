@@ -35,7 +35,7 @@ from app.domain.queries import (
     parse_query,
     unspaced,
 )
-from app.domain.records import AliasKind, LinkStatus, PageKind, Relation
+from app.domain.records import GONE, AliasKind, LinkStatus, PageKind, Relation
 from app.domain.words import STOP
 from app.store import fts5, tsvector
 from app.store.db import on_postgresql
@@ -316,7 +316,7 @@ def recent(
     left = _left(index, query, filters)
     first = _date(index) if by_date else _page.c.updated_at
     order = (first.desc(), _page.c.id.desc())
-    there = _page.c.kind != PageKind.MERGED
+    there = _page.c.kind.not_in(GONE)
     rows = session.connection().execute(
         sa.select(_page.c.id).where(there, *left).order_by(*order).limit(limit)
     )
@@ -808,7 +808,7 @@ def complete(session: Session, text: str, *, limit: int = 8) -> tuple[Completion
     connection = session.connection()
     plain = clean(text)
     if not plain:
-        newest = sa.select(*_OFFERED).where(_page.c.kind != PageKind.MERGED)
+        newest = sa.select(*_OFFERED).where(_page.c.kind.not_in(GONE))
         newest = newest.order_by(_page.c.updated_at.desc(), _page.c.id.desc())
         return _completions((*row, "") for row in connection.execute(newest.limit(limit)))
     key = name_key(plain)

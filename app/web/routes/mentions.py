@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from app.domain.records import PageKind
+from app.domain.records import GONE
 from app.errors import NotFound
 from app.rendering import plain_title
 from app.services import mentions
@@ -27,7 +27,7 @@ IN_RAIL = 6
 def listed(request: Request, slug: str, session: Reads) -> Response:
     """Pages that say the name of this one and do not link to it; for the rail, the first few."""
     page = pages.head(session, slug)
-    if page is None or page.kind == PageKind.MERGED:
+    if page is None or page.kind in GONE:
         raise NotFound(f"There is no page at {slug[:100]!r}.")
     part = is_partial(request)
     limit = IN_RAIL if part else mentions.SHOWN

@@ -1,0 +1,1 @@
+"""Keeping the vault and the database in step."""

@@ -1,0 +1,165 @@
+"""The vault: which file says what of which page; acts that can be undone as a whole.
+
+Revision ID: 0011
+Revises: 0010
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+from sqlmodel.sql.sqltypes import UTCDateTime
+
+
+revision = '0011'
+down_revision = '0010'
+branch_labels = None
+depends_on = None
+
+OF_AN_ACT = ('revision', 'link', 'change', 'decision', 'item', 'paper')
+
+MARK = (
+    "INSERT INTO unmirrored (page_id, seq) SELECT {page}, 1 WHERE {page} IS NOT NULL "
+    "ON CONFLICT (page_id) DO UPDATE SET seq = unmirrored.seq + 1;"
+)
+# The files of pages that link to this one name it.
+NAMED_BY = (
+    "INSERT INTO unmirrored (page_id, seq) SELECT DISTINCT source_id, 1 FROM link "
+    "WHERE target_id = NEW.id AND status <> 'proposed' "
+    "ON CONFLICT (page_id) DO UPDATE SET seq = unmirrored.seq + 1;"
+)
+OF_ITS_OWNER = "coalesce({row}.page_id, (SELECT page_id FROM paper WHERE id = {row}.paper_id))"
+DECIDED = "{row}.status <> 'proposed'"
+
+
+def _triggers() -> dict[str, tuple[str, str, str, str]]:
+    """By name: the table, when, under which condition, and what it does. The same on both engines."""
+    found = {
+        'unmirrored_page_new': ('page', 'INSERT', '', MARK.format(page='NEW.id')),
+        'unmirrored_page': (
+            'page', 'UPDATE OF slug, kind, title, version, extra', '', MARK.format(page='NEW.id')
+        ),
+        'unmirrored_page_named': (
+            'page', 'UPDATE OF slug, title', 'OLD.slug <> NEW.slug OR OLD.title <> NEW.title', NAMED_BY
+        ),
+        'unmirrored_paper': (
+            'paper',
+            'UPDATE OF page_id, title, abstract, authors, venue, published, categories, "references", '
+            'code_url, extra, state',
+            '',
+            MARK.format(page='NEW.page_id') + ' ' + MARK.format(page='OLD.page_id'),
+        ),
+        'unmirrored_link_new': (
+            'link', 'INSERT', DECIDED.format(row='NEW'), MARK.format(page='NEW.source_id')
+        ),
+        'unmirrored_link': (
+            'link',
+            'UPDATE OF source_id, target_id, relation, role, note, day, status, origin, confidence, evidence',
+            f"{DECIDED.format(row='OLD')} OR {DECIDED.format(row='NEW')}",
+            MARK.format(page='NEW.source_id') + ' ' + MARK.format(page='OLD.source_id'),
+        ),
+        'unmirrored_link_gone': (
+            'link', 'DELETE', DECIDED.format(row='OLD'), MARK.format(page='OLD.source_id')
+        ),
+    }
+    for table in ('alias', 'page_tag', 'thread', 'digest', 'episode', 'question', 'prediction'):
+        for event, row in (('INSERT', 'NEW'), ('UPDATE', 'NEW'), ('DELETE', 'OLD')):
+            found[f'unmirrored_{table}_{event.lower()}'] = (
+                table, event, '', MARK.format(page=f'{row}.page_id')
+            )
+    for event, row in (('INSERT', 'NEW'), ('UPDATE', 'NEW'), ('DELETE', 'OLD')):
+        found[f'unmirrored_identifier_{event.lower()}'] = (
+            'identifier', event, '', MARK.format(page=OF_ITS_OWNER.format(row=row))
+        )
+    return found
+
+
+def _is_postgresql() -> bool:
+    return op.get_bind().dialect.name == 'postgresql'
+
+
+def upgrade() -> None:
+    op.create_table('act',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('kind', sa.Enum('import', 'delivery', 'work', 'vault', 'undo', name='actkind', native_enum=False, length=20), nullable=False),
+    sa.Column('at', UTCDateTime(), nullable=False),
+    sa.Column('words', sa.String(), nullable=False),
+    sa.Column('counts', sa.JSON(), nullable=False),
+    sa.Column('run_id', sa.Integer(), nullable=True),
+    sa.Column('undone', sa.Boolean(), nullable=False),
+    sa.Column('undoes_id', sa.Integer(), nullable=True),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_act')),
+    )
+    op.create_index(op.f('ix_act_at'), 'act', ['at'])
+    op.create_index(op.f('ix_act_run_id'), 'act', ['run_id'])
+    for table in OF_AN_ACT:
+        op.add_column(table, sa.Column('act_id', sa.Integer(), nullable=True))
+        op.create_index(op.f(f'ix_{table}_act_id'), table, ['act_id'])
+    op.create_table('mirror',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('page_id', sa.Integer(), nullable=True),
+    sa.Column('path', sa.String(), nullable=False),
+    sa.Column('path_key', sa.String(), nullable=False),
+    sa.Column('version', sa.Integer(), nullable=False),
+    sa.Column('head', sa.String(), nullable=False),
+    sa.Column('newline', sa.String(), nullable=False),
+    sa.Column('hash', sa.String(), nullable=False),
+    sa.Column('side_hash', sa.String(), nullable=False),
+    sa.Column('size', sa.BigInteger(), nullable=False),
+    sa.Column('mtime_ns', sa.BigInteger(), nullable=False),
+    sa.Column('at', UTCDateTime(), nullable=False),
+    sa.ForeignKeyConstraint(['page_id'], ['page.id'], name=op.f('fk_mirror_page_id'), ondelete='SET NULL'),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_mirror')),
+    sa.UniqueConstraint('page_id', name=op.f('uq_mirror_page_id')),
+    sa.UniqueConstraint('path', name=op.f('uq_mirror_path')),
+    sa.UniqueConstraint('path_key', name=op.f('uq_mirror_path_key')),
+    )
+    op.create_table('unmirrored',
+    sa.Column('page_id', sa.Integer(), autoincrement=False, nullable=False),
+    sa.Column('seq', sa.Integer(), server_default='1', nullable=False),
+    sa.PrimaryKeyConstraint('page_id', name=op.f('pk_unmirrored')),
+    )
+    op.create_table('vault_conflict',
+    sa.Column('page_id', sa.Integer(), nullable=False),
+    sa.Column('base', sa.Integer(), nullable=False),
+    sa.Column('text', sa.String(), nullable=False),
+    sa.Column('hash', sa.String(), nullable=False),
+    sa.Column('at', UTCDateTime(), nullable=False),
+    sa.ForeignKeyConstraint(['page_id'], ['page.id'], name=op.f('fk_vault_conflict_page_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('page_id', name=op.f('pk_vault_conflict')),
+    )
+    op.create_table('vault_problem',
+    sa.Column('path', sa.String(), nullable=False),
+    sa.Column('reason', sa.String(), nullable=False),
+    sa.Column('at', UTCDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('path', name=op.f('pk_vault_problem')),
+    )
+    op.execute("INSERT INTO unmirrored (page_id, seq) SELECT id, 1 FROM page")
+    for name, (table, when, condition, body) in _triggers().items():
+        under = f'WHEN ({condition}) ' if condition else ''
+        if _is_postgresql():
+            op.execute(
+                f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS "
+                f"$$ BEGIN {body} RETURN NULL; END $$"
+            )
+            op.execute(
+                f"CREATE TRIGGER {name} AFTER {when} ON {table} FOR EACH ROW {under}"
+                f"EXECUTE FUNCTION {name}()"
+            )
+        else:
+            op.execute(f"CREATE TRIGGER {name} AFTER {when} ON {table} {under}BEGIN {body} END")
+
+
+def downgrade() -> None:
+    for name, (table, *_) in _triggers().items():
+        if _is_postgresql():
+            op.execute(f"DROP TRIGGER {name} ON {table}")
+            op.execute(f"DROP FUNCTION {name}()")
+        else:
+            op.execute(f"DROP TRIGGER {name}")
+    for table in ('vault_problem', 'vault_conflict', 'unmirrored', 'mirror'):
+        op.drop_table(table)
+    for table in OF_AN_ACT:
+        op.drop_index(op.f(f'ix_{table}_act_id'), table_name=table)
+        op.drop_column(table, 'act_id')
+    op.drop_table('act')
