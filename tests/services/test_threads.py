@@ -84,7 +84,16 @@ def standing(session: Session, slug: str) -> dict[str, tuple[str, str, str]]:
 
 def rows_of_everything(session: Session) -> dict[str, list[Any]]:
     """Every row that tells what the wiki is; counters, revisions and decisions only grow."""
-    grows = {"decision", "change", "revision", "generation", "done", "title_word", "page_section"}
+    grows = {
+        "unmirrored",
+        "decision",
+        "change",
+        "revision",
+        "generation",
+        "done",
+        "title_word",
+        "page_section",
+    }
     session.flush()
     session.expire_all()
     found = {}

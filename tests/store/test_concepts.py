@@ -98,7 +98,14 @@ def pair(session: Session, source: Page, target: Page) -> Link | None:
 
 
 # Rows that only say when the machine last did something, or are made anew from the others.
-_NOT_COMPARED = {"generation", "page_vector", "title_word", "unencoded", "page_text_data"}
+_NOT_COMPARED = {
+    "generation",
+    "unmirrored",
+    "page_vector",
+    "title_word",
+    "unencoded",
+    "page_text_data",
+}
 
 
 def state(session: Session) -> dict[str, list[dict[str, Any]]]:
