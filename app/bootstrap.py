@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, tzinfo
@@ -20,6 +21,8 @@ from app.errors import Unavailable
 from app.llm.anthropic import AnthropicModel
 from app.llm.base import Model
 from app.mail.smtp import Post
+from app.services import backup
+from app.services.backup import Place
 from app.services.linker import shipped_weights
 from app.services.sending import HOME
 from app.services.triage import Fitted
@@ -54,6 +57,8 @@ from app.store.graph import LinkGraph
 from app.store.hosts import Hosts
 from app.store.relations import NameIndex
 from app.store.vectors import VectorIndex
+
+log = logging.getLogger("cerebro")
 
 # In the order in which they look at a file: the surest first.
 READERS: tuple[Reader, ...] = (
@@ -152,6 +157,11 @@ class App:
     def raw_folder(self) -> Path:
         return self.settings.data / "raw"
 
+    @property
+    def place(self) -> Place:
+        """Where this wiki is, for backups."""
+        return place_of(self.settings, self.engine)
+
     @cached_property
     def web(self) -> Web:
         """The one way out; made when it is first asked for something."""
@@ -203,6 +213,20 @@ class App:
         return SentenceTransformerEncoder(setting)
 
 
+def place_of(settings: Settings, engine: Engine) -> Place:
+    """Where the wiki of these settings is, for backups."""
+    return Place(engine, settings.data, settings.data / "raw", settings.vault_path)
+
+
+def bring_up_to_date(settings: Settings, engine: Engine) -> bool:
+    """Bring the schema up to date, after a copy of the database was kept; whether anything was done."""
+
+    def before(to: str) -> None:
+        backup.before_migration(engine, settings.data, to=to, now=settings.clock(), say=log.warning)
+
+    return schema.upgrade(engine, before=before)
+
+
 def build(settings: Settings) -> App:
     """Open the wiki that the settings name, its schema brought up to date.
 
@@ -216,7 +240,9 @@ def build(settings: Settings) -> App:
             f"The folder {settings.data} cannot be made: {error.strerror}."
         ) from error
     engine = open_engine(settings.url)
-    schema.upgrade(engine)
+    if said := backup.finish(place_of(settings, engine)):
+        log.warning(said)
+    bring_up_to_date(settings, engine)
     app = App(settings, engine, shipped_weights(settings.linker_weights), model=AnthropicModel())
     if settings.vectors_wanted and available(settings.embedding_model):
         app.encoder = SentenceTransformerEncoder(settings.embedding_model)

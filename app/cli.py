@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol
@@ -177,7 +177,15 @@ def migrate(
     if bool(source) != bool(target):
         raise Invalid("A copy needs both --from and --to.")
     if not source:
-        done = schema.upgrade(open_engine(load().url))
+        from app.bootstrap import bring_up_to_date, place_of
+        from app.services import backup as backups
+
+        _log()
+        settings = load()
+        engine = open_engine(settings.url)
+        if said := backups.finish(place_of(settings, engine)):
+            _say(said)
+        done = bring_up_to_date(settings, engine)
         _say("The schema is up to date now." if done else "The schema was up to date.")
         return
     from app.store.transfer import copy
@@ -200,6 +208,85 @@ def migrate(
         "Copied, and the same on both sides. Set CEREBRO_DATABASE_URL to the new database and "
         "keep the data folder: raw bytes and the vault are files in it."
     )
+
+
+@cli.command()
+def backup(
+    file: Annotated[
+        Path,
+        typer.Argument(help="The file to write, or a folder: then it is named after the time."),
+    ],
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the file if it is there already.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Write the whole wiki into one file, while it is used: database, raw bytes and vault.
+
+    Settings and passwords are not in it. Files that cannot be read are named, exit code 3.
+    """
+    from app.services import backup as backups
+
+    app = _open()
+    with _bar("backup", None) as at:
+        made = backups.backup(
+            app.place,
+            file,
+            now=app.clock(),
+            force=force,
+            progress=lambda words: at(0, None, words),
+        )
+    if as_json:
+        _out(made.as_json())
+    else:
+        print(
+            f"{made.path}: {made.size / 1e6:,.1f} MB in {made.seconds:.1f} s, with {made.in_words()}."
+        )
+    _say_left_out(made.left_out, made.links)
+    if made.left_out:
+        raise typer.Exit(3)
+
+
+def _say_left_out(left_out: Sequence[tuple[str, str]], links: Sequence[str]) -> None:
+    for path, why in left_out:
+        _say(f"{path}: {why}")
+    if links:
+        _say(f"Links to other files are not followed, nor kept: {', '.join(links[:_SHOWN])}")
+
+
+@cli.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="A backup that `cerebro backup` wrote.")],
+    as_json: Json = False,
+) -> None:
+    """Put a backup into an empty place: the database, data folder and vault that the settings name.
+
+    Everything is compared with its hash before anything is put in place; nothing is written over.
+    """
+    from app.bootstrap import build, place_of
+    from app.services import backup as backups
+    from app.settings import load
+    from app.store.db import open_engine
+
+    _log()
+    settings = load()
+    engine = open_engine(settings.url)
+    with _bar("restore", None) as at:
+        restored = backups.restore(
+            place_of(settings, engine), file, progress=lambda words: at(0, None, words)
+        )
+    engine.dispose()
+    build(settings)
+    if as_json:
+        _out(restored.as_json())
+    else:
+        print(
+            f"Restored from {file.name}, made {restored.made_at[:16].replace('T', ' ')}: "
+            f"{restored.in_words()}."
+        )
+    if restored.left_out:
+        _say("What could not be read when the backup was made is missing here too:")
+    _say_left_out(restored.left_out, restored.links)
 
 
 @cli.command()

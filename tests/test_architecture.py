@@ -100,7 +100,7 @@ def test_only_the_store_knows_which_engine_it_is() -> None:
         if any(ENGINES.search(text) for text in said - documented):
             knowing.add(path)
     knowing |= {path for path, _ in calls("on_postgresql")}
-    store = {"db", "fts5", "tsvector", "search", "vectors"}
+    store = {"db", "fts5", "tsvector", "search", "snapshots", "vectors"}
     assert knowing - {"app/settings.py"} <= {f"app/store/{name}.py" for name in store}
 
 

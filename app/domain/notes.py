@@ -37,7 +37,8 @@ class NamedLink:
 class Note:
     """All that a file says. Read from a file, `id` is '' and `kind` None where it says none.
 
-    `links` are those that stand in front matter; wikilinks in the text are the text's own.
+    `links` are those that stand in front matter; wikilinks in the text are the text's own. `members`
+    are the papers that the file of a thread lists by name: such a list is read, and never written.
     """
 
     id: str = ""
@@ -48,4 +49,5 @@ class Note:
     identifiers: tuple[str, ...] = ()
     facts: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     links: tuple[NamedLink, ...] = ()
+    members: tuple[str, ...] = ()
     body: str = ""

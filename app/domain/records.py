@@ -609,11 +609,12 @@ class Mirror(SQLModel, table=True):
     """The file of a page in the vault, as it was when the two last agreed.
 
     `path` is relative to the vault, with slashes; `path_key` the same as file systems compare that
-    fold case and accents. `version` is the page's version that the file says, the common base of a
-    merge. `head` is all that stands before the text (byte order mark, front matter with comments and
-    keys of other tools), as it stands; `newline` how lines end. `hash` is the SHA-256 of the file,
-    `size` and `mtime_ns` what spares reading it again; `side_hash` that of its companion in
-    .cerebro/pages. Without a page the file is to be taken away.
+    fold case and accents, and `stem_key` its last part without the ending, which wikilinks name. `version`
+    is the page's version that the file says, the common base of a merge; 0 before it was ever written,
+    when `path` is the one it will have. `head` is all that stands before the text (byte order mark,
+    front matter with comments and keys of other tools), as it stands; `newline` how lines end. `hash` is
+    the SHA-256 of the file, `size` and `mtime_ns` what spares reading it again; `side_hash` that of its
+    companion in .cerebro/pages. Without a page the file is to be taken away.
     """
 
     id: int | None = Field(default=None, primary_key=True)
@@ -622,6 +623,7 @@ class Mirror(SQLModel, table=True):
     )
     path: str = Field(unique=True)
     path_key: str = Field(unique=True)
+    stem_key: str = Field(index=True)
     version: int
     head: str = ""
     newline: str = "\n"
@@ -681,11 +683,12 @@ class Draft(SQLModel, table=True):
 class Paper(SQLModel, table=True):
     """A work the wiki has met. It waits in the Inbox and gets its page when kept.
 
-    `score` (relevance and novelty together, 0 when nobody judged; behind the point how sure a scorer
-    was that it is wanted) and `topic_id` are those of its newest assessment; `came` is the first day
-    it was listed on, or the newest that announced it as new, else when it was published. They are
-    derived, so that the Inbox is an index: triggers on assessment, listing_paper and this table keep
-    them.
+    `score` and `topic_id` are those of its newest assessment. `score` is the chance of keeping, 0..1:
+    as the scorer said it, else what its relevance means on the fixed scale of domain/scoring.py; 0
+    when nobody judged. Less than 2e-8 is added for its relevance and novelty, which order equals.
+    `came` is the first day it was listed on, or the newest that announced it as new, else when it was
+    published. They are derived, so that the Inbox is an index: triggers on assessment, listing_paper
+    and this table keep them.
     """
 
     __table_args__ = (

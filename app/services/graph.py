@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import date, datetime, tzinfo
 from itertools import zip_longest
 from typing import Any, NamedTuple
 from xml.sax.saxutils import escape, quoteattr
@@ -18,6 +18,7 @@ from xml.sax.saxutils import escape, quoteattr
 import numpy as np
 from sqlmodel import Session
 
+from app.domain.asof import end_of, midnight
 from app.domain.graph import Array, Ids, distances
 from app.domain.records import KINDS, LinkStatus, Page, PageKind
 from app.errors import Invalid
@@ -95,8 +96,8 @@ def filters(
         wanted,
         thread.strip(),
         Span(
-            since=_midnight(first, zone) if first else None,
-            before=_midnight(last + timedelta(days=1), zone) if last else None,
+            since=midnight(first, zone) if first else None,
+            before=end_of(last, zone) if last else None,
         ),
     )
 
@@ -111,10 +112,6 @@ def _day(name: str, text: str) -> date | None:
     if not 1900 <= found.year < 3000:
         raise Invalid(f"{name} has to be a day, such as 2026-05-31.")
     return found
-
-
-def _midnight(day: date, zone: tzinfo | None) -> datetime:
-    return datetime.combine(day, time.min, zone).astimezone(UTC)
 
 
 # ---------------------------------------------------------------- pictures

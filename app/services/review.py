@@ -39,7 +39,17 @@ from app.domain.records import (
     Verdict,
 )
 from app.errors import Conflict, Invalid, NotFound
-from app.store import changes, concepts, decisions, edits, links, new_threads, pages, papers
+from app.store import (
+    changes,
+    concepts,
+    decisions,
+    edits,
+    links,
+    new_threads,
+    pages,
+    papers,
+    removal,
+)
 from app.store.db import LARGEST_ID, bump
 from app.store.pages import PERSON, Author, Content
 
@@ -101,7 +111,7 @@ def verdict(word: str, *, of: str) -> Verdict:
 
     Raises Invalid, naming the words there are.
     """
-    table: Sequence[Verdict] = list(decisions.STATUS if of == "link" else _PAPER_STATE)
+    table: Sequence[Verdict] = list(links.STATUS if of == "link" else _PAPER_STATE)
     for known in table:
         if known.value == word.strip().lower():
             return known
@@ -212,7 +222,7 @@ def _decide_change(
         accept = _ACCEPT[change.kind]
         before["did"] = accept(session, change, title=title, members=members, now=now)
     change = changes.get(session, change_id or 0)
-    change.status, change.decided_at = decisions.STATUS[verdict], now
+    change.status, change.decided_at = links.STATUS[verdict], now
     session.add(change)
     counts = change.origin == Origin.LINKER and verdict in (Verdict.ACCEPT, Verdict.REJECT)
     decision = Decision(
@@ -646,7 +656,7 @@ def _take_back(session: Session, decision: Decision, *, now: datetime, batch: st
 def _restore_change(session: Session, decision: Decision, *, now: datetime) -> None:
     change_id = decision.change_id or 0
     change = changes.get(session, change_id)
-    if change.status != decisions.STATUS[decision.verdict]:
+    if change.status != links.STATUS[decision.verdict]:
         raise Conflict("This proposal was decided again since. Undo the later decision first.")
     did, before = decision.before.get("did"), dict(decision.before)
     if did is not None:
@@ -673,6 +683,8 @@ def _restore_change(session: Session, decision: Decision, *, now: datetime) -> N
                 new_threads.take_back(session, did, now=now)
             case ChangeKind.EDIT:
                 edits.take_back(session, change, did, now=now)
+            case ChangeKind.REMOVE:
+                removal.put_back(session, change, now=now)
     change = changes.get(session, change_id)
     if before.get("swapped"):
         change.source_id, change.target_id = change.target_id, change.source_id

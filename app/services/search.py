@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlmodel import Session
 
-from app.domain.identifiers import clean_date, is_slug, whole_day
+from app.domain.asof import as_of
+from app.domain.identifiers import clean_date, is_slug
 from app.domain.queries import (
     MAX_TOPIC,
     Filters,
@@ -428,17 +429,6 @@ def threads(
         concepts=named,
         notice=notice,
     )
-
-
-def as_of(text: str, today: date) -> date:
-    """The day as of which is counted, `today` without one. Raises Invalid."""
-    if not text.strip():
-        return today
-    day = whole_day(text.strip())
-    if day is None or day > today:
-        wrong = f"{text.strip()[:40]!r} is no day that has been. Write it as in 2026-05-08."
-        raise _invalid("asof", wrong)
-    return day
 
 
 def _concept(session: Session, name: str) -> PageRef:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
-from uuid import uuid4
 
 from sqlmodel import Session
 
@@ -28,14 +27,12 @@ from app.domain.records import (
     Verdict,
 )
 from app.errors import Conflict, Invalid, NotFound
-from app.store import links, pages, papers, threads
-from app.store.concepts import CLAIMS
-from app.store.db import LARGEST_ID, bump
+from app.store import decisions, links, pages, papers, threads
+from app.store.db import LARGEST_ID
 from app.store.threads import ThreadRow
 
 MAX_CLAIM = 1_000
 MAX_LINE = 500
-_CLAIMS_KEPT = 50
 
 
 def get(session: Session, slug: str) -> Page:
@@ -63,18 +60,7 @@ def edit(session: Session, slug: str, *, claim: str, status: str, now: datetime)
     if thread.claim and not words:
         wrong = "A thread needs a claim: say in one sentence what its papers say together."
         raise Invalid(wrong, fields={"claim": wrong})
-    if (thread.claim, thread.status) == (words, ThreadStatus(status)):
-        return False
-    if words != thread.claim:
-        former = [*page.extra.get(CLAIMS, []), {"claim": thread.claim, "until": now.isoformat()}]
-        page.extra = {**page.extra, CLAIMS: former[-_CLAIMS_KEPT:]}
-    thread.claim, thread.status = words, ThreadStatus(status)
-    page.updated_at = now
-    session.add_all([thread, page])
-    session.flush()
-    pages.reindex(session, page)
-    bump(session)
-    return True
+    return threads.set_claim(session, page, words, ThreadStatus(status), now=now)
 
 
 def add_member(
@@ -115,10 +101,10 @@ def add_member(
         )
         session.add(link)
         session.flush()
-    before = _as_it_stands(link)
+    before = links.as_a_member(link)
     link.status, link.decided_at = LinkStatus.ACCEPTED, now
     _say(link, {name: value or getattr(link, name) for name, value in said.items()})
-    return _decided(session, link, Verdict.ACCEPT, before, now=now, reason="added by hand")
+    return decisions.said(session, link, Verdict.ACCEPT, before, now=now, reason="added by hand")
 
 
 def change_member(
@@ -128,9 +114,11 @@ def change_member(
     link, said = member_of(session, slug, link_id), _said(role, line, day)
     if said == _saying(link):
         return None
-    before = _as_it_stands(link)
+    before = links.as_a_member(link)
     _say(link, said)
-    return _decided(session, link, Verdict.ACCEPT, before, now=now, reason="role or line changed")
+    return decisions.said(
+        session, link, Verdict.ACCEPT, before, now=now, reason="role or line changed"
+    )
 
 
 def take_out(
@@ -143,11 +131,7 @@ def take_out(
     link = member_of(session, slug, link_id)
     if link.origin == Origin.AUTHOR:
         raise Conflict("The text of that page says that it is part of this thread. Edit it there.")
-    before = _as_it_stands(link)
-    links.reject(session, link, at=now)
-    return _decided(
-        session, link, Verdict.REJECT, before, now=now, reason=reason.strip() or "taken out by hand"
-    )
+    return decisions.take_out(session, link, now=now, reason=reason.strip() or "taken out by hand")
 
 
 def member_of(session: Session, slug: str, link_id: int) -> Link:
@@ -206,36 +190,6 @@ def _saying(link: Link) -> dict[str, Any]:
 
 def _say(link: Link, said: dict[str, Any]) -> None:
     link.role, link.note, link.day = said["role"], said["note"], said["day"]
-
-
-def _as_it_stands(link: Link) -> dict[str, Any]:
-    said = _saying(link)
-    said["role"] = link.role.value if link.role else None
-    return {**links.as_it_stands(link), links.MEMBER: said}
-
-
-def _decided(
-    session: Session,
-    link: Link,
-    verdict: Verdict,
-    before: dict[str, Any],
-    *,
-    now: datetime,
-    reason: str,
-) -> Decision:
-    session.add(link)
-    decision = Decision(
-        at=now,
-        verdict=verdict,
-        link_id=link.id,
-        reason=reason[:1000],
-        before=before,
-        batch=uuid4().hex,
-    )
-    session.add(decision)
-    session.flush()
-    bump(session)
-    return decision
 
 
 def as_json(

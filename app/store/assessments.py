@@ -479,7 +479,7 @@ def of_day(session: Session, day: str) -> list[dict[str, Any]]:
                 col(Paper.extra),
                 by.c.id.label("assessment"),
                 by.c.scorer,
-                by.c.score,
+                col(Paper.score),
                 by.c.relevance,
                 by.c.novelty,
                 by.c.topic_id,
@@ -493,15 +493,16 @@ def of_day(session: Session, day: str) -> list[dict[str, Any]]:
                 col(ListingPaper.day) == day,
                 sa.or_(col(Paper.state).in_(UNDECIDED), _decided_here(day)),
             )
+            .order_by(*(key.desc() for key in papers.BEST_FIRST), col(Paper.id))
         )
         .all()
     )
     names = names_of(session, {row.id: (row.title, row.extra) for row in rows})
     matched = _matched(session, [row.assessment for row in rows])
-    found = [
+    return [
         {
             "paper": names[row.id],
-            "score": round(_score(row), 6),
+            "score": min(1.0, round(row.score, 6)),
             "relevance": row.relevance,
             "novelty": row.novelty,
             "primary_topic": row.topic_id,
@@ -515,14 +516,6 @@ def of_day(session: Session, day: str) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
-    return sorted(found, key=lambda each: (-each["score"], each["id"]))
-
-
-def _score(row: Any) -> float:
-    """How likely the paper is kept; of a scorer that does not say, by its two marks."""
-    if row.score is not None:
-        return float(row.score)
-    return ((row.relevance or 0) + (row.novelty or 0)) / 20
 
 
 def _primary_first(primary: str | None, names: Sequence[str]) -> list[str]:

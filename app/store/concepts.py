@@ -7,10 +7,9 @@ kept with the decision (`Decision.before`), and is all that taking it back needs
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +18,7 @@ from sqlmodel import Session, col, select
 
 from app.domain.markdown import name_key
 from app.domain.records import (
+    GONE,
     Alias,
     AliasKind,
     Change,
@@ -40,13 +40,13 @@ from app.domain.records import (
     Vector,
 )
 from app.errors import Conflict, Invalid
-from app.store import changes, links, pages, vectors
+from app.store import changes, links, pages, remembered, vectors
 from app.store.db import TEXTS, bump
 from app.store.pages import Author, Content
+from app.store.remembered import chunks, difference, plain, put_back_links
 
-Memory = dict[str, Any]
+Memory = remembered.Memory
 CLAIMS = "claims"  # in `Page.extra` of a thread: the claims it had before
-_SOME = 400  # ids in one statement
 _MOST_EVIDENCE = 8
 _BEGINNING = 3_000  # characters of a paper's text, for its words
 _RANK = {
@@ -152,8 +152,8 @@ def merge(session: Session, source: Page, target: Page, *, author: Author, now: 
         "was": was_target.body,
         "added": added,
     }
-    memory["links"] = _difference(before, _watched(session, source.id, target.id, writers, before))
-    _say_so(session)
+    memory["links"] = difference(before, _watched(session, source.id, target.id, writers, before))
+    say_so(session)
     return memory
 
 
@@ -201,7 +201,7 @@ def unmerge(
         session.connection().execute(sa.insert(Alias.__table__).values(row))  # type: ignore[attr-defined]
     session.add_all(PageTag(page_id=source.id, name=name) for name in was["tags"])
     session.flush()
-    _put_back(session, memory["links"], source.id, target.id)
+    put_back_links(session, memory["links"], source.id, target.id)
     _put_back_the_rest(session, memory["rest"], source.id, target.id)
     session.expire_all()
     given, standing = memory["target"], pages.content_of(session, target)
@@ -215,7 +215,7 @@ def unmerge(
     pages.revise(session, target, content, author=author, now=now, note=note)
     pages.relink_all(session, {*writers, source.id, target.id}, now=now)
     pages.reindex(session, source)
-    _say_so(session)
+    say_so(session)
 
 
 def _take_claim(session: Session, source: Page, target: Page) -> str:
@@ -315,6 +315,8 @@ def _check_undoing(session: Session, source: Page, target: Page, memory: Memory)
             f"{target.title} went into {into.title if into else 'another page'} since. "
             "Undo that merge first."
         )
+    if target.kind == PageKind.REMOVED:
+        raise Conflict(f"{target.title} was removed since. Put it back first.")
     kind = memory["source"].get("kind", PageKind.CONCEPT.value)
     if target.kind != kind:
         raise Conflict(f"{target.title} is no {kind} any more. Make it one again first.")
@@ -358,7 +360,7 @@ def _less(names: Sequence[str], gone: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in names if name_key(name) not in keys)
 
 
-def _say_so(session: Session) -> None:
+def say_so(session: Session) -> None:
     """What was computed from links, from concepts or from pages is stale."""
     for counter in (links.ACCEPTED, "concepts", "wiki", TEXTS):
         bump(session, counter)
@@ -392,7 +394,7 @@ def _join_links(session: Session, source_id: int, target_id: int) -> None:
         here_column, there_column = getattr(Link, here), getattr(Link, there)
         mine = session.exec(select(Link).where(here_column == source_id)).all()
         others: dict[tuple[int, Relation], Link] = {}
-        for some in _chunks({getattr(link, there) for link in mine}):
+        for some in chunks({getattr(link, there) for link in mine}):
             statement = select(Link).where(here_column == target_id, there_column.in_(some))
             for link in session.exec(statement):
                 others[getattr(link, there), link.relation] = link
@@ -428,7 +430,7 @@ def _join(link: Link, other: Link) -> None:
 
 
 def _move(session: Session, link_ids: Sequence[int], column: str, page_id: int) -> None:
-    for some in _chunks(link_ids):
+    for some in chunks(link_ids):
         session.connection().execute(
             sa.update(Link).where(col(Link.id).in_(some)).values({column: page_id})
         )
@@ -445,109 +447,25 @@ def _watched(
     """Every link that a merge may change, as plain values by id; those of `before` in any case."""
     pair = [source_id, target_id]
     partners = sa.select(col(Link.source_id)).where(col(Link.target_id) == source_id)
-    found: dict[int, Memory] = {}
-
-    def read(condition: sa.ColumnElement[bool]) -> None:
-        for row in session.connection().execute(sa.select(_LINK).where(condition)):
-            found[row.id] = _plain(row)
-
-    read(col(Link.target_id) == source_id)
-    read(col(Link.source_id).in_(pair))
-    read((col(Link.target_id) == target_id) & col(Link.source_id).in_(partners))
-    for some in _chunks(writers):
+    conditions: list[Any] = [
+        col(Link.target_id) == source_id,
+        col(Link.source_id).in_(pair),
+        (col(Link.target_id) == target_id) & col(Link.source_id).in_(partners),
+    ]
+    for some in chunks(writers):
         mine = col(Link.source_id).in_(some)
-        read(mine & ((col(Link.origin) == Origin.AUTHOR) | col(Link.target_id).in_(pair)))
-    for some in _chunks(before):
-        read(col(Link.id).in_(some))
-    return found
-
-
-_LINK = Link.__table__  # type: ignore[attr-defined]
-_MOMENTS = ("created_at", "decided_at")
-
-
-def _plain(row: Any) -> Memory:
-    """A row as JSON takes it."""
-    values = dict(row._mapping)
-    for name, value in values.items():
-        if isinstance(value, datetime):
-            values[name] = value.isoformat()
-        elif hasattr(value, "value"):
-            values[name] = value.value
-    return values
-
-
-def _typed(values: Memory) -> Memory:
-    return {
-        name: datetime.fromisoformat(value) if name in _MOMENTS and value else value
-        for name, value in values.items()
-    }
-
-
-def _difference(before: dict[int, Memory], after: dict[int, Memory]) -> Memory:
-    """What became of links: moved (ids by column), changed (columns before and after), gone, made."""
-    moved: dict[str, list[int]] = {"source_id": [], "target_id": []}
-    changed: list[Any] = []
-    for link_id in sorted(before.keys() & after.keys()):
-        old, new = before[link_id], after[link_id]
-        names = [name for name in old if old[name] != new[name]]
-        if len(names) == 1 and names[0] in moved:
-            moved[names[0]].append(link_id)
-        elif names:
-            changed.append(
-                [link_id, {name: old[name] for name in names}, {name: new[name] for name in names}]
-            )
-    return {
-        "moved": moved,
-        "changed": changed,
-        "gone": [before[link_id] for link_id in sorted(before.keys() - after.keys())],
-        # What a text said over was there before: it is itself again when the text says it no more.
-        "made": [
-            link_id
-            for link_id in sorted(after.keys() - before.keys())
-            if pages.SAID_OVER not in after[link_id]["extra"]
-        ],
-    }
-
-
-def _put_back(session: Session, memory: Memory, source_id: int, target_id: int) -> None:
-    """Undo `_difference`, column by column, where nothing else was written since."""
-    connection = session.connection()
-    for some in _chunks(memory["made"]):  # by texts alone: they say again what they say
-        connection.execute(
-            sa.delete(Link).where(col(Link.id).in_(some), col(Link.origin) == Origin.AUTHOR)
+        conditions.append(
+            mine & ((col(Link.origin) == Origin.AUTHOR) | col(Link.target_id).in_(pair))
         )
-    for link_id, old, new in memory["changed"]:
-        row = connection.execute(sa.select(_LINK).where(_LINK.c.id == link_id)).first()
-        standing = _plain(row) if row else {}
-        back = {name: old[name] for name in old if name in standing and standing[name] == new[name]}
-        if back:
-            connection.execute(sa.update(_LINK).where(_LINK.c.id == link_id).values(_typed(back)))
-    for column, link_ids in memory["moved"].items():
-        here = getattr(Link, column)
-        for some in _chunks(link_ids):
-            still = (col(Link.id).in_(some)) & (here == target_id)
-            connection.execute(sa.update(Link).where(still).values({column: source_id}))
-    for values in memory["gone"]:
-        pair = ("source_id", "target_id", "relation")
-        same = (_LINK.c[name] == values[name] for name in pair)
-        if not connection.execute(sa.select(_LINK.c.id).where(*same)).first():
-            new = _typed(values)
-            if connection.execute(sa.select(_LINK.c.id).where(_LINK.c.id == new["id"])).first():
-                del new["id"]  # another has it now
-            connection.execute(sa.insert(_LINK).values(new))
+    conditions += [col(Link.id).in_(some) for some in chunks(before)]
+    return remembered.links(session, *conditions)
 
 
 def _alias_rows(session: Session, page_id: int) -> list[Memory]:
     table = Alias.__table__  # type: ignore[attr-defined]
     columns = (column for column in table.c if column.name != "id")
     statement = sa.select(*columns).where(table.c.page_id == page_id).order_by(table.c.id)
-    return [_plain(row) for row in session.connection().execute(statement)]
-
-
-def _chunks(ids: Iterable[int]) -> Iterator[list[int]]:
-    every = iter(ids)
-    return iter(lambda: list(islice(every, _SOME)), [])
+    return [plain(row) for row in session.connection().execute(statement)]
 
 
 # ---------------------------------------------------------------- what else hangs on a page
@@ -588,37 +506,25 @@ _OWNED: tuple[tuple[Any, str], ...] = (
 
 
 def _rest_changes(session: Session, source_id: int, target_id: int) -> list[Any]:
-    """Proposals about the source wait no longer; a rejected merge of it is one of the target.
+    """Proposals about the source wait no longer; a rejected merge of it is one of the target."""
 
-    Returns (id, columns before, columns after) of each.
-    """
-    memory: list[Any] = []
-    either = (col(Change.source_id) == source_id) | (col(Change.target_id) == source_id)
-    statement = select(Change).where(either, Change.status != LinkStatus.ACCEPTED)
-    for change in session.exec(statement.order_by(col(Change.id))).all():
-        values: Memory = {}
-        if change.status != LinkStatus.REJECTED:
-            values["status"] = LinkStatus.REJECTED
-        elif change.kind == ChangeKind.MERGE:
-            other = change.target_id if change.source_id == source_id else change.source_id
-            key = changes.merge_key(other or 0, target_id)
-            if other and other != target_id and not changes.keyed(session, [key]):
-                side = "source_id" if change.source_id == source_id else "target_id"
-                values = {"key": key, side: target_id}
-        if not values:
-            continue
-        old = {name: getattr(change, name) for name in values}
-        memory.append([change.id, old, values])
-        change.sqlmodel_update(values)
-        session.add(change)
-        session.flush()
-    return memory
+    def of_the_target(change: Change) -> Memory:
+        if change.kind != ChangeKind.MERGE:
+            return {}
+        other = change.target_id if change.source_id == source_id else change.source_id
+        key = changes.merge_key(other or 0, target_id)
+        if not other or other == target_id or changes.keyed(session, [key]):
+            return {}
+        side = "source_id" if change.source_id == source_id else "target_id"
+        return {"key": key, side: target_id}
+
+    return remembered.rest_changes(session, [source_id], of_the_target)
 
 
 def _put_back_the_rest(session: Session, memory: Memory, source_id: int, target_id: int) -> None:
     for table, column in _OWNED:
         here = getattr(table, column)
-        for some in _chunks(memory["owned"][table.__name__]):
+        for some in chunks(memory["owned"][table.__name__]):
             session.connection().execute(
                 sa.update(table)
                 .where(table.id.in_(some), here == target_id)
@@ -631,12 +537,7 @@ def _put_back_the_rest(session: Session, memory: Memory, source_id: int, target_
             question.in_text = bool(in_text and in_text[0])
             session.add(question)
             session.flush()
-    for change_id, old, new in reversed(memory["changes"]):
-        change = session.get(Change, change_id)
-        if change is not None and all(getattr(change, name) == new[name] for name in new):
-            change.sqlmodel_update(old)
-            session.add(change)
-            session.flush()
+    remembered.put_back_changes(session, memory["changes"])
 
 
 # ---------------------------------------------------------------- one becomes two
@@ -714,7 +615,7 @@ def split(
         raise Invalid(wrong, fields={"member": wrong})
     moved = [link_id for paper, link_id in held.items() if paper in wanted]
     _move(session, moved, "target_id", made.id)
-    _say_so(session)
+    say_so(session)
     return made, {
         "page": made.id,
         "kind": source.kind.value,
@@ -739,7 +640,7 @@ def unsplit(
     before = pages.content_of(session, source)
     names = replace(before, aliases=(*before.aliases, *memory["aliases"]))
     pages.revise(session, source, names, author=author, now=now, note="the split was taken back")
-    _say_so(session)
+    say_so(session)
 
 
 def _make_room(session: Session, source: Page, made: Page, link_ids: Sequence[int]) -> None:
@@ -754,7 +655,7 @@ def _make_room(session: Session, source: Page, made: Page, link_ids: Sequence[in
         col(Decision.undoes_id).is_(None),
     )
     found: list[Any] = []
-    for some in _chunks(link_ids):
+    for some in chunks(link_ids):
         found += session.connection().execute(
             sa.select(
                 col(moved.id),
@@ -867,7 +768,7 @@ def take_page(session: Session, page: Page, *, but: Collection[int], now: dateti
     if (
         page.version > 1
         or page.extra.get(CLAIMS)
-        or page.kind == PageKind.MERGED
+        or page.kind in GONE
         or session.scalar(sa.select(sa.or_(*worked)))
     ):
         raise Conflict(
@@ -883,4 +784,4 @@ def take_page(session: Session, page: Page, *, but: Collection[int], now: dateti
     session.flush()
     session.expire_all()
     pages.relink_all(session, writers, now=now)
-    _say_so(session)
+    say_so(session)

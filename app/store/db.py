@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -401,6 +402,21 @@ def _copy_in(connection: Connection, table: sa.Table, rows: Iterable[tuple[Any, 
 
 
 _NEXT_ID = sa.text("SELECT setval(pg_get_serial_sequence(:table, :column), :next, false)")
+
+
+def insert_new(session: Session, table: sa.Table, rows: list[dict[str, Any]]) -> int | None:
+    """Insert rows, but for those that a constraint of the table says are there; the id of a single one.
+
+    None where there is nothing to say: it was there, or there were several.
+    """
+    if not rows:
+        return None
+    insert = postgresql.insert if on_postgresql(session) else sqlite.insert
+    statement = insert(table).on_conflict_do_nothing()
+    if len(rows) > 1 or "id" not in table.c or "id" in rows[0]:
+        session.connection().execute(statement, rows)
+        return None
+    return session.connection().execute(statement.returning(table.c.id), rows[0]).scalar()
 
 
 def damage(session: Session) -> list[str]:

@@ -20,6 +20,7 @@ from app.domain.records import (
     LinkStatus,
     Origin,
     Page,
+    PageKind,
     Paper,
     Relation,
     Verdict,
@@ -27,12 +28,7 @@ from app.domain.records import (
 from app.errors import Conflict, Invalid, NotFound
 from app.store import links, record
 from app.store.db import LARGEST_ID, bump
-
-STATUS = {
-    Verdict.ACCEPT: LinkStatus.ACCEPTED,
-    Verdict.REJECT: LinkStatus.REJECTED,
-    Verdict.DEFER: LinkStatus.DEFERRED,
-}
+from app.store.links import STATUS
 
 
 def decide_link(
@@ -165,6 +161,94 @@ def _counted(link_id: int) -> Any:
     )
 
 
+def put_in(
+    session: Session,
+    source_id: int,
+    target_id: int,
+    relation: Relation,
+    *,
+    now: datetime,
+    reason: str,
+    who: str = "person",
+    batch: str = "",
+) -> Decision | None:
+    """Link two pages because a person says so; None when they are linked that way already.
+
+    One that waits in Review is accepted, one that was rejected comes back.
+    """
+    link = links.between(session, source_id, target_id, relation)
+    if link is not None and link.status == LinkStatus.ACCEPTED:
+        return None
+    if link is not None and link.status != LinkStatus.REJECTED:
+        return decide_link(
+            session, link, Verdict.ACCEPT, now=now, who=who, batch=batch, reason=reason
+        )
+    if link is None:
+        # As rejected: taken back, it waits nowhere.
+        link = Link(
+            source_id=source_id,
+            target_id=target_id,
+            relation=relation,
+            status=LinkStatus.REJECTED,
+            origin=Origin.AGENT,
+            reason=reason,
+            created_at=now,
+        )
+        session.add(link)
+        session.flush()
+    before = links.as_a_member(link)
+    link.status, link.decided_at = LinkStatus.ACCEPTED, now
+    return said(session, link, Verdict.ACCEPT, before, now=now, reason=reason, who=who, batch=batch)
+
+
+def take_out(
+    session: Session,
+    link: Link,
+    *,
+    now: datetime,
+    reason: str,
+    who: str = "person",
+    batch: str = "",
+) -> Decision:
+    """Reject an accepted link. It is proposed again on new evidence alone.
+
+    Raises Conflict when the text of its page says it: it is taken out there.
+    """
+    if link.origin == Origin.AUTHOR:
+        raise Conflict("The text of that page itself says so. Edit it there.")
+    before = links.as_a_member(link)
+    links.reject(session, link, at=now)
+    return said(session, link, Verdict.REJECT, before, now=now, reason=reason, who=who, batch=batch)
+
+
+def said(
+    session: Session,
+    link: Link,
+    verdict: Verdict,
+    before: dict[str, Any],
+    *,
+    now: datetime,
+    reason: str,
+    who: str = "person",
+    batch: str = "",
+) -> Decision:
+    """Note what a person said of a link that waited for nobody; `before` is how it stood."""
+    session.add(link)
+    decision = Decision(
+        at=now,
+        who=who,
+        verdict=verdict,
+        link_id=link.id,
+        reason=reason[:1000],
+        before=before,
+        batch=batch or uuid4().hex,
+    )
+    session.add(decision)
+    session.flush()
+    bump(session)
+    return decision
+
+
 def take_back_link(
     session: Session, decision: Decision, *, now: datetime, batch: str, who: str = "person"
 ) -> None:
@@ -191,6 +275,10 @@ def _restore_link(session: Session, decision: Decision) -> None:
     came_back = links.has_returned(link) and expected == LinkStatus.REJECTED
     newest = newest_of(session, link.id or 0)
     overtaken = newest is not None and newest.id != decision.id
+    for page_id in (link.source_id, link.target_id):
+        page = session.get_one(Page, page_id)
+        if page.kind == PageKind.REMOVED:
+            raise Conflict(f"{page.title} was removed since. Put it back first.")
     if overtaken or (link.status != expected and not came_back):
         raise Conflict("This link was decided again since. Undo the later decision first.")
     made = session.get(Link, made_id) if made_id is not None else None
@@ -200,24 +288,32 @@ def _restore_link(session: Session, decision: Decision) -> None:
 
 
 def undone(
-    session: Session, decision: Decision, *, now: datetime, batch: str, who: str = "person"
-) -> None:
+    session: Session,
+    decision: Decision,
+    *,
+    now: datetime,
+    batch: str,
+    who: str = "person",
+    reason: str = "",
+) -> Decision:
     """Mark a decision as undone, by one more decision; what it decided is put back elsewhere."""
     decision.undone = True
     session.add(decision)
-    session.add(
-        Decision(
-            at=now,
-            who=who,
-            verdict=decision.verdict,
-            link_id=decision.link_id,
-            paper_id=decision.paper_id,
-            change_id=decision.change_id,
-            before={},
-            batch=batch,
-            undoes_id=decision.id,
-        )
+    undo = Decision(
+        at=now,
+        who=who,
+        verdict=decision.verdict,
+        link_id=decision.link_id,
+        paper_id=decision.paper_id,
+        change_id=decision.change_id,
+        reason=reason,
+        before={},
+        batch=batch,
+        undoes_id=decision.id,
     )
+    session.add(undo)
+    session.flush()
+    return undo
 
 
 def newest_of(session: Session, link_id: int) -> Decision | None:

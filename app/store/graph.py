@@ -26,7 +26,7 @@ from app.domain.graph import Network
 from app.domain.records import GONE, Link, LinkStatus, Page, PageKind, Relation
 from app.errors import NotFound
 from app.store.db import generation
-from app.store.links import ACCEPTED, WEIGHT, within
+from app.store.links import ACCEPTED, WEIGHT, stood
 
 _ROWS = 20_000  # that are fetched at a time
 _SPANS = 3  # networks of other dates that are kept
@@ -119,10 +119,8 @@ class LinkGraph:
 
 def read(session: Session, span: Span = ALWAYS) -> Network:
     """The network of the accepted links of this session's moment."""
-    statement = (
-        sa.select(col(Link.source_id), col(Link.target_id), WEIGHT)
-        .where(col(Link.status) == LinkStatus.ACCEPTED)
-        .where(*within(span.since, span.before))
+    statement = sa.select(col(Link.source_id), col(Link.target_id), WEIGHT).where(
+        *stood(LinkStatus.ACCEPTED, since=span.since, before=span.before)
     )
     result = session.connection().execute(statement)
     parts = [np.zeros((0, 3))]

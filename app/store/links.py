@@ -30,12 +30,20 @@ from app.domain.records import (
     Question,
     Relation,
     Role,
+    Verdict,
+    choice,
 )
 from app.domain.second_look import SecondLook
 from app.errors import NotFound
 from app.store.db import LARGEST_ID, bump
 
 PAGE_SIZE = 50
+STATUS = {
+    Verdict.ACCEPT: LinkStatus.ACCEPTED,
+    Verdict.REJECT: LinkStatus.REJECTED,
+    Verdict.DEFER: LinkStatus.DEFERRED,
+}
+"""How a decision leaves what it is about."""
 
 
 ACCEPTED = "links"  # the counter of what the graph is made of: which links are accepted, and how
@@ -369,7 +377,7 @@ def edges_around(
 
     Rows: source_id, target_id, relation, status, confidence. Each side and status is read from an
     index that holds the surest first: a page with thousands of links costs no more than others.
-    `since` and `before` as in `within`.
+    `since` and `before` as in `stood`.
     """
     values: dict[str, object] = {"pages": list(page_ids), "most": limit}
     values |= {"since": since} if since is not None else {}
@@ -383,14 +391,10 @@ def _around(statuses: tuple[LinkStatus, ...], since: bool, before: bool) -> sa.S
     """The statement of `edges_around`: every page screen runs it, and to build it takes longest."""
     pages: sa.BindParameter[Any] = sa.bindparam("pages", expanding=True)
     most = sa.bindparam("most", type_=sa.Integer)
-    span = within(
-        sa.bindparam("since", type_=sa.DateTime) if since else None,
-        sa.bindparam("before", type_=sa.DateTime) if before else None,
-    )
     best = [
         sa.select(
-            sa.select(*(getattr(Link, name) for name in _EDGE))
-            .where(col(side).in_(pages), col(Link.status) == status, *span)
+            sa.select(*_edge_of(status))
+            .where(col(side).in_(pages), *_in_span(status, since, before))
             .order_by(col(Link.confidence).desc(), col(other).desc())
             .limit(most)
             .subquery()
@@ -406,6 +410,20 @@ def _around(statuses: tuple[LinkStatus, ...], since: bool, before: bool) -> sa.S
     )
 
 
+def _edge_of(status: LinkStatus) -> list[Any]:
+    """The columns of an edge, with the status it had then, which may be another one today."""
+    then = sa.literal(status, choice(LinkStatus)).label("status")
+    return [then if name == "status" else getattr(Link, name) for name in _EDGE]
+
+
+def _in_span(status: LinkStatus, since: bool, before: bool) -> list[sa.ColumnElement[bool]]:
+    return stood(
+        status,
+        since=sa.bindparam("since", type_=sa.DateTime) if since else None,
+        before=sa.bindparam("before", type_=sa.DateTime) if before else None,
+    )
+
+
 _EDGE = ("source_id", "target_id", "relation", "status", "confidence")
 
 
@@ -418,7 +436,7 @@ def edges_among(
 ) -> list[Any]:
     """Accepted and proposed edges with both ends among the pages, as those of `edges_around`.
 
-    With their `weight`; `since` and `before` as in `within`.
+    With their `weight`; `since` and `before` as in `stood`.
     """
     values: dict[str, object] = {"pages": list(page_ids)}
     values |= {"since": since} if since is not None else {}
@@ -430,32 +448,56 @@ def edges_among(
 @cache
 def _among(since: bool, before: bool) -> sa.Select[Any]:
     pages: sa.BindParameter[Any] = sa.bindparam("pages", expanding=True)
-    return (
-        sa.select(*(getattr(Link, name) for name in _EDGE), WEIGHT)
-        .where(
-            # Found by their sources alone: a page that thousands link to has few links of its own.
-            col(Link.source_id).in_(pages),
-            (col(Link.target_id) + 0).in_(pages),
-            col(Link.status).in_(_STANDING),
-            *within(
-                sa.bindparam("since", type_=sa.DateTime) if since else None,
-                sa.bindparam("before", type_=sa.DateTime) if before else None,
-            ),
+    found = sa.union_all(
+        *(
+            sa.select(*_edge_of(status), WEIGHT, col(Link.id)).where(
+                # Found by their sources alone: a page that thousands link to has few of its own.
+                col(Link.source_id).in_(pages),
+                (col(Link.target_id) + 0).in_(pages),
+                *_in_span(status, since, before),
+            )
+            for status in _STANDING
         )
-        .order_by(col(Link.status), col(Link.confidence).desc(), col(Link.id))
+    ).subquery()
+    return sa.select(*(found.c[name] for name in (*_EDGE, "weight"))).order_by(
+        found.c.status, found.c.confidence.desc(), found.c.id
     )
 
 
-def within(since: Any, before: Any) -> list[sa.ColumnElement[bool]]:
-    """Conditions on when a link came to stand: when it was decided, or made if nobody did yet.
+def stood(status: LinkStatus, *, since: Any = None, before: Any = None) -> list[Any]:
+    """Conditions on links that had this status just before the moment `before`; None is now.
 
-    From the moment `since` on, and earlier than the moment `before`; None leaves a side open.
+    What was decided or undone later counts as it stood then: the first decision since then says how
+    the link was before it. With `since`, only links that came to stand from that moment on: when
+    they were decided, or made if nobody did.
     """
     moment = sa.func.coalesce(col(Link.decided_at), col(Link.created_at))
-    return [
-        *([moment >= since] if since is not None else []),
-        *([moment < before] if before is not None else []),
-    ]
+    from_then = [moment >= since] if since is not None else []
+    if before is None:
+        return [col(Link.status) == status, *from_then]
+    later = col(Decision.link_id).is_not(None) & (col(Decision.at) >= before)
+    undecided_since = col(Link.id).not_in(sa.select(col(Decision.link_id)).where(later))
+    as_it_is = (col(Link.status) == status) & (moment < before) & undecided_since
+    as_it_was = (col(Link.created_at) < before) & col(Link.id).in_(_before_that(status, later))
+    return [as_it_is | as_it_was, *from_then]
+
+
+def _before_that(status: LinkStatus, later: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """The ids of links that the first of these decisions found in this status."""
+    first, undone = aliased(Decision), aliased(Decision)
+    firsts = sa.select(sa.func.min(col(Decision.id))).where(later).group_by(col(Decision.link_id))
+    corrected = undone.before["made"].as_string().is_not(None)
+    # An undo says nothing of what it found: that is what the decision it takes back had made.
+    made = sa.case(
+        (corrected, LinkStatus.REJECTED.value),
+        *((col(undone.verdict) == verdict, left.value) for verdict, left in STATUS.items()),
+    )
+    found = sa.func.coalesce(made, first.before["status"].as_string())
+    return (
+        sa.select(col(first.link_id))
+        .outerjoin(undone, col(undone.id) == col(first.undoes_id))
+        .where(col(first.id).in_(firsts), found == status.value)
+    )
 
 
 def propose(
@@ -607,6 +649,12 @@ def as_it_stands(link: Link) -> dict[str, Any]:
         "decided_at": link.decided_at.isoformat() if link.decided_at else None,
         "memory": {key: link.extra[key] for key in (REJECTION, RETURNED) if key in link.extra},
     }
+
+
+def as_a_member(link: Link) -> dict[str, Any]:
+    """The same with what is said of a member of a thread: role, note and day."""
+    said = {"role": link.role.value if link.role else None, "note": link.note, "day": link.day}
+    return {**as_it_stands(link), MEMBER: said}
 
 
 def put_back(session: Session, link: Link, before: Mapping[str, Any]) -> None:

@@ -58,8 +58,8 @@ from app.store.db import rows
 
 _FIRST: sa.BindParameter[str] = sa.bindparam("first")
 _LAST: sa.BindParameter[str] = sa.bindparam("last")
-_CROSS_RISES = 2  # marks by which a paper that two sources spoke of rises
-_LOOKED_AT = 60  # papers with the best marks, among which those rise
+_CROSS_RISES = 2  # by which the odds count of a paper that two sources spoke of: a mark of relevance
+_LOOKED_AT = 60  # the best papers, among which those rise
 
 
 def facts(
@@ -255,14 +255,14 @@ _KEPT = (
 
 
 def _best(session: Session, between: dict[str, str]) -> tuple[Best, ...]:
-    """The best papers of a month by their marks; those that two sources spoke of rise."""
+    """The papers of a month that are likeliest kept; those that two sources spoke of rise."""
     found = rows(session, _MARKED, **between)
     ids = [row.id for row in found]
     sources = papers.sources_of(session, ids)
 
     def rank(row: Any) -> tuple[float, int]:
-        rises = _CROSS_RISES if len(sources[row.id]) >= CROSS_SOURCE else 0
-        return -(row.score + rises), row.id
+        rises = _CROSS_RISES if len(sources[row.id]) >= CROSS_SOURCE else 1
+        return -rises * row.score / max(1 - row.score, 1e-9), row.id
 
     best = sorted(found, key=rank)[: months.BEST]
     urls = _addresses(session, [row.id for row in best if not row.slug])

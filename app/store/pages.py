@@ -90,7 +90,7 @@ class Content:
         if len(body) > MAX_BODY:
             wrong["body"] = "The text is longer than a million characters: split the page."
         if self.kind in GONE:
-            wrong["kind"] = "A page becomes a merged one by a merge alone. Choose another kind."
+            wrong["kind"] = f"No page can be made a {self.kind.value} one so. Choose another kind."
         if wrong:
             raise Invalid(" ".join(wrong.values()), fields=wrong)
         own = name_key(title)
@@ -300,7 +300,7 @@ def revision(session: Session, page_id: int, number: int) -> Revision:
 
 
 def revisions(session: Session, page_id: int, *, limit: int = 50, before: int = 0) -> list[Any]:
-    """Rows (number, title, author_kind, author, note, at, body) of a page's history, newest first.
+    """Rows of a page's history, newest first: a revision's columns without its id and act.
 
     `before` is the number of the last one shown.
     """
@@ -314,7 +314,11 @@ _REVISIONS = (
         col(Revision.title),
         col(Revision.author_kind),
         col(Revision.author),
+        col(Revision.prompt),
         col(Revision.note),
+        col(Revision.kind),
+        col(Revision.aliases),
+        col(Revision.tags),
         col(Revision.at),
         col(Revision.body),
     )
@@ -604,6 +608,8 @@ def revise(
 
 
 def _keep_standing(page: Page) -> None:
+    if page.kind == PageKind.REMOVED:
+        raise Conflict(f"{page.title} was removed: put it back first.")
     if page.kind in GONE:
         raise Conflict(f"{page.title} went into another page: its text is kept as it was.")
 
@@ -779,10 +785,15 @@ class _Wanted:
 
 
 def relink(session: Session, page: Page, *, now: datetime) -> None:
-    """Make the author links and red links of a page agree with the wikilinks in its body."""
+    """Make the author links and red links of a page agree with the wikilinks in its body.
+
+    A link that its file in the vault puts in, to a page that nobody had written, is made once it is there.
+    """
     assert page.id is not None
-    links_out = page.kind not in GONE and _may_link(page.body)
-    wanted = _wanted(session, page) if links_out else _Wanted()
+    _put_in(session, page, now=now)
+    wanted = _Wanted()
+    if page.kind not in GONE:
+        wanted = _wanted(session, page.id, page.body, page.extra.get(PUT_IN, ()))
     standing = {
         (link.target_id, link.relation): link
         for link in session.exec(select(Link).where(Link.source_id == page.id))
@@ -808,13 +819,55 @@ def relink(session: Session, page: Page, *, now: datetime) -> None:
     session.flush()
 
 
+def red_links(
+    session: Session, page_id: int, body: str, put_in: Iterable[Sequence[str]] = ()
+) -> list[dict[str, Any]]:
+    """The rows of red links that a page has by its body, by what its front matter puts in (`PUT_IN` of
+    its `extra`) and by what pages there are.
+    """
+    return [
+        {"page_id": page_id, "key": key, "name": name, "relation": relation, "sentence": sentence}
+        for key, (name, relation, sentence) in _wanted(session, page_id, body, put_in).red.items()
+    ]
+
+
 def _may_link(body: str) -> bool:
     """Whether a body can hold a link to a page at all: a look that spares most of them a parse."""
     return "[[" in body or ".md" in body
 
 
-def _wanted(session: Session, page: Page) -> _Wanted:
-    found = wikilinks(page.body)
+PUT_IN = (
+    "put in"  # in `Page.extra`: [relation, name] of links in front matter that lead nowhere yet
+)
+
+
+def _put_in(session: Session, page: Page, *, now: datetime) -> None:
+    """Make those links of the page's front matter whose pages are there by now."""
+    waiting = page.extra.get(PUT_IN)
+    if not waiting or page.kind in GONE or page.id is None:
+        return
+    found = resolve(session, [key for _, name in waiting for key in link_keys(name)])
+    left = []
+    for word, name in waiting:
+        target = next((found[key] for key in link_keys(name) if key in found), None)
+        if target is None:
+            left.append([word, name])
+        elif target.id != page.id:
+            decisions.put_in(
+                session, page.id, target.id, Relation(word), now=now, reason="put in in the vault"
+            )
+    if left != waiting:
+        kept = {key: value for key, value in page.extra.items() if key != PUT_IN}
+        page.extra = {**kept, PUT_IN: left} if left else kept
+        session.add(page)
+
+
+def _wanted(
+    session: Session, page_id: int, body: str, put_in: Iterable[Sequence[str]] = ()
+) -> _Wanted:
+    found = wikilinks(body) if _may_link(body) else []
+    if not found and not put_in:
+        return _Wanted()
     pages = resolve(session, [key for link in found for key in link_keys(link.target)])
     wanted = _Wanted()
     for link in found:
@@ -822,11 +875,14 @@ def _wanted(session: Session, page: Page) -> _Wanted:
         relation = _relation(link.relation)
         target = next((pages[k] for k in keys if k in pages), None)
         if target is not None:
-            if target.id != page.id:
+            if target.id != page_id:
                 wanted.links.setdefault((target.id, relation), link.sentence)
         elif keys:
             # Under its barest name: whichever page answers to one of its names answers to that.
             wanted.red.setdefault(keys[-1][:300], (link.target[:300], relation, link.sentence))
+    for word, name in put_in:
+        if keys := link_keys(name):
+            wanted.red.setdefault(keys[-1][:300], (name[:300], Relation(word), ""))
     return wanted
 
 
@@ -958,6 +1014,20 @@ def relink_all(session: Session, sources: Iterable[int], *, now: datetime) -> No
             relink(session, source, now=now)
 
 
+def stand_again(session: Session, page: Page, writers: Iterable[int], *, now: datetime) -> None:
+    """Let a page that was none for a while be found, linked to and counted as its text and names say.
+
+    `writers` are pages whose texts linked to it before, beside those with red links to its names.
+    """
+    assert page.id is not None
+    relink(session, page, now=now)
+    numbers.note(session, page)
+    reindex(session, page)
+    relink_all(session, {*writers} - {page.id}, now=now)
+    _adopt_links(session, page, content_of(session, page), now=now)
+    bump(session)
+
+
 def reindex(session: Session, page: Page) -> None:
     """Write the searchable text of a page, and make it found by it."""
     assert page.id is not None
@@ -975,7 +1045,7 @@ def _index(
     """`fresh`: the page is new, and nothing stands there yet. `paper`: its own, where it is known."""
     assert page.id is not None
     names, text = _searchable(session, page, aliases, paper)
-    digest = sha256("\0".join((page.title, names, text)).encode()).hexdigest()[:16]
+    digest = searched_hash(page.title, names, text)
     values = {"title": page.title, "names": names, "text": text, "hash": digest}
     standing = None if fresh else session.get(PageText, page.id)
     if standing is None:
@@ -996,22 +1066,30 @@ def _searchable(
     session: Session, page: Page, aliases: Sequence[str], paper: Paper | None
 ) -> tuple[str, str]:
     """The other names of a page, one a line, and its text."""
-    names = list(aliases)
-    # What was extracted from the abstract is in the abstract: no word of it counts twice.
-    own = page.body and page.author_kind != AuthorKind.EXTRACT
-    text = [plain_text(page.body)] if own else []
+    names, above = list(aliases), ""
     if page.kind == PageKind.PAPER:
         paper = paper or session.exec(select(Paper).where(Paper.page_id == page.id)).first()
         if paper is not None:
             names += paper.authors
-            names += session.exec(
-                select(Identifier.value).where(Identifier.paper_id == paper.id)
-            ).all()
-            text.insert(0, paper.abstract)
+            own = select(Identifier.value).where(Identifier.paper_id == paper.id)
+            names += session.exec(own.order_by(col(Identifier.id))).all()
+            above = paper.abstract
     elif page.kind == PageKind.THREAD:
         thread = session.get(Thread, page.id)
-        text.insert(0, thread.claim if thread else "")
-    return "\n".join(names), "\n\n".join(part for part in text if part)
+        above = thread.claim if thread else ""
+    return "\n".join(names), searched_text(page.body, page.author_kind, above)
+
+
+def searched_text(body: str, author: AuthorKind, above: str) -> str:
+    """What search reads of a page: `above`, its abstract or its claim, then its body without markup."""
+    # What was extracted from the abstract is in the abstract: no word of it counts twice.
+    own = plain_text(body) if body and author != AuthorKind.EXTRACT else ""
+    return "\n\n".join(part for part in (above, own) if part)
+
+
+def searched_hash(title: str, names: str, text: str) -> str:
+    """What changes with anything that search reads of a page."""
+    return sha256("\0".join((title, names, text)).encode()).hexdigest()[:16]
 
 
 # ---------------------------------------------------------------- drafts

@@ -401,8 +401,9 @@ def take_page(session: Session, paper: Paper) -> bool:
 
 
 # The orders of the Inbox; within them stands what was listed first. Each has an index of its own.
+BEST_FIRST: tuple[Any, ...] = (col(Paper.score), col(Paper.came), col(Paper.published))
 _FALLING: dict[bool, tuple[Any, ...]] = {
-    False: (col(Paper.score), col(Paper.came), col(Paper.published)),
+    False: BEST_FIRST,
     True: (col(Paper.came), col(Paper.published), col(Paper.score)),
 }
 
@@ -423,9 +424,10 @@ def waiting(
     """Papers of one state as the Inbox shows them, best first, or the newest first.
 
     Rows: id, title, abstract, authors, published, state, came, relevance, novelty, comment,
-    topic_comment, tags, tier, tier_reason, evidence and topic of the newest assessment. `picked`
-    leaves out those below the threshold of their topic. `after` is the id of the last one shown,
-    decided as it may be: it holds the place. Which papers they are is read from an index.
+    topic_comment, tags, tier, tier_reason, evidence and topic of the newest assessment. `minimum` is
+    the least score, in hundredths; `picked` leaves out those below the threshold of their topic.
+    `after` is the id of the last one shown, decided as it may be: it holds the place. Which papers
+    they are is read from an index.
     """
     conditions = _conditions(day=day, topic=topic, minimum=minimum, state=state, picked=picked)
     falling = _FALLING[newest]
@@ -472,7 +474,7 @@ def _conditions(
     if topic:
         conditions.append(col(Paper.topic_id) == topic)
     if minimum:
-        conditions.append(col(Paper.score) >= minimum)
+        conditions.append(col(Paper.score) >= minimum / 100 - 1e-9)
     if day:
         on_day = sa.select(col(ListingPaper.paper_id)).where(col(ListingPaper.day) == day)
         conditions.append(col(Paper.id).in_(on_day))
@@ -526,7 +528,7 @@ def count(
     minimum: int = 0,
     picked: bool = False,
 ) -> int:
-    """How many papers are in this state; of a topic, of a day, from a score on, or picked."""
+    """How many papers are in this state; of a topic, of a day, from a score in hundredths on, or picked."""
     conditions = _conditions(day=day, topic=topic, minimum=minimum, state=state, picked=picked)
     statement = sa.select(sa.func.count()).select_from(Paper).where(*conditions)
     return session.connection().execute(statement).scalar() or 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from alembic import command
@@ -37,10 +38,13 @@ def newest() -> str | None:
     return ScriptDirectory.from_config(_config()).get_current_head()
 
 
-def upgrade(engine: Engine) -> bool:
+def upgrade(engine: Engine, *, before: Callable[[str], None] = lambda to: None) -> bool:
     """Bring the schema up to date in one transaction; whether anything was to be done.
 
-    Raises Unavailable when the database is from a newer program than this one, or cannot be written.
+    Killed at any point, it left the database as it was. `before(to)` is called once for a database
+    that has a schema, when nobody else can write and nothing is changed yet; what it raises ends the
+    upgrade. Raises Unavailable when the database is from a newer program than this one, or cannot be
+    written.
     """
     stands, head = current(engine), newest()
     if stands == head:
@@ -53,6 +57,11 @@ def upgrade(engine: Engine) -> bool:
         )
     config = _config()
     with migrating(engine) as connection:
+        found = MigrationContext.configure(connection).get_current_revision()
+        if found == head:
+            return False  # another start was quicker
+        if found is not None:
+            before(head or "")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
     return True

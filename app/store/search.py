@@ -644,7 +644,7 @@ def containing(session: Session, query: Query, filters: Filters) -> list[int]:
 # ---------------------------------------------------------------- by name
 
 _NAMED = sa.text(
-    """SELECT page.id, 0 AS place FROM page WHERE page.slug = :slug AND page.kind <> 'merged'
+    """SELECT page.id, 0 AS place FROM page WHERE page.slug = :slug AND page.kind NOT IN ('merged', 'removed')
     UNION ALL SELECT page.id, 1 FROM page WHERE page.title_key = :key
     UNION ALL SELECT alias.page_id, 2 FROM alias WHERE alias.key = :key
     ORDER BY place, 1 LIMIT 20"""
@@ -964,8 +964,15 @@ def index(
 
     `names` holds the aliases too, beside authors and identifiers, whose words no title has.
     """
-    _index_of(session).index(session, [(page_id, title, names, text)])
-    _learn(session, [title, *aliases])
+    index_all(session, [(page_id, title, names, text)], called=[title, *aliases])
+
+
+def index_all(
+    session: Session, rows: Sequence[tuple[int, str, str, str]], *, called: Iterable[str]
+) -> None:
+    """Make rows of page_text found: page id, title, names, text. `called` are titles and aliases."""
+    _index_of(session).index(session, rows)
+    _learn(session, called)
 
 
 def rebuild(session: Session) -> None:
@@ -986,9 +993,16 @@ def fill(session: Session, *, batch: int = 500) -> None:
     ).all():
         last = rows[-1][0]
         _index_of(session).index(session, [cast("tuple[int, str, str, str]", row) for row in rows])
-        _learn(session, (row[1] for row in rows))
+    learn_all(session)
+
+
+def learn_all(session: Session, *, batch: int = 5_000) -> None:
+    """Keep the words of every title and alias, so that a mistyped one can be corrected by them."""
     aliases = sa.select(_alias.c.name).where(_alias.c.kind == AliasKind.NAME)
-    _learn(session, connection.execute(aliases).scalars().all())
+    for names in (sa.select(_text.c.title), aliases):
+        found = session.connection().execute(names).scalars()
+        for some in found.partitions(batch):
+            _learn(session, some)
 
 
 def _learn(session: Session, names: Iterable[str]) -> None:

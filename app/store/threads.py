@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -33,10 +33,13 @@ from app.domain.records import (
     ThreadStatus,
 )
 from app.domain.threads import Counters, counted, weeks_begin
+from app.store import pages
+from app.store.concepts import CLAIMS
 from app.store.db import bump
 from app.store.questions import is_open
 
 CLAIMED = "claims"  # the counter of what threads there are and what they claim
+_CLAIMS_KEPT = 50
 LAST = "9999-12-31"  # the day up to which members count, where nobody named one
 
 
@@ -45,6 +48,25 @@ def _count_claims(session: Session, _context: object, _instances: object) -> Non
     """Whoever writes a thread: which of them are one is looked at anew."""
     if any(isinstance(each, Thread) for each in (*session.new, *session.dirty, *session.deleted)):
         bump(session, CLAIMED)
+
+
+def set_claim(
+    session: Session, page: Page, claim: str, status: ThreadStatus, *, now: datetime
+) -> bool:
+    """Give a thread another claim or status; whether that changed anything. The claim it had is kept."""
+    thread = session.get(Thread, page.id) or Thread(page_id=page.id or 0)
+    if (thread.claim, thread.status) == (claim, status):
+        return False
+    if claim != thread.claim and thread.claim:
+        former = [*page.extra.get(CLAIMS, []), {"claim": thread.claim, "until": now.isoformat()}]
+        page.extra = {**page.extra, CLAIMS: former[-_CLAIMS_KEPT:]}
+    thread.claim, thread.status = claim, status
+    page.updated_at = now
+    session.add_all([thread, page])
+    session.flush()
+    pages.reindex(session, page)
+    bump(session)
+    return True
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from app.domain.topics import Proposed, Tally, TopicWeek
 from app.errors import NotFound
 from app.store.db import rows
 
-_EXACT = 1e-9  # what a score may have lost on its way into and out of Paper.score
+_EXACT = 1e-9  # what a score may have lost on its way into and out of the database
 
 
 @dataclass(frozen=True)
@@ -59,23 +59,10 @@ def get(session: Session, topic_id: str) -> Topic:
 
 # ---------------------------------------------------------------- what became of papers
 
-# The marks of a paper are whole, with 0.99 of its score behind the point. Rounding less than a half
-# takes it apart alike on both engines, which differ where exactly a half is rounded.
-_whole = sa.func.round(col(Paper.score) - 0.497)
-_behind = (col(Paper.score) - _whole) / 0.99
-
-
-def score_of() -> sa.ColumnElement[float]:
-    """How likely the newest scorer thought a paper is kept, 0..1; of one that did not say, its two
-    marks as a share of the highest.
-    """
-    score: sa.ColumnElement[float] = sa.case((_behind > _EXACT, _behind), else_=_whole / 20.0)
-    return score
-
 
 def is_picked() -> sa.ColumnElement[bool]:
     """Whether a paper's score reaches its topic's threshold; needs Paper and Topic."""
-    picked: sa.ColumnElement[bool] = score_of() >= col(Topic.threshold) - _EXACT
+    picked: sa.ColumnElement[bool] = col(Paper.score) >= col(Topic.threshold) - _EXACT
     return picked
 
 
@@ -88,7 +75,8 @@ def _counted(*columns: Any) -> sa.Select[Any]:
     )
 
 
-_step = sa.cast(sa.func.round(score_of() * rule.STEPS - 0.4999999), sa.Integer)
+# Rounding less than a half: the engines differ where exactly a half is rounded.
+_step = sa.cast(sa.func.round(col(Paper.score) * rule.STEPS - 0.4999999), sa.Integer)
 _PICKED = sa.case((is_picked(), 1), else_=0)
 _BY_SCORE = _counted(col(Paper.state), _PICKED, _step)
 _BY_DAY = _counted(col(Paper.state), _PICKED, col(Paper.came)).where(

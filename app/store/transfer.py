@@ -27,7 +27,7 @@ from app.store.db import COUNTED, SHOWN, count_now, load, migrating, reading, ro
 from app.store.links import ACCEPTED
 
 CHUNK = 1000
-_LEFT = {Hold.__tablename__, Lease.__tablename__, Unencoded.__tablename__}
+LEFT = {Hold.__tablename__, Lease.__tablename__, Unencoded.__tablename__}
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def copy(
     Raises Conflict when the target has rows already, and Unavailable when a copy is not exact or
     one of the databases cannot be used; the target is as it was then.
     """
-    tables = [table for table in SQLModel.metadata.sorted_tables if table.name not in _LEFT]
+    tables = [table for table in SQLModel.metadata.sorted_tables if table.name not in LEFT]
     copied = []
     with migrating(target) as connection:
         for table in tables:

@@ -110,14 +110,16 @@ def save(session: Session, rows: Iterable[NewVector]) -> int:
 
 _SAVE = sa.text(
     """INSERT INTO page_vector (page_id, model, dim, text_hash, data, seq)
-    SELECT page.id, :model, :dim, :text_hash, :data, :seq FROM page WHERE page.id = :page_id AND page.kind <> 'merged'
+    SELECT page.id, :model, :dim, :text_hash, :data, :seq FROM page WHERE page.id = :page_id
+        AND page.kind NOT IN ('merged', 'removed')
     ON CONFLICT (page_id, model) DO UPDATE SET dim = excluded.dim,
         text_hash = excluded.text_hash, data = excluded.data, seq = excluded.seq"""
 )
 _SAVE_BOTH = sa.text(
     """INSERT INTO page_vector (page_id, model, dim, text_hash, data, seq, half)
     SELECT page.id, :model, :dim, :text_hash, :data, :seq, CAST(:half AS halfvec)
-    FROM page WHERE page.id = :page_id AND page.kind <> 'merged' FOR KEY SHARE
+    FROM page WHERE page.id = :page_id
+        AND page.kind NOT IN ('merged', 'removed') FOR KEY SHARE
     ON CONFLICT (page_id, model) DO UPDATE SET dim = excluded.dim, half = excluded.half,
         text_hash = excluded.text_hash, data = excluded.data, seq = excluded.seq"""
 )

@@ -32,6 +32,27 @@ OF_ITS_OWNER = "coalesce({row}.page_id, (SELECT page_id FROM paper WHERE id = {r
 DECIDED = "{row}.status <> 'proposed'"
 
 
+# What a paper is ordered by: the chance that its newest scorer gave it, else what its relevance means as
+# a chance (`blended(None, …)` of domain/scoring.py); its two marks tell equals apart. No page says more
+# than ten of either.
+CHANCE = """CASE WHEN score IS NOT NULL THEN score WHEN relevance IS NULL THEN 0
+    WHEN relevance >= 10 THEN 0.70206 WHEN relevance = 9 THEN 0.53565 WHEN relevance = 8 THEN 0.36091
+    WHEN relevance = 7 THEN 0.21658 WHEN relevance = 6 THEN 0.1192 WHEN relevance = 5 THEN 0.06214
+    WHEN relevance = 4 THEN 0.03141 WHEN relevance = 3 THEN 0.01563 WHEN relevance = 2 THEN 0.00771
+    ELSE 0.00379 END"""
+SCORE = f"""coalesce((SELECT {CHANCE} + (coalesce(relevance, 0) * 10 + coalesce(novelty, 0)) / 1e10
+    FROM assessment WHERE assessment.paper_id = paper.id ORDER BY assessment.id DESC LIMIT 1), 0)"""
+SCORE_BEFORE = """coalesce((SELECT coalesce(relevance, 0) + coalesce(novelty, 0) + 0.99 * coalesce(score, 0)
+    FROM assessment WHERE assessment.paper_id = paper.id ORDER BY assessment.id DESC LIMIT 1), 0)"""
+TOPIC = """(SELECT assessment.topic_id FROM assessment
+    WHERE assessment.paper_id = paper.id ORDER BY assessment.id DESC LIMIT 1)"""
+EVENTS = {
+    'insert': ['new.paper_id'],
+    'update': ['old.paper_id', 'new.paper_id'],
+    'delete': ['old.paper_id'],
+}
+
+
 def _triggers() -> dict[str, tuple[str, str, str, str]]:
     """By name: the table, when, under which condition, and what it does. The same on both engines."""
     found = {
@@ -78,7 +99,30 @@ def _is_postgresql() -> bool:
     return op.get_bind().dialect.name == 'postgresql'
 
 
+def _score_by(score: str) -> None:
+    """Let `paper.score` be another number, now and from now on."""
+    op.execute(
+        f"UPDATE paper SET score = {score} WHERE id IN (SELECT paper_id FROM assessment)"
+    )
+    change = f"UPDATE paper SET score = {score}, topic_id = {TOPIC} WHERE id = %s;"
+    if _is_postgresql():
+        op.execute(f"""CREATE OR REPLACE FUNCTION paper_marks() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                IF TG_OP <> 'INSERT' THEN {change % 'OLD.paper_id'} END IF;
+                IF TG_OP <> 'DELETE' THEN {change % 'NEW.paper_id'} END IF;
+                RETURN NULL;
+            END $$""")
+        return
+    for event, rows in EVENTS.items():
+        body = ' '.join(change % row for row in rows)
+        op.execute(f"DROP TRIGGER paper_marks_{event}")
+        op.execute(
+            f"CREATE TRIGGER paper_marks_{event} AFTER {event.upper()} ON assessment BEGIN {body} END"
+        )
+
+
 def upgrade() -> None:
+    _score_by(SCORE)
     op.create_table('act',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('kind', sa.Enum('import', 'delivery', 'work', 'vault', 'undo', name='actkind', native_enum=False, length=20), nullable=False),
@@ -100,6 +144,7 @@ def upgrade() -> None:
     sa.Column('page_id', sa.Integer(), nullable=True),
     sa.Column('path', sa.String(), nullable=False),
     sa.Column('path_key', sa.String(), nullable=False),
+    sa.Column('stem_key', sa.String(), nullable=False),
     sa.Column('version', sa.Integer(), nullable=False),
     sa.Column('head', sa.String(), nullable=False),
     sa.Column('newline', sa.String(), nullable=False),
@@ -114,6 +159,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('path', name=op.f('uq_mirror_path')),
     sa.UniqueConstraint('path_key', name=op.f('uq_mirror_path_key')),
     )
+    op.create_index(op.f('ix_mirror_stem_key'), 'mirror', ['stem_key'])
     op.create_table('unmirrored',
     sa.Column('page_id', sa.Integer(), autoincrement=False, nullable=False),
     sa.Column('seq', sa.Integer(), server_default='1', nullable=False),
@@ -151,6 +197,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    _score_by(SCORE_BEFORE)
     for name, (table, *_) in _triggers().items():
         if _is_postgresql():
             op.execute(f"DROP TRIGGER {name} ON {table}")

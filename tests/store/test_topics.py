@@ -13,6 +13,7 @@ from sqlmodel import Session
 
 from app.domain.record import Share
 from app.domain.records import Assessment, ListingPaper, Paper, PaperState, Topic
+from app.domain.scoring import blended
 from app.errors import NotFound
 from app.store import topics
 from app.store.db import reading, writing
@@ -72,22 +73,27 @@ def test_topics_come_in_the_readers_order_retired_ones_last(engine: Engine) -> N
                 topics.get(session, name)
 
 
-@pytest.mark.parametrize("whole", [0, 1, 2, 11, 19, 20])
-@pytest.mark.parametrize("score", [0.01, 0.1499, 0.25, 0.5, 0.75, 0.999, 1.0])
-def test_the_score_of_a_paper_is_read_back_from_its_marks(
-    engine: Engine, whole: int, score: float
+@pytest.mark.parametrize("score", [0.0, 0.01, 0.1499, 0.25, 0.5, 0.999, 1.0])
+def test_the_score_of_a_paper_is_the_chance_its_newest_scorer_gave(
+    engine: Engine, score: float
 ) -> None:
     with writing(engine) as session:
-        paper(session, "boats", score, marks=(whole // 2, whole - whole // 2))
-        found = session.connection().execute(sa.select(topics.score_of())).scalar_one()
-    assert found == pytest.approx(score, abs=1e-9)
+        on_topic = paper(session, "boats", score, marks=(1, 1))
+        told = session.get_one(Paper, on_topic).score
+        assert told == pytest.approx(score, abs=2e-8)
+        other = paper(session, "boats", score, marks=(1, 2))  # the marks tell equals apart
+        assert told < session.get_one(Paper, other).score
 
 
-def test_a_scorer_that_does_not_say_is_read_by_its_two_marks(engine: Engine) -> None:
+@pytest.mark.parametrize("relevance", range(1, 11))
+def test_a_scorer_that_gives_no_chance_is_read_by_the_relevance_it_gave(
+    engine: Engine, relevance: int
+) -> None:
     with writing(engine) as session:
-        paper(session, "boats", None, marks=(9, 6))
-        found = session.connection().execute(sa.select(topics.score_of())).scalar_one()
-    assert found == pytest.approx(0.75)
+        new = session.get_one(Paper, paper(session, "boats", None, marks=(relevance, 10))).score
+        known = session.get_one(Paper, paper(session, "boats", None, marks=(relevance, 1))).score
+    assert known == pytest.approx(blended(None, relevance), abs=6e-6)
+    assert known < new < blended(None, relevance + 1) or relevance == 10
 
 
 def test_picked_begins_at_the_threshold_of_the_primary_topic(engine: Engine) -> None:

@@ -30,7 +30,7 @@ def add(
     *,
     topic: str | None = None,
     state: PaperState = PaperState.WAITING,
-    score: float = 16.0,
+    score: float = 0.8,
 ) -> None:
     """Papers that came on a day, known by month or year alone where it is no more."""
     with writing(app.engine) as session:
@@ -78,7 +78,7 @@ def test_an_empty_wiki_says_what_the_atlas_is_for(client: TestClient) -> None:
 def test_topics_by_week_count_what_came_was_picked_and_kept(app: App, client: TestClient) -> None:
     topics(app, "Boats", "Ropes")
     add(app, "2026-05-12", 3, topic="t0")  # picked
-    add(app, "2026-05-12", 2, topic="t0", score=3.0)  # not picked
+    add(app, "2026-05-12", 2, topic="t0", score=0.15)  # not picked
     add(app, "2026-05-10", 1, topic="t0", state=PaperState.KEPT)  # the Sunday before
     add(app, "2026-05-13", 4, topic="t1", state=PaperState.DROPPED)
     add(app, "2026-05-13", 5)  # of no topic
@@ -123,7 +123,7 @@ def test_every_cell_leads_to_just_its_papers(app: App, client: TestClient, query
         )
     ):
         add(app, day, 1 + n, topic="t0")
-        add(app, day, 2, topic="t1", state=PaperState.KEPT, score=1.0)
+        add(app, day, 2, topic="t1", state=PaperState.KEPT, score=0.05)
         add(app, day, 1, state=PaperState.KEPT)
     page = parsed(client.get(f"/atlas?{query}"))
     cells = page.select("table.heat td a")

@@ -212,11 +212,11 @@ def test_papers_nobody_marked_are_not_called_worth_reading_first(
 
 
 def test_a_day_on_which_nothing_was_kept_says_so(client: TestClient, app: App) -> None:
-    load(app, [{"type": "concept", "id": "cache", "title": "Cache"}, listed(1), marks(1, 3, 2)])
+    load(app, [{"type": "concept", "id": "cache", "title": "Cache"}, listed(1), marks(1, 5, 2)])
     listing(app, "2026-05-14", scanned=1086, kept=0)
     client.post("/inbox/1", data={"decision": "drop"})
     empty = words(parsed(client.get("/")).select_one(".empty"))
-    assert "No papers were kept today. 1,086 scanned; best score 5." in empty
+    assert "No papers were kept today. 1,086 scanned; best score 0.06." in empty
 
 
 def test_days_are_joined_to_those_that_exist(client: TestClient, app: App) -> None:

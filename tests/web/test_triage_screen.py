@@ -34,7 +34,7 @@ def fill(app: App, number: int, *, day: str = DAY, start: int = 1) -> None:
     rows: list[dict[str, Any]] = [CACHES, AGENTS]
     rows += [listed(n, day=day) for n in numbers]
     rows += [
-        marks(n, 8 if n % 2 else 3, 7 if n % 2 else 2, day=day, primary_topic="caches",
+        marks(n, 9 if n % 2 else 3, 7 if n % 2 else 2, day=day, primary_topic="caches",
               topics=["caches", "agents"], comment=f"Reason {n}.", topic_comment=f"Why {n}.")
         for n in numbers
     ]  # fmt: skip
@@ -184,11 +184,14 @@ def test_dropping_the_others_asks_first_and_is_undone_as_one(client: TestClient,
 
 def test_dropping_by_score_takes_what_is_below_it(client: TestClient, app: App) -> None:
     fill(app, 4)
-    asked = parsed(client.get(f"/triage/{DAY}/rest?below=20"))
-    assert "Drop 4 papers?" in words(asked)
+    asked = parsed(client.get(f"/triage/{DAY}/rest?below=1"))
+    assert "No undecided paper of this day is below a score of 0.01." in words(asked)
+    asked = parsed(client.get(f"/triage/{DAY}/rest?below=50"))
+    assert "Drop 2 papers?" in words(asked)
+    assert "with a score below 0.50" in words(asked)
     those = asked.select_one("input[name=those]")["value"]
-    client.post(f"/triage/{DAY}/rest", data={"below": "20", "those": those})
-    assert waiting(app) == 0
+    client.post(f"/triage/{DAY}/rest", data={"below": "50", "those": those})
+    assert (waiting(app), state(app, 1), state(app, 2)) == (2, PaperState.WAITING, PaperState.DROPPED)
 
 
 def test_nothing_is_dropped_when_the_day_changed_meanwhile(client: TestClient, app: App) -> None:
@@ -197,7 +200,7 @@ def test_nothing_is_dropped_when_the_day_changed_meanwhile(client: TestClient, a
     those = asked.select_one("input[name=those]")["value"]
     load(app, [marks(2, 9, 9, primary_topic="caches")], name="again.jsonl")  # picked by now
     with writing(app.engine) as session:  # and one that was picked is so no more
-        session.execute(sa.update(Paper).where(col(Paper.id) == 1).values(score=1))
+        session.execute(sa.update(Paper).where(col(Paper.id) == 1).values(score=0.1))
     for sent in (those, "", "x", "4"):
         answer = client.post(f"/triage/{DAY}/rest", data={"those": sent})
         assert answer.status_code == 409

@@ -39,7 +39,7 @@ PaperNumber = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
 @dataclass(frozen=True)
 class Asked:
-    """A view of the Inbox as its address says it. `minimum` is relevance and novelty together.
+    """A view of the Inbox as its address says it. `minimum` is the least score, in hundredths.
 
     `after` is the last paper of the page before: it holds the place while papers are decided.
     """
@@ -83,7 +83,7 @@ def _asked(
 ) -> Asked:
     return Asked(
         topic=topic.strip().replace("\0", "\ufffd"),  # which no topic has, and every engine takes
-        minimum=whole(minimum, 0, most=20),
+        minimum=whole(minimum, 0, most=100),
         sort=sort if sort in _SORTS else BEST,
         day=clean_date(day),
         picked=picked == "1",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,6 @@ from sqlmodel import Session, col
 from app.domain import graph
 from app.domain.identifiers import is_slug, parse_arxiv, parse_doi, slugify
 from app.domain.markdown import first_words
-from app.domain.merge import diff_lines
 from app.domain.ownership import MACHINES
 from app.domain.records import (
     KINDS,
@@ -36,7 +34,6 @@ from app.domain.records import (
     Paper,
     RedLink,
     Relation,
-    Revision,
     Source,
     Thread,
 )
@@ -82,7 +79,6 @@ from app.web.templating import page as screen
 router = APIRouter(include_in_schema=False)
 
 PER_PAGE = 100
-REVISIONS = 50  # each with its whole text, to count what changed
 _KINDS = [kind.value for kind in KINDS]
 
 
@@ -230,7 +226,7 @@ def page_context(request: Request, session: Session, page: Any) -> dict[str, Any
     paper = papers.facts_of(session, page.id) if page.kind == PageKind.PAPER else None
     stub = not page.written and page.kind in (PageKind.CONCEPT, PageKind.NOTE)
     return {
-        "page": _head(page),
+        "page": head_of(page),
         "aliases": aliases,
         "tags": pages.tags_of(session, page.id),
         "facts": _facts(known, session, page, counts),
@@ -267,7 +263,7 @@ class _Head:
     extracted: bool
 
 
-def _head(page: Any) -> _Head:
+def head_of(page: Any) -> _Head:
     """Of a row of `pages.head`."""
     return _Head(
         slug=page.slug,
@@ -618,7 +614,7 @@ _MACHINE = {
 @router.get("/w/{slug}/links", dependencies=[UnlessKnown])
 def all_links(request: Request, slug: str, session: Reads) -> Response:
     """Every link of a page; of those to it a hundred at a time, `before` being the last one shown."""
-    page = _shown(session, slug)
+    page = shown(session, slug)
     names = (page.title, *pages.aliases_of(session, page.id))
     before = whole(request.query_params.get("before", ""), 0, most=LARGEST_ID)
     found = links.backlinks(session, page.id, limit=PER_PAGE + 1, before=before)
@@ -629,7 +625,7 @@ def all_links(request: Request, slug: str, session: Reads) -> Response:
     return screen(
         request,
         "pages/links.html",
-        page=_head(page),
+        page=head_of(page),
         backlink_total=links.counts(session, page.id)["incoming"],
         outgoing=[
             {
@@ -660,7 +656,7 @@ _RED_LINKS = (
 )
 
 
-def _shown(session: Session, slug: str) -> Any:
+def shown(session: Session, slug: str) -> Any:
     """The page at this address as a row of `pages.head`. Raises NotFound."""
     page = pages.head(session, slug)
     if page is None:
@@ -821,100 +817,6 @@ def draft(slug: str, form: Form, session: Writes, app: TheApp) -> Response:
     return Response(status_code=204)
 
 
-# ---------------------------------------------------------------- history
-
-
-@router.get("/w/{slug}/history", dependencies=[UnlessKnown])
-def history(request: Request, slug: str, session: Reads) -> Response:
-    """The revisions of a page, fifty at a time; `before` is the number of the last one shown."""
-    page = _shown(session, slug)
-    before = whole(request.query_params.get("before", ""), 0, most=LARGEST_ID)
-    rows = pages.revisions(session, page.id, limit=REVISIONS + 1, before=before)
-    words = [Counter(row.body.split()) for row in rows] + [Counter()]
-    shown = [
-        _revision(row, words[at], words[at + 1], page) for at, row in enumerate(rows[:REVISIONS])
-    ]
-    return screen(
-        request,
-        "pages/history.html",
-        page=_head(page),
-        revisions=shown,
-        pager=_of_revisions(page, shown),
-    )
-
-
-def _of_revisions(page: Any, shown: list[dict[str, Any]]) -> dict[str, object] | None:
-    """Revisions are numbered from 1 without gaps, so that a number is a place."""
-    if page.version <= REVISIONS or not shown:
-        return None
-    address = f"/w/{page.slug}/history"
-    newest, oldest = shown[0]["number"], shown[-1]["number"]
-    earlier = newest + REVISIONS
-    newer = f"{address}?before={earlier + 1}" if earlier < page.version else address
-    return {
-        "previous": newer if newest < page.version else None,
-        "next": f"{address}?before={oldest}" if oldest > 1 else None,
-        "first": page.version - newest + 1,
-        "last": page.version - oldest + 1,
-        "total": page.version,
-    }
-
-
-def _revision(row: Any, words: Counter[str], before: Counter[str], page: Any) -> dict[str, Any]:
-    return {
-        "number": row.number,
-        "at": row.at,
-        "author": row.author or row.author_kind.value,
-        "author_kind": row.author_kind.value,
-        "note": row.note,
-        "prompt": "",
-        "added": (words - before).total(),
-        "removed": (before - words).total(),
-        "current": row.number == page.version,
-    }
-
-
-@router.get("/w/{slug}/diff", dependencies=[UnlessKnown])
-def diff(request: Request, slug: str, session: Reads) -> Response:
-    page = _shown(session, slug)
-    newer = whole(request.query_params.get("to", ""), page.version, least=1)
-    older = whole(request.query_params.get("from", ""), newer - 1, least=0)
-    after = pages.revision(session, page.id, newer)
-    before = pages.revision(session, page.id, older) if older else _nothing(after)
-    rows = diff_lines(before.body, after.body)
-    return screen(
-        request,
-        "pages/diff.html",
-        page=_head(page),
-        before=before,
-        after=after,
-        lines=[{"kind": row.kind.value, "parts": list(row.spans)} for row in rows],
-        title_change={"before": before.title, "after": after.title}
-        if older and before.title != after.title
-        else None,
-    )
-
-
-def _nothing(after: Revision) -> Revision:
-    """What stood before the first revision."""
-    return Revision(
-        page_id=after.page_id,
-        number=0,
-        title="",
-        kind=after.kind,
-        body="",
-        author_kind=after.author_kind,
-        at=after.at,
-    )
-
-
-@router.post("/w/{slug}/restore")
-def restore(slug: str, form: Form, session: Writes, app: TheApp) -> Response:
-    number = whole(text(form, "version"), 0)
-    saved = editing.restore(session, slug, number, now=app.clock())
-    return RedirectResponse(f"/w/{saved.page.slug}?saved=restored", 303)
-
-
 @router.post("/w/{slug}/rename")
 def rename(slug: str, form: Form, session: Writes, app: TheApp) -> Response:
     page = editing.rename(
@@ -928,7 +830,7 @@ def rename(slug: str, form: Form, session: Writes, app: TheApp) -> Response:
 
 @router.get("/_/card/{slug}")
 def card(request: Request, slug: str, session: Reads) -> Response:
-    page = _shown(session, slug)
+    page = shown(session, slug)
     counts = links.counts(session, page.id)
     thread = session.get(Thread, page.id) if page.kind == PageKind.THREAD else None
     extracted = page.author_kind == AuthorKind.EXTRACT  # the abstract itself reads better

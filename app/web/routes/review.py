@@ -614,6 +614,6 @@ def _back(form: Any, default: str) -> str:
     wanted = text(form, "next")
     return (
         wanted
-        if wanted.startswith(("/w/", "/review", "/rules/", "/triage/")) and "//" not in wanted
+        if wanted.startswith(("/w/", "/review", "/rules/", "/triage/", "/links/")) and "//" not in wanted
         else default
     )

@@ -23,6 +23,7 @@ from sqlmodel import Session, col
 from starlette.datastructures import FormData
 
 from app.bootstrap import App
+from app.domain.asof import as_of
 from app.domain.queries import clean
 from app.domain.records import (
     ChangeKind,
@@ -313,7 +314,7 @@ def thread_context(
     marked = thread.status if thread else ThreadStatus.OPEN
     wrong = ""
     try:
-        day = search.as_of(asof, today)
+        day = as_of(asof, today)
     except Invalid as error:
         wrong, asof, day = str(error), "", today
     until = day.isoformat() if asof else store.LAST

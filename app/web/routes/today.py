@@ -78,7 +78,7 @@ class Entry:
 
     id: int
     state: PaperState
-    score: int
+    score: float
     said: str = ""
     deep: bool = False
     place: int = 0

@@ -119,7 +119,7 @@ def day(request: Request, session: Reads, app: TheApp, day: str) -> Response:
 def rest(request: Request, session: Reads, day: str) -> Response:
     """Asks before many papers of a day are dropped at once: how many, and the first of them."""
     shown = _read(session, day)
-    below = whole(request.query_params.get("below", ""), 0, most=20)
+    below = whole(request.query_params.get("below", ""), 0, most=100)
     return screen(
         request,
         "triage/rest.html",
@@ -136,7 +136,7 @@ def rest(request: Request, session: Reads, day: str) -> Response:
 def drop_rest(form: Form, session: Writes, app: TheApp, day: str) -> Response:
     """Drop those papers, as one action with one undo. Conflict when they are others meanwhile."""
     shown = _read(session, day)
-    found = shown.rest(whole(text(form, "below"), 0, most=20))
+    found = shown.rest(whole(text(form, "below"), 0, most=100))
     if text(form, "those") != _fingerprint(found):
         raise Conflict(
             "The papers of this day changed meanwhile, and nothing was dropped. Look again at "
@@ -189,13 +189,15 @@ class _Day:
         return [row for rows in best_first for row in rows]
 
     def rest(self, below: int) -> list[Any]:
-        """Undecided papers with marks that are not picked; or those whose two marks are below this."""
+        """Undecided papers with marks that are not picked; or those whose score is below so
+        many hundredths.
+        """
         return [
             row
             for row in self.rows
             if row.state == PaperState.WAITING
             and row.assessment is not None
-            and (row.score < below if below else not row.picked)
+            and (row.score < below / 100 - 1e-9 if below else not row.picked)
         ]
 
     def of(self, name: str) -> list[Any]:

@@ -1,0 +1,162 @@
+"""A whole database as one file: of one moment, whoever writes meanwhile; and the way back from it.
+
+The file is a SQLite database that needs nothing beside it. From SQLite it is copied by the engine's
+backup interface in one step, from PostgreSQL by `transfer`. Holds and leases of workers stay behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+from sqlmodel import SQLModel
+
+from app.domain.records import Hold, Lease
+from app.errors import Conflict, Unavailable
+from app.store import schema, transfer
+from app.store.db import in_words, on_postgresql, open_engine, reading, writing
+
+_BUSY = (5, 6)  # what a step of a backup says while somebody holds the database, or a table of it
+
+
+def has_files(engine: Engine) -> bool:
+    """Whether the database is a file of this machine, so that a copy of it is quickly made."""
+    return not on_postgresql(engine)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Engine]:
+    """The database in a file, closed at the end with nothing left beside it."""
+    engine = open_engine(f"sqlite:///{path}")
+    try:
+        yield engine
+        with in_words(engine), engine.connect() as connection:
+            _one_file(connection.connection.dbapi_connection)
+    finally:
+        engine.dispose()
+
+
+def take(engine: Engine, path: Path) -> None:
+    """Write the database as it stands at one moment into the new file `path`.
+
+    All that was committed before this began is in it. Raises Unavailable when the database cannot be
+    read or is damaged, or when the disk refuses; what was written until then is the caller's to remove.
+    """
+    with opened(path) as copy:
+        if on_postgresql(engine):
+            schema.upgrade(copy)
+            transfer.copy(engine, copy)
+        else:
+            _copy_file(engine, copy)
+            if wrong := _damage(copy):
+                raise Unavailable(
+                    f"The database is damaged ({wrong}), and so would be a copy of it. Run "
+                    "`cerebro doctor`, or restore an older backup."
+                )
+        _forget_workers(copy)
+
+
+def take_as_it_is(engine: Engine, path: Path) -> None:
+    """The same of a database whose schema may be an older one, damaged or not: row for row."""
+    with opened(path) as copy:
+        _copy_file(engine, copy)
+
+
+def _copy_file(engine: Engine, copy: Engine) -> None:
+    with in_words(engine), engine.connect() as source:
+        source.exec_driver_sql("SELECT count(*) FROM sqlite_master")  # says who holds it, in words
+        source.rollback()
+        origin: Any = source.connection.dbapi_connection
+        with in_words(copy), copy.connect() as target:
+            into: Any = target.connection.dbapi_connection
+            _one_file(into)  # before: one with a log of its own takes no other size of page
+
+            def heard(status: int, _remaining: int, _total: int) -> None:
+                if status in _BUSY:
+                    raise Unavailable(
+                        f"Another program holds {engine.url.database}. Close it, or try again in "
+                        "a moment."
+                    )
+
+            errors = copy.dialect.loaded_dbapi.Error
+            try:
+                # In one step: in several, it would begin anew whenever somebody writes.
+                origin.backup(into, pages=-1, progress=heard)
+                _one_file(into)
+            except errors as error:
+                raise sa.exc.DBAPIError.instance(None, None, error, errors) from error
+
+
+def _one_file(driver: Any) -> None:
+    driver.execute("PRAGMA journal_mode=DELETE").fetchone()
+
+
+def _damage(engine: Engine) -> str:
+    with in_words(engine), engine.connect() as connection:
+        said = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+    return "" if said == "ok" else " ".join(str(said).split())[:200]
+
+
+def _forget_workers(copy: Engine) -> None:
+    with writing(copy) as session:
+        for table in (Hold, Lease):
+            session.connection().execute(sa.delete(table))
+
+
+def first_filled(engine: Engine) -> str:
+    """The name of a table that has rows; '' where no wiki was ever made, or nothing is in it yet.
+
+    Makes nothing. Workers' leases and the counters of changes do not count.
+    """
+    if not schema.holds_a_wiki(engine):
+        return ""
+    left = {*transfer.LEFT, "generation"}
+    with reading(engine) as session:
+        connection = session.connection()
+        there = set(sa.inspect(connection).get_table_names())
+        for table in SQLModel.metadata.sorted_tables:
+            if table.name in there and table.name not in left:
+                any_row = sa.select(sa.literal(1)).select_from(table).limit(1)
+                if connection.execute(any_row).first():
+                    return table.name
+    return ""
+
+
+def put(path: Path, engine: Engine) -> None:
+    """Let the database in a file, whose schema is up to date, be the one of `engine`.
+
+    That one is empty or not there. The file is moved where it can be. Raises Conflict when there are
+    rows in it or another program has it open, Unavailable when it cannot be written.
+    """
+    if on_postgresql(engine):
+        schema.upgrade(engine)
+        with opened(path) as source:
+            transfer.copy(source, engine)
+        path.unlink()
+        return
+    place = Path(engine.url.database or "")
+    if place.exists():
+        _let_go(engine, place)
+    # A log that was left beside a database that is gone would be read into the new one.
+    for end in ("", "-wal", "-shm", "-journal"):
+        place.with_name(place.name + end).unlink(missing_ok=True)
+    path.rename(place)
+
+
+def _let_go(engine: Engine, place: Path) -> None:
+    """Raises Conflict unless the database is empty and nobody else has it open."""
+    if table := first_filled(engine):
+        raise Conflict(f"There is a wiki in {place} already (table {table}).")
+    if place.stat().st_size:
+        try:
+            with engine.connect() as connection:
+                _one_file(connection.connection.dbapi_connection)
+        except Exception as error:
+            raise Conflict(
+                f"Another program has {place} open: stop the server and its worker first."
+            ) from error
+    engine.dispose()

@@ -1,0 +1,716 @@
+"""A backup holds all of one moment, and is restored whole into an empty place or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from sqlmodel import SQLModel, select
+
+from app.domain.records import Decision, Hold, Item, Lease, Page, PageKind, Relation, Verdict
+from app.errors import CerebroError, Conflict, Invalid, Unavailable, Unreadable
+from app.services import backup as backups
+from app.services.backup import BEFORE, Place, backup, before_migration, finish, restore
+from app.store import items, schema
+from app.store.db import migrating, open_engine, reading, writing
+from tests import databases
+from tests.factories import THEN, make_engine, make_link, make_page
+from tests.store.test_schema import config_on
+
+ROOT = Path(__file__).parents[2]
+VAULT = {
+    "concepts/Tide.md": b"\xef\xbb\xbf---\r\nid: tide\r\n# mine\r\n---\r\nA tide.\r\n",
+    "notes/deep/Żółć.md": b"bare\n",
+    ".cerebro/decisions.jsonl": b'{"n": 1}\n',
+    ".obsidian/app.json": b"{}",
+    "picture.png": bytes(range(256)) * 5000,
+    "empty.md": b"",
+}
+
+
+def place_in(folder: Path, url: str) -> Place:
+    folder.mkdir(exist_ok=True)
+    return Place(open_engine(url), folder, folder / "raw", folder / "vault")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """A wiki with pages, links, decisions, raw bytes and a vault."""
+    folder = tmp_path / "wiki"
+    folder.mkdir()
+    made = Place(make_engine(folder), folder, folder / "raw", folder / "vault")
+    raw = items.keep_raw(made.raw, b"raw bytes " * 1000)
+    with writing(made.engine) as session:
+        paper = make_page(session, "Żółć 🌊", PageKind.PAPER, text="Moon.\n", published="2026-05")
+        concept = make_page(session, "Tide", aliases=("ebb",), tags=("sea",))
+        link = make_link(session, paper, concept, Relation.ABOUT)
+        session.add(Decision(at=THEN, verdict=Verdict.ACCEPT, link_id=link))
+        items.note_raw(session, raw, 10_000, now=THEN)
+        source = items.source(session, _ref(), now=THEN)
+        session.add(
+            Item(
+                source_id=source.id,
+                key="k",
+                format="note",
+                title="T",
+                received_at=THEN,
+                hash="h",
+                raw_sha256=raw,
+            )
+        )
+        session.add(Lease(name="worker x", owner="x", until=9e12))
+        session.add(Hold(step="encode", subject_id=1, owner="x", until=9e12))
+    for path, data in VAULT.items():
+        (made.vault / path).parent.mkdir(parents=True, exist_ok=True)
+        (made.vault / path).write_bytes(data)
+    os.utime(made.vault / "empty.md", ns=(10**18, 10**18 + 5))
+    yield made
+    made.engine.dispose()
+
+
+def _ref() -> Any:
+    from app.domain.items import SourceRef
+    from app.domain.records import SourceKind
+
+    return SourceRef(key="s", kind=SourceKind.FILE, name="S", url="", description="")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """An empty place for a wiki, on either engine."""
+    url = f"sqlite:///{tmp_path}/new/wiki.sqlite3"
+    made = place_in(tmp_path / "new", databases.create() if request.param == "postgresql" else url)
+    yield made
+    made.engine.dispose()
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[Place]:
+    """An empty place with a SQLite file: where the engine makes no difference."""
+    made = place_in(tmp_path / "other", f"sqlite:///{tmp_path}/other/wiki.sqlite3")
+    yield made
+    made.engine.dispose()
+
+
+@pytest.fixture
+def file(place: Place, tmp_path: Path) -> Path:
+    made = tmp_path / "wiki.zip"
+    backup(place, made, now=THEN)
+    return made
+
+
+def rows(place: Place) -> dict[str, list[Any]]:
+    """Every row of every table but what workers keep for themselves, and counters."""
+    left = {"hold", "lease", "generation", "unencoded"}
+    with reading(place.engine) as session:
+        return {
+            table.name: sorted(map(tuple, session.connection().execute(sa.select(table))), key=repr)
+            for table in SQLModel.metadata.sorted_tables
+            if table.name not in left
+        }
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def assert_empty(place: Place) -> None:
+    assert not schema.holds_a_wiki(place.engine)
+    assert {name for name in files(place.data) if not name.startswith("wiki.sqlite3")} == set()
+
+
+# ---------------------------------------------------------------- there and back
+
+
+def test_all_of_a_wiki_comes_back_as_it_was(place: Place, empty: Place, tmp_path: Path) -> None:
+    made = backup(place, tmp_path / "wiki.zip", now=THEN)
+    assert (made.counts["page"], made.counts["raw"], made.counts["vault"]) == (2, 1, len(VAULT))
+    assert made.left_out == ()
+    restored = restore(empty, tmp_path / "wiki.zip")
+    assert restored.counts == made.counts
+    assert rows(empty) == rows(place)
+    assert files(empty.vault) == VAULT
+    assert files(empty.raw) == files(place.raw)
+    assert (empty.vault / "empty.md").stat().st_mtime_ns == 10**18 + 5
+    with reading(empty.engine) as session:  # nobody is at work there
+        assert session.exec(select(Lease)).all() == session.exec(select(Hold)).all() == []
+    with writing(empty.engine) as session:
+        assert make_page(session, "One more") > 2
+    assert {path.name for path in empty.data.iterdir()} <= {
+        "raw",
+        "vault",
+        *(f"wiki.sqlite3{end}" for end in ("", "-wal", "-shm")),
+    }
+
+
+def test_a_backup_of_what_was_restored_holds_the_same(
+    file: Path, empty: Place, tmp_path: Path
+) -> None:
+    restore(empty, file)
+    backup(empty, tmp_path / "again.zip", now=THEN)
+    first, second = (_manifest(each)["members"] for each in (file, tmp_path / "again.zip"))
+    del first["wiki.db"], second["wiki.db"]
+    assert first == second
+
+
+def _manifest(file: Path) -> dict[str, Any]:
+    with zipfile.ZipFile(file) as opened:
+        found: dict[str, Any] = json.loads(opened.read("manifest.json"))
+        return found
+
+
+def test_the_manifest_says_what_every_file_hashes_to(file: Path) -> None:
+    with zipfile.ZipFile(file) as opened:
+        names = set(opened.namelist()) - {"manifest.json"}
+        members = _manifest(file)["members"]
+        assert members.keys() == names
+        for name in names:
+            data = opened.read(name)
+            assert members[name]["sha256"] == sha256(data).hexdigest()
+            assert members[name]["size"] == len(data)
+
+
+def test_no_half_file_and_no_other_file_is_left_beside_a_backup(
+    place: Place, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = file.read_bytes()
+    with pytest.raises(Conflict, match="is there already"):
+        backup(place, file, now=THEN)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(zipfile.ZipFile, "writestr", full)
+        with pytest.raises(Unavailable, match="No space left"):
+            backup(place, file, now=THEN, force=True)
+    assert file.read_bytes() == before
+    with writing(place.engine) as session:
+        make_page(session, "Newer")
+    assert backup(place, file, now=THEN, force=True).counts["page"] == 3
+    assert {each.name for each in file.parent.iterdir()} == {"wiki", "wiki.zip"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits of POSIX")
+@pytest.mark.parametrize("limit", [10_000, 700_000])
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(
+    place: Place, tmp_path: Path, limit: int
+) -> None:
+    """A limit on the size of a file stands for the disk: of the database's copy, or of the archive."""
+    (place.vault / "large.bin").write_bytes(os.urandom(900_000))
+    script = (
+        "import resource, sys; sys.path.insert(0, sys.argv[1])\n"
+        "from pathlib import Path\n"
+        "from tests.services.test_backup import THEN, Place, backup, open_engine\n"
+        "folder = Path(sys.argv[3])\n"
+        "place = Place(open_engine(sys.argv[2]), folder, folder / 'raw', folder / 'vault')\n"
+        "from app.services import backup as module\n"
+        "take = module.snapshots.take\n"
+        "def late(engine, path):\n"
+        "    limit = int(sys.argv[4])\n"
+        "    if limit > 100_000: take(engine, path)\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))\n"
+        "    if limit < 100_000: take(engine, path)\n"
+        "module.snapshots.take = late\n"
+        "try: backup(place, folder.parent / 'b.zip', now=THEN)\n"
+        "except Exception as error: print(type(error).__name__, error)\n"
+    )
+    url = place.engine.url.render_as_string(hide_password=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(ROOT), url, str(place.data), str(limit)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout.startswith("Unavailable "), done.stdout + done.stderr
+    assert done.stdout.count("\n") == 1
+    assert {each.name for each in tmp_path.iterdir()} == {"wiki"}
+
+
+def test_a_backup_is_not_written_into_what_it_holds_nor_nowhere(place: Place) -> None:
+    for where in (place.vault / "b.zip", place.raw / "b.zip"):
+        with pytest.raises(Invalid, match="outside"):
+            backup(place, where, now=THEN)
+    with pytest.raises(Invalid, match="no folder"):
+        backup(place, place.data / "nowhere" / "b.zip", now=THEN)
+    made = backup(place, place.data, now=THEN)
+    assert made.path == place.data / "cerebro-2026-05-08-090000.zip"
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_is_kept(
+    place: Place, other: Place, tmp_path: Path
+) -> None:
+    raw = next(place.raw.rglob("*/*"))
+    raw.unlink()
+    (place.vault / "tide.MD").write_bytes(b"1")
+    (place.vault / "TIDE.md").write_bytes(b"2")
+    (place.vault / "out.md").symlink_to("/etc/passwd")
+    (place.vault / "x.md").mkdir()
+    os.mkfifo(place.vault / "pipe.md")
+    made = backup(place, tmp_path / "b.zip", now=THEN)
+    said = dict(made.left_out)
+    assert said[f"raw/{raw.parent.name}/{raw.name}"] == "it is gone from the data folder"
+    assert said["vault/tide.MD"] == "only capitals or accents tell its name from vault/TIDE.md"
+    assert said["vault/pipe.md"] == "it is no plain file"
+    assert made.links == ("vault/out.md",)
+    restored = restore(other, tmp_path / "b.zip")
+    assert restored.left_out == made.left_out
+    assert files(other.vault) == {**VAULT, "TIDE.md": b"2"}
+
+
+def test_no_secret_is_in_a_backup(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place.data / "cerebro.toml").write_text('smtp = "smtp://u:canary@host"')
+    for name in ("ANTHROPIC_API_KEY", "CEREBRO_SMTP", "CEREBRO_PASSWORD_HASH", "CEREBRO_S2_KEY"):
+        monkeypatch.setenv(name, "canary")
+    backup(place, tmp_path / "b.zip", now=THEN)
+    with zipfile.ZipFile(tmp_path / "b.zip") as opened:
+        for name in opened.namelist():
+            assert b"canary" not in opened.read(name), name
+        assert "cerebro.toml" not in "".join(opened.namelist())
+
+
+def test_a_damaged_database_is_not_backed_up(place: Place, tmp_path: Path) -> None:
+    if databases.on_postgresql():
+        pytest.skip("a server looks after its own files")
+    place.engine.dispose()
+    path = Path(place.engine.url.database or "")
+    data = bytearray(path.read_bytes())
+    with sqlite3.connect(path) as connection:
+        (root,) = connection.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'revision'"
+        ).fetchone()
+        (index,) = connection.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'ix_page_title_key'"
+        ).fetchone()
+    for page in (root, index):
+        data[(page - 1) * 4096 : (page - 1) * 4096 + 64] = b"\xff" * 64
+    path.write_bytes(data)
+    with pytest.raises(Unavailable, match="damaged"):
+        backup(place, tmp_path / "b.zip", now=THEN)
+    assert not (tmp_path / "b.zip").exists()
+
+
+def test_a_look_at_the_vault_is_waited_for(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from app.store import runs
+
+    held = []
+    take = backups.snapshots.take
+
+    def watched(engine: sa.Engine, path: Path) -> None:
+        with reading(engine) as session:
+            clock = backups.time.time()
+            held.append(session.connection().execute(runs.held("vault", clock=clock)).all())
+        take(engine, path)
+
+    monkeypatch.setattr(backups.snapshots, "take", watched)
+    backup(place, tmp_path / "b.zip", now=THEN)
+    assert held == [[(1,)]]
+    with reading(place.engine) as session:
+        assert [each.step for each in session.exec(select(Hold))] == ["encode"]
+
+
+# ---------------------------------------------------------------- hostile and damaged
+
+
+def remade(file: Path, change: Callable[[dict[str, bytes], dict[str, Any]], None]) -> None:
+    """Write the backup anew with other members and another manifest."""
+    with zipfile.ZipFile(file) as opened:
+        members = {name: opened.read(name) for name in opened.namelist()}
+    manifest = json.loads(members.pop("manifest.json"))
+    change(members, manifest)
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, data in members.items():
+            made.writestr(name, data)
+        made.writestr("manifest.json", json.dumps(manifest))
+
+
+def _add(name: str, data: bytes, *, told: bool = True) -> Callable[[Any, Any], None]:
+    def change(members: dict[str, bytes], manifest: dict[str, Any]) -> None:
+        members[name] = data
+        if told:
+            digest = sha256(data).hexdigest()
+            manifest["members"][name] = {"size": len(data), "sha256": digest}
+
+    return change
+
+
+def _tell(name: str, **said: object) -> Callable[[Any, Any], None]:
+    return lambda members, manifest: manifest["members"][name].update(said)
+
+
+def _say(**said: object) -> Callable[[Any, Any], None]:
+    return lambda members, manifest: manifest.update(said)
+
+
+def _lose(name: str) -> Callable[[Any, Any], None]:
+    def change(members: dict[str, bytes], manifest: dict[str, Any]) -> None:
+        del members[name]
+
+    return change
+
+
+def _lose_raw(members: dict[str, bytes], manifest: dict[str, Any]) -> None:
+    name = next(name for name in members if name.startswith("raw/"))
+    del members[name], manifest["members"][name]
+
+
+def _database(change: Callable[[sqlite3.Connection], object]) -> Callable[[Any, Any], None]:
+    def made(members: dict[str, bytes], manifest: dict[str, Any]) -> None:
+        connection = sqlite3.connect(":memory:")
+        connection.deserialize(members["wiki.db"])
+        change(connection)
+        connection.commit()
+        _add("wiki.db", connection.serialize())(members, manifest)
+        connection.close()
+
+    return made
+
+
+STRAY = f"raw/ab/ab{'0' * 62}"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (_lose("wiki.db"), "'wiki.db' is missing"),
+        (_lose("vault/empty.md"), "'vault/empty.md' is missing"),
+        (_add("vault/more.md", b"x", told=False), "holds 'vault/more.md', of which"),
+        (_add("more/x", b"x"), "holds 'more/x', which is no part"),
+        (_add("raw/ab/../../x", b"x"), "outside"),
+        (_add("vault/../../x", b"x"), "outside"),
+        (_add("/vault/x", b"x"), "outside"),
+        (_add("vault/PICTURE.png", b"x"), "would be one file"),
+        (_add(STRAY, b"x"), "raw bytes of which its database does not know"),
+        (_lose_raw, "raw bytes that its database names are missing"),
+        (_tell("vault/picture.png", size=3), "not as long as its manifest says"),
+        (_tell("vault/picture.png", sha256="0" * 64), "is not what its manifest says"),
+        (_tell("wiki.db", sha256="0" * 64), "is not what its manifest says"),
+        (_tell("wiki.db", size="x"), "does not say what 'wiki.db' is"),
+        (_say(members=[1]), "names no database"),
+        (_say(format="x"), "is no backup"),
+        (_say(version=99), "newer version"),
+        (_say(revision="0002"), "of different versions"),
+        (_add("wiki.db", b"no database"), "is no database"),
+        (_add("wiki.db", b"SQLite format 3\0" + bytes(5000)), "damaged"),
+        (_database(lambda to: to.execute("DELETE FROM page WHERE id = 1")), "rows that are gone"),
+        (_database(lambda to: to.execute("DROP TABLE alembic_version")), "different versions"),
+        (
+            _database(lambda to: to.execute("UPDATE alembic_version SET version_num = 'x2031'")),
+            "different versions",
+        ),
+    ],
+)
+def test_a_backup_that_is_not_whole_is_refused_whole(
+    file: Path, other: Place, tmp_path: Path, change: Callable[[Any, Any], None], says: str
+) -> None:
+    good = tmp_path / "good.zip"
+    shutil.copy(file, good)
+    remade(file, change)
+    with pytest.raises((Unreadable, Unavailable), match=says):
+        restore(other, file)
+    assert_empty(other)
+    assert not (tmp_path / "x").exists()
+    restore(other, good)
+    assert files(other.vault) == VAULT
+
+
+def test_a_backup_of_a_newer_program_is_refused_in_words(file: Path, other: Place) -> None:
+    def newer(members: dict[str, bytes], manifest: dict[str, Any]) -> None:
+        manifest["revision"] = "x2031"
+        _database(lambda to: to.execute("UPDATE alembic_version SET version_num = 'x2031'"))(
+            members, manifest
+        )
+
+    remade(file, newer)
+    with pytest.raises(Unavailable, match=r"was not restored.*x2031.*newer version"):
+        restore(other, file)
+    assert_empty(other)
+
+
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.9, 0.999])
+def test_a_backup_that_was_cut_off_is_refused(file: Path, other: Place, part: float) -> None:
+    data = file.read_bytes()
+    file.write_bytes(data[: int(len(data) * part)])
+    with pytest.raises(Unreadable, match="damaged or cut off"):
+        restore(other, file)
+    assert_empty(other)
+
+
+def test_a_flipped_byte_anywhere_is_noticed(file: Path, other: Place) -> None:
+    data = file.read_bytes()
+    for at in range(40, len(data), len(data) // 60):
+        file.write_bytes(data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :])
+        try:
+            restore(other, file)
+        except CerebroError:
+            assert_empty(other)
+        else:  # the bit was in what nobody reads: a time, a flag
+            assert files(other.vault) == VAULT
+            assert len(rows(other)["page"]) == 2
+            other.engine.dispose()
+            shutil.rmtree(other.data)
+            other.data.mkdir()
+
+
+def test_what_would_not_fit_is_refused_before_it_is_unpacked(
+    file: Path, other: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(other.data)
+    small = usage._replace(free=100_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: small)
+    with pytest.raises(Unavailable, match="Free some space"):
+        restore(other, file)
+    assert_empty(other)
+
+
+def test_no_backup_at_all_is_said(other: Place, tmp_path: Path) -> None:
+    for name, data in {"empty.zip": b"", "text.zip": b"hello " * 100}.items():
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(Unreadable, match="no whole zip"):
+            restore(other, tmp_path / name)
+    with zipfile.ZipFile(tmp_path / "notes.zip", "w") as made:
+        made.writestr("a.md", "x")
+    with pytest.raises(Unreadable, match="is no backup of cere-bro"):
+        restore(other, tmp_path / "notes.zip")
+    with pytest.raises(Unreadable, match="cannot be read"):
+        restore(other, tmp_path / "nothing.zip")
+    with pytest.raises(Unreadable, match="cannot be read"):
+        restore(other, tmp_path)
+    assert_empty(other)
+
+
+# ---------------------------------------------------------------- into an empty place alone
+
+
+def test_nothing_is_ever_written_over(place: Place, file: Path, empty: Place) -> None:
+    before = rows(place)
+    with pytest.raises(Conflict, match="There is a wiki in the database already"):
+        restore(place, file)
+    assert rows(place) == before
+    schema.upgrade(empty.engine)
+    with writing(empty.engine) as session:
+        make_page(session, "Mine")
+    with pytest.raises(Conflict, match="already"):
+        restore(empty, file)
+    with reading(empty.engine) as session:
+        assert [page.title for page in session.exec(select(Page))] == ["Mine"]
+
+
+@pytest.mark.parametrize("where", ["raw/ab/x", "vault/Mine.md", "vault/.cerebro/pages/x.json"])
+def test_a_folder_with_files_is_no_empty_place(file: Path, other: Place, where: str) -> None:
+    (other.data / where).parent.mkdir(parents=True)
+    (other.data / where).write_bytes(b"mine")
+    with pytest.raises(Conflict, match=r"holds .* already"):
+        restore(other, file)
+    assert files(other.data) == {where: b"mine"}
+
+
+def test_a_place_that_was_only_looked_at_is_empty(file: Path, empty: Place) -> None:
+    schema.upgrade(empty.engine)
+    (empty.vault / ".cerebro").mkdir(parents=True)
+    (empty.vault / ".cerebro" / "vault.json").write_text("{}")
+    (empty.vault / "concepts").mkdir()
+    restore(empty, file)
+    assert len(rows(empty)["page"]) == 2
+    assert set(VAULT) <= set(files(empty.vault))
+
+
+def test_a_log_left_beside_a_lost_database_is_not_read_into_the_new_one(
+    place: Place, file: Path, other: Place
+) -> None:
+    for end in ("-wal", "-shm", "-journal"):
+        (other.data / f"wiki.sqlite3{end}").write_bytes(b"stale" * 1000)
+    restore(other, file)
+    assert len(rows(other)["page"]) == 2
+
+
+def test_an_older_backup_is_brought_up_to_date(file: Path, other: Place, tmp_path: Path) -> None:
+    path = tmp_path / "older.db"
+
+    def older(members: dict[str, bytes], manifest: dict[str, Any]) -> None:
+        path.write_bytes(members["wiki.db"])
+        engine = open_engine(f"sqlite:///{path}")
+        with migrating(engine) as connection:
+            command.downgrade(config_on(connection), "0010")
+        with engine.connect() as connection:
+            connection.connection.dbapi_connection.execute("PRAGMA journal_mode=DELETE")  # type: ignore[union-attr]
+        engine.dispose()
+        manifest["revision"] = "0010"
+        _add("wiki.db", path.read_bytes())(members, manifest)
+
+    remade(file, older)
+    restored = restore(other, file)
+    assert restored.revision == "0010"
+    assert schema.current(other.engine) == schema.newest()
+    assert len(rows(other)["page"]) == 2
+
+
+# ---------------------------------------------------------------- killed
+
+
+class Killed(BaseException):
+    """Stands for a SIGKILL: nothing of the program runs after it."""
+
+
+def killed_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the program end at its n-th change of the file system while a restore puts in place."""
+    left = [step]
+
+    def counting(name: str, real: Any, of: Any) -> None:
+        def run(*given: Any, **more: Any) -> Any:
+            left[0] -= 1
+            if left[0] < 0:
+                raise Killed
+            return real(*given, **more)
+
+        monkeypatch.setattr(of, name, run)
+
+    for name, of in (("replace", os), ("rename", Path), ("unlink", Path), ("rmtree", shutil)):
+        counting(name, getattr(of, name), of)
+    monkeypatch.setattr(backups._Staged, "clear", lambda self: None)
+
+
+def test_a_restore_that_is_killed_leaves_an_empty_place_or_a_whole_one(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = 0
+    for step in range(200):
+        folder = tmp_path / f"k{step}"
+        url = f"sqlite:///{folder}/wiki.sqlite3"
+        place = place_in(folder, url)
+        with monkeypatch.context() as patched:
+            killed_at(step, patched)
+            try:
+                restore(place, file)
+                done = True
+            except Killed:
+                done = False
+        place.engine.dispose()
+        if done:
+            break
+        place = replace(place, engine=open_engine(url))
+        if schema.holds_a_wiki(place.engine):  # never half of one
+            assert len(rows(place)["page"]) == 2
+            assert files(place.vault) == VAULT
+        finish(place)
+        if schema.holds_a_wiki(place.engine):
+            whole += 1
+            assert files(place.vault) == VAULT
+            assert len(files(place.raw)) == 1
+            assert len(rows(place)["page"]) == 2
+        else:
+            assert_empty(place)
+            restore(place, file)
+            assert files(place.vault) == VAULT
+        assert not list(folder.rglob(".restore*"))
+        place.engine.dispose()
+    assert done
+    assert whole > 5
+
+
+def test_a_restore_killed_while_it_unpacks_is_cleared_by_the_next(
+    file: Path, other: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = backups._unpack_one
+    with monkeypatch.context() as patched:
+        patched.setattr(backups._Staged, "clear", lambda self: None)
+
+        def some(opened: Any, name: str, path: Path, member: Any) -> str:
+            if "picture" in name:
+                raise Killed
+            return real(opened, name, path, member)
+
+        patched.setattr(backups, "_unpack_one", some)
+        with pytest.raises(Killed):
+            restore(other, file)
+    assert files(other.data)
+    assert "taken away" in finish(other)
+    assert_empty(other)
+    assert finish(other) == ""
+    restore(other, file)
+    assert files(other.vault) == VAULT
+
+
+@pytest.mark.skipif(os.name == "nt", reason="locks of POSIX")
+def test_two_restores_at_once_are_one(
+    file: Path, other: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = backups._look
+
+    def while_another(*given: Any) -> str:
+        with pytest.raises(Conflict, match="is being restored"):
+            restore(other, file)
+        with pytest.raises(Conflict, match="is being restored"):
+            finish(other)
+        return real(*given)
+
+    monkeypatch.setattr(backups, "_look", while_another)
+    restore(other, file)
+    assert files(other.vault) == VAULT
+
+
+# ---------------------------------------------------------------- before a migration
+
+
+@pytest.mark.sqlite_only
+def test_before_a_migration_the_database_is_kept_as_it_was(place: Place) -> None:
+    with migrating(place.engine) as connection:
+        command.downgrade(config_on(connection), "0010")
+    said: list[str] = []
+    for _ in range(BEFORE + 3):
+        before_migration(place.engine, place.data, to="0011", now=THEN, say=said.append)
+    kept = sorted((place.data / "backups").iterdir())
+    assert len(kept) == BEFORE
+    assert all(each.name.startswith("before-0011-2026-05-08-") for each in kept)
+    assert "copied to" in said[0]
+    copy = open_engine(f"sqlite:///{kept[0]}")
+    assert schema.current(copy) == "0010"
+    with copy.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM page").scalar() == 2
+    copy.dispose()
+
+
+@pytest.mark.sqlite_only
+def test_without_room_for_a_copy_nothing_is_migrated(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with migrating(place.engine) as connection:
+        command.downgrade(config_on(connection), "0010")
+    (place.data / "backups").write_bytes(b"")  # no folder can be made here
+
+    def before(to: str) -> None:
+        before_migration(place.engine, place.data, to=to, now=THEN, say=lambda words: None)
+
+    with pytest.raises(Unavailable, match="was not brought up to date"):
+        schema.upgrade(place.engine, before=before)
+    assert schema.current(place.engine) == "0010"
+
+
+@pytest.mark.postgresql_only
+def test_of_a_server_s_database_no_copy_is_made_and_that_is_said(place: Place) -> None:
+    said: list[str] = []
+    before_migration(place.engine, place.data, to="0011", now=THEN, say=said.append)
+    assert "pg_dump" in said[0]
+    assert not (place.data / "backups").exists()
