@@ -162,6 +162,10 @@ class App:
         """Where this wiki is, for backups."""
         return place_of(self.settings, self.engine)
 
+    @property
+    def vault_folder(self) -> Path:
+        return self.settings.vault_path
+
     @cached_property
     def web(self) -> Web:
         """The one way out; made when it is first asked for something."""

@@ -299,21 +299,127 @@ def assets() -> None:
 
 
 @cli.command()
-def doctor(as_json: Json = False) -> None:
-    """Check the database and what is derived from it, and say in words what is wrong."""
-    from app.services.health import check
-    from app.store.db import reading
+def doctor(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be mended, and change nothing.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Look at everything that is stored, mend what is derived, and say in words what was done.
+
+    Exit code 1 when something is left that only a backup or a person can put right.
+    """
+    from app.services.doctor import Patient, examine
 
     app = _open()
-    with reading(app.engine) as session:
-        findings = check(session, raw_folder=app.raw_folder)
+    with _bar("doctor", None) as at:
+        findings = examine(
+            Patient(app.engine, app.settings.data, app.raw_folder),
+            now=app.clock(),
+            dry_run=dry_run,
+            progress=lambda words: at(0, None, words),
+        )
     if as_json:
-        _out([{"check": f.check, "ok": f.ok, "says": f.says} for f in findings])
+        _out(
+            [
+                {
+                    "check": each.check,
+                    "ok": each.ok,
+                    "says": each.says,
+                    "wrong": each.wrong,
+                    "mended": each.mended,
+                }
+                for each in findings
+            ]
+        )
     else:
-        for finding in findings:
-            print(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.check}: {finding.says}")
-    if not all(finding.ok for finding in findings):
+        for each in findings:
+            mark = "mended" if each.mended else "ok" if each.ok else "FAIL"
+            print(f"{mark:<6}  {each.check}: {each.says}")
+    if not all(each.ok for each in findings):
         raise typer.Exit(1)
+
+
+@cli.command()
+def sync(
+    as_json: Json = False,
+    deletions: Annotated[
+        bool,
+        typer.Option(
+            "--deletions", help="Many files are gone on purpose: take their pages out of the wiki."
+        ),
+    ] = False,
+    anew: Annotated[
+        bool,
+        typer.Option(
+            "--anew", help="Take the folder as it is, and write every file that is not there."
+        ),
+    ] = False,
+) -> None:
+    """Bring the vault and the wiki into step: what was edited in files, and what in the wiki.
+
+    Exit code 3 when something is left: a conflict, a file that could not be taken up or written.
+    """
+    from app.store import mirror, runs
+    from app.store.db import reading
+    from app.syncing import once
+
+    app = _open()
+    with runs.at_work(app.engine) as owner:
+        report = once(app, owner, deletions=deletions, anew=anew)
+    with reading(app.engine) as session:
+        problems = {row.path: row.reason for row in mirror.problems(session)}
+        conflicts = [slug for _, slug, _ in mirror.conflicts(session)]
+    if as_json:
+        _out({"vault": app.vault_folder, **report.as_json(problems), "conflicts": conflicts})
+    else:
+        for words, paths in report.lines():
+            for path in paths:
+                print(f"{words:>18}  {path}")
+        for path, reason in sorted(problems.items()):
+            print(f"{'refused':>18}  {path or app.vault_folder}: {reason}")
+        for slug in conflicts:
+            print(f"{'in conflict':>18}  /w/{slug}/conflict")
+        _say(f"{report.in_words[:1].upper()}{report.in_words[1:]}." if report.done else "In step.")
+    if problems or conflicts or report.waiting:
+        raise typer.Exit(3)
+
+
+@cli.command()
+def rebuild(
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="A vault to restore a wiki from, into an empty one."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make anew what is derived: texts that are searched, red links, numbers, the Inbox's order.
+
+    With --from, restore a whole wiki into an empty database from the files of a vault alone: pages,
+    links and decisions. The vault is only read. Files that did not come are named, exit code 3.
+    """
+    from app.services import rebuild as rebuilding
+    from app.store.db import writing
+    from app.vault.folder import Vault
+
+    app = _open()
+    with _bar("rebuild", None) as at:
+        if source is None:
+            with writing(app.engine) as session:
+                made = rebuilding.anew(session, progress=at)
+            _out(made.as_json()) if as_json else print(made.in_words())
+            return
+        vault = Vault(source)
+        with writing(app.engine) as session:
+            done = rebuilding.from_vault(session, vault, now=app.clock(), progress=at)
+    if as_json:
+        _out(done.as_json())
+    else:
+        print(f"Restored from {vault.root}: {done.in_words()}.")
+        for path, reason in sorted(done.problems.items()):
+            _say(f"{path}: {reason}")
+    if done.problems:
+        raise typer.Exit(3)
 
 
 @cli.command("health")
@@ -357,7 +463,10 @@ def import_(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Read files by their content, and web addresses: papers, articles, mail, PDF, lists, notes."""
+    """Read files by their content, and web addresses: papers, articles, mail, PDF, lists, notes.
+
+    A zip archive is read like a folder. What `export` wrote is read back whole into an empty wiki.
+    """
     from app.importing import import_paths
 
     app = _open()
@@ -382,9 +491,10 @@ def export(
         str,
         typer.Option(
             "--format",
-            help="bibtex, csl or ris: kept papers. graphml: pages and accepted links, for Gephi.",
+            help="jsonl: everything, to be read back. bibtex, csl, ris: kept papers. "
+            "graphml: pages and accepted links, for Gephi.",
         ),
-    ],
+    ] = "jsonl",
     query: Annotated[
         str, typer.Option(help="Only papers that this search finds: kind, tag, year, words.")
     ] = "",
@@ -392,18 +502,30 @@ def export(
         Path | None, typer.Option("-o", "--output", help="The file; standard output when left out.")
     ] = None,
 ) -> None:
-    """Write papers as a bibliography, or the graph with each page's community and PageRank."""
+    """Write the whole wiki, its papers as a bibliography, or its graph with each page's PageRank."""
     from app.services.export import FORMATS, bibliography
     from app.services.graph import graphml
+    from app.services.interchange import whole
     from app.store.db import reading
 
-    if format not in (*FORMATS, "graphml"):
+    formats = ("jsonl", *FORMATS, "graphml")
+    if format not in formats:
         raise Invalid(
-            f"There is no format {format!r} to export. Use one of: {', '.join(FORMATS)}, graphml."
+            f"There is no format {format!r} to export. Use one of: {', '.join(formats)}."
         )
-    if format == "graphml" and query:
-        raise Invalid("The graph is exported whole. Leave --query out.")
+    if format not in FORMATS and query:
+        raise Invalid(f"{format} is exported whole. Leave --query out.")
     app = _open()
+    if format == "jsonl":
+        with (
+            _bar("writing", None) as at,
+            _written(file) as write,
+            reading(app.engine) as session,
+        ):
+            for number, line in enumerate(whole(session), start=1):
+                write(line.encode())
+                at(number)
+        return
     if format != "graphml":
         with _written(file) as write:
             for piece in bibliography(lambda: reading(app.engine), format, query):
@@ -772,9 +894,11 @@ def digest(
     as_json: Json = False,
 ) -> None:
     """Print the digest of a day or a month, write it to a file, or send it by mail."""
+    from app.domain.records import ActKind
     from app.pipeline import digest_now, mail_now
     from app.reading import rendered
     from app.services.sending import as_file
+    from app.store import acts
     from app.store.db import reading
 
     if day and month:
@@ -783,7 +907,9 @@ def digest(
     if to_output and as_json:
         raise Invalid("Standard output takes one of --json and --html -.")
     app = _open()
-    told = digest_now(app, day=day, month=month)
+    words = f"`cerebro digest` of {day or month or 'the newest day'}"
+    with acts.doing(app.engine, ActKind.WORK, words, clock=app.clock):
+        told = digest_now(app, day=day, month=month)
     if html is not None:
         if told.edition is None:
             raise Invalid(
@@ -815,12 +941,16 @@ def link(
     as_json: Json = False,
 ) -> None:
     """Propose links for kept papers that have no accepted `about` link, or for one paper."""
+    from app.domain.records import ActKind
     from app.pipeline import link_now
+    from app.store import acts
 
     app = _open()
     if app.encoder is None:
         _say("There is no sentence encoder: linking by words and graph alone.")
-    rows, proposed = link_now(app, paper=paper or "", limit=candidates)
+    words = f"`cerebro link` {f'of {paper}' if paper else 'of all that has no link'}"
+    with acts.doing(app.engine, ActKind.WORK, words, clock=app.clock):
+        rows, proposed = link_now(app, paper=paper or "", limit=candidates)
     if as_json:
         for row in rows:
             _out(row)
@@ -933,6 +1063,26 @@ def decide(
         _out(answer)
     else:
         print(f"Done. Take it back with `cerebro undo {answer['decision']}`.")
+
+
+@cli.command()
+def remove(
+    slug: Annotated[str, typer.Argument(help="The address of the page, as in /w/SLUG.")],
+    reason: Annotated[str, typer.Option(help="Why; kept with the decision.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Take a page out of the wiki. Its text and history are kept, and `cerebro undo` brings it back."""
+    from app.services import removal
+    from app.store.db import writing
+
+    app = _open()
+    with writing(app.engine) as session:
+        made = removal.remove(session, slug, now=app.clock(), reason=reason)
+        answer = {"removed": slug, "decision": made.id}
+    if as_json:
+        _out(answer)
+    else:
+        print(f"Removed. Put it back with `cerebro undo {answer['decision']}`.")
 
 
 @cli.command()

@@ -2,6 +2,7 @@
 
     CerebroError                 anything the program says no to, in one sentence for a person
     ├── NotFound                 no such page, proposal, decision, thread ...
+    │   └── Gone                 it was there and was removed; it can be put back
     ├── Invalid                  the request itself is wrong: a bad field, name, date, relation
     ├── Conflict                 the thing moved on meanwhile: decided elsewhere, edited elsewhere
     │   └── EditConflict         an edit on an older revision that does not merge; carries both texts
@@ -32,6 +33,12 @@ class NotFound(CerebroError):
     def __init__(self, message: str, *, slug: str = "") -> None:
         super().__init__(message)
         self.slug = slug
+
+
+class Gone(NotFound):
+    """What was asked for was there, and was removed."""
+
+    code = "gone"
 
 
 class Invalid(CerebroError):

@@ -23,12 +23,12 @@ from sqlalchemy.engine import Engine
 from sqlmodel import Session
 
 from app.domain.items import Bundle, Document, Rejected
-from app.domain.records import Fetch
+from app.domain.records import ActKind, Fetch
 from app.errors import CerebroError, NotFetched, NotFound, Unavailable, Unreadable
 from app.services import arrivals, fetching, ingest
 from app.sources.base import File, Reader
 from app.sources.connectors import Connector, Fetched, Wanted, Web
-from app.store import items, sources
+from app.store import acts, items, sources
 from app.store.db import reading, settle, writing
 
 log = logging.getLogger("cerebro.sources")
@@ -302,8 +302,10 @@ def read_delivery(tools: Tools, owner: str, *, only: Sequence[int] = ()) -> Read
         taken = arrivals.take_up(session, owner=owner, now=now, clock=time.time(), only=only)
     if taken is None:
         return None
+    words = f"{taken.source}: {taken.name}"
     try:
-        ok = _read(tools, taken, owner)
+        with acts.doing(tools.engine, ActKind.DELIVERY, words, clock=tools.clock):
+            ok = _read(tools, taken, owner)
     except Unavailable:
         with suppress(Exception), writing(tools.engine) as session:
             arrivals.leave(session, taken, owner=owner)

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from sqlmodel import Session
 
+from app.domain.records import ActKind
 from app.services.first_steps import SAMPLE_NAME, sample_papers
 from app.services.ingest import Report, import_files
 from app.sources.base import File
 from app.sources.interchange import Interchange
-from app.store import preferences
+from app.store import acts, preferences
 
 SAMPLE = Path(__file__).parent / "sources" / "sample_day.jsonl"
 
@@ -28,6 +29,7 @@ def bring_sample(session: Session, day: str, *, now: datetime) -> int:
     for position, row in enumerate(rows):
         row |= {"day": day, "published": day, "position": position}
     data = "\n".join(json.dumps(row) for row in rows).encode()
+    acts.begin(session, ActKind.IMPORT, "The papers of the sample day", now=now)
     [(_, report)] = import_files(
         session, [File(SAMPLE_NAME, data)], (Interchange(),), raw_folder=None, now=now
     )

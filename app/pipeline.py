@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from sqlmodel import Session
 
-from app import calls, fetchers
+from app import calls, fetchers, syncing
 from app.domain.digests import Document
 from app.domain.linking import Weights
 from app.domain.money import LLMSettings
@@ -50,7 +50,17 @@ from app.services import (
     triage,
 )
 from app.services.triage import Fitted
-from app.store import assessments, digests, editions, links, paper_vectors, papers, runs, vectors
+from app.store import (
+    assessments,
+    digests,
+    editions,
+    links,
+    mirror,
+    paper_vectors,
+    papers,
+    runs,
+    vectors,
+)
 from app.store.corpus import Library
 from app.store.db import reading, writing
 from app.store.editions import Edition
@@ -58,7 +68,7 @@ from app.store.relations import NameIndex
 from app.store.vectors import VectorIndex
 
 
-class Tools(fetchers.Tools, Protocol):
+class Tools(fetchers.Tools, syncing.Tools, Protocol):
     """What steps are given; `bootstrap.App` has it all."""
 
     @property
@@ -685,8 +695,29 @@ def _edits(tools: Tools, owner: str) -> Batch:
     return Batch(done=done, failed=failed)
 
 
-# Never in turn with the others: a worker asks sources on threads beside them.
+def _vault_pending(session: Session, tools: Tools) -> int:
+    return mirror.pending(session)
+
+
+def take_up(tools: Tools, owner: str) -> int:
+    """Take up what was edited in the vault: it is work for the steps. How many files."""
+    return _vault(tools, owner, write=False).done
+
+
+def _vault(tools: Tools, owner: str, *, write: bool = True) -> Batch:
+    """One pass; a vault that cannot be reached holds up nothing else, and says so in a row."""
+    try:
+        report = syncing.once(tools, owner, write=write)
+    except Unavailable as error:
+        with writing(tools.engine, alone=False) as session:
+            mirror.note_problem(session, "", str(error), now=tools.clock())
+        return Batch()
+    return Batch(done=report.done, line=report.in_words)
+
+
+# Never in turn with the others: all day a worker asks sources, and syncs, on threads beside them.
 FETCH = Step(fetching.STEP, "sources to fetch", _fetch_pending, _fetch)
+VAULT = Step(syncing.STEP, "files of the vault to write", _vault_pending, _vault)
 STEPS = (
     FETCH,
     Step(arrivals.STEP, "deliveries to read", _deliveries_pending, _deliveries, beside=True),
@@ -728,6 +759,7 @@ STEPS = (
     Step(edits.STEP, "pages for a model to write", _edits_pending, _edits, _may_edit),
     Step(months.STEP, "months to tell", _months_pending, _months),
     Step(editions.STEP, "digests to send by mail", _mail_pending, _mail, _may_mail),
+    VAULT,
 )
 
 

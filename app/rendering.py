@@ -531,6 +531,7 @@ def outward(
     at: str = "",
     formulas: bool = True,
     styles: Mapping[str, str] | None = None,
+    lead: Callable[[str], str | None] | None = None,
 ) -> str:
     """HTML made here, for a reader who is elsewhere: a file, a feed, a letter.
 
@@ -538,8 +539,9 @@ def outward(
     path at which places within the text are found, "" when the text itself has them. A link to a page
     nobody wrote is its words alone. Without `formulas` MathML becomes readable letters. With `styles`
     (by tag) each tag carries its style, and nothing but what it links to, as programs for mail want it.
+    With `lead` addresses within the wiki become what it says; where that is None, words alone.
     """
-    writer = _Outward(base, at, formulas, styles)
+    writer = _Outward(base, at, formulas, styles, lead)
     writer.feed(html)
     writer.close()
     return "".join(writer.parts)
@@ -552,12 +554,17 @@ class _Outward(HTMLParser):
     """Writes tags anew where they must change, and all else as it stands."""
 
     def __init__(
-        self, base: str, at: str, formulas: bool, styles: Mapping[str, str] | None
+        self,
+        base: str,
+        at: str,
+        formulas: bool,
+        styles: Mapping[str, str] | None,
+        lead: Callable[[str], str | None] | None,
     ) -> None:
         super().__init__(convert_charrefs=False)
         self.parts: list[str] = []
         self._base, self._at = base, at
-        self._formulas, self._styles = formulas, styles
+        self._formulas, self._styles, self._lead = formulas, styles, lead
         self._formula = 0  # how deep in a formula that is left out
         self._dropped: list[bool] = []  # of each open link, whether its tag was left out
 
@@ -569,11 +576,11 @@ class _Outward(HTMLParser):
                 self.parts.append(escape_text(spoken(source)))
             return
         if tag == "a":
-            missing = ("class", "missing") in attrs
-            self._dropped.append(missing)
-            if missing:
+            leads = self._place(dict(attrs).get("href") or "")
+            self._dropped.append(left := ("class", "missing") in attrs or leads is None)
+            if left:
                 return
-            attrs = [(n, self._absolute(v or "") if n == "href" else v) for n, v in attrs]
+            attrs = [(n, leads if n == "href" else v) for n, v in attrs]
         elif self._styles is None:
             self.parts.append(self.get_starttag_text() or "")
             return
@@ -608,6 +615,11 @@ class _Outward(HTMLParser):
 
     def handle_charref(self, name: str) -> None:
         self.handle_data(f"&#{name};")
+
+    def _place(self, href: str) -> str | None:
+        if self._lead is None or href.startswith("#") or _OUTSIDE.match(href):
+            return self._absolute(href)
+        return self._lead(href)
 
     def _absolute(self, href: str) -> str:
         if href.startswith("#"):

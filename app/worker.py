@@ -2,8 +2,9 @@
 
 On PostgreSQL any number of workers share the work of a wiki; on SQLite one works and another waits
 until its lease runs out. A step that fails stops this round alone: the next round tries again,
-later and later. Sources are asked, and what they brought is read, on threads beside the other steps:
-a server that is slow holds up nothing else, and what is new does not wait for the encoder.
+later and later. Sources are asked, what they brought is read, and the vault is kept in step, on threads
+beside the other steps: a server that is slow holds up nothing else, and what is new does not wait for the
+encoder.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from dataclasses import dataclass, field
 from threading import Event, Thread
 
 from app.bootstrap import App
-from app.domain.records import RunState
+from app.domain.records import ActKind, RunState
 from app.embeddings.remote import EncoderServer
 from app.errors import CerebroError
 from app.fetchers import Fetchers, Heard
-from app.pipeline import FETCH, STEPS, Step, begin
-from app.store import runs
+from app.pipeline import FETCH, STEPS, VAULT, Step, begin, take_up
+from app.store import acts, runs
 from app.store.db import many_may_work, reading, writing
+from app.syncing import Syncing
 
 log = logging.getLogger("cerebro.worker")
 
@@ -59,6 +61,7 @@ class Worker:
         self._progress = progress or (lambda step, done, all_of_them: None)
         self._run_id: int | None = None
         self._begun = False
+        self._act: acts.Doing | None = None  # what this round makes, as one
         self._holds = False  # of a round that failed; rows that it holds are not taken up again
         self._cancelled = False  # the reader asked for the end of this run
         self._rests: tuple[int, float] | None = None  # after which run, until when
@@ -68,10 +71,12 @@ class Worker:
         server: EncoderServer | None = None
         reader = Worker(self.app, steps=[step for step in self._steps if step.beside])
         reader.stopping, reader.turn, reader._begun = self.stopping, self.turn, True
-        self._steps = tuple(step for step in self._steps if not step.beside and step is not FETCH)
+        others = (FETCH, VAULT)
+        self._steps = tuple(step for step in self._steps if not step.beside and step not in others)
         beside = [
             Thread(target=self._fetch_all_day, name="fetch", daemon=True),
             Thread(target=reader._all_day, args=("sources",), name="deliveries", daemon=True),
+            Thread(target=self._sync_all_day, name="vault", daemon=True),
         ]
         try:
             with runs.at_work(self.app.engine, beat=self._beat) as owner:
@@ -104,6 +109,11 @@ class Worker:
             while not self.stopping.is_set():
                 pause = self._turn_of(lambda: sum(fetchers.run(self._must_stop)), pause)
 
+    def _sync_all_day(self) -> None:
+        """Keep the vault and the wiki in step, all day."""
+        with runs.at_work(self.app.engine) as owner:
+            Syncing(self.app, owner).run(self.stopping, self.turn.is_set)
+
     def _must_stop(self) -> bool:
         return self.stopping.is_set()
 
@@ -134,6 +144,8 @@ class Worker:
         self._steps = tuple(step for step in self._steps if step is not FETCH)
         done = 0
         with self._fetching() as fetch, runs.at_work(self.app.engine) as owner:
+            if VAULT in self._steps:  # what was written outside is work for the steps
+                done += take_up(self.app, owner)
             fetch.ended.wait(IDLE_SECONDS / 4)  # most times nothing is due
             while not self.stopping.is_set() and self._rests is None:
                 last = fetch.ended.is_set()
@@ -177,6 +189,12 @@ class Worker:
         What a step makes may be work for one before it (a digest is a text to encode): it is done in
         another pass, of at most `passes`. Raises what the first one raised, at the end.
         """
+        words = "A run of the worker"
+        with acts.doing(self.app.engine, ActKind.WORK, words, clock=self.app.clock) as act:
+            self._act = act
+            return self._passes(trigger, owner, passes)
+
+    def _passes(self, trigger: str, owner: str, passes: int) -> int:
         total = 0
         failed: list[tuple[str, Exception]] = []
         if self._holds:
@@ -280,6 +298,8 @@ class Worker:
             with writing(self.app.engine) as session:
                 run = runs.start(session, trigger, owner=owner, now=self.app.clock())
                 self._run_id = run.id
+            if self._act is not None:
+                self._act.run_id = self._run_id
 
     def _note(
         self,

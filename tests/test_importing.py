@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +15,7 @@ from app.bootstrap import App
 from app.domain.records import Item, Page, Raw, Source, SourceKind
 from app.importing import Imported, import_paths
 from app.services.ingest import Outcome
+from app.services.interchange import whole
 from app.services.linker import shipped_weights
 from app.settings import Settings
 from app.sources.http import Transport
@@ -136,3 +139,183 @@ def test_a_pdf_that_cannot_be_read_says_why(app: App, tmp_path: Path) -> None:
     done = import_paths(app, [tmp_path / "broken.pdf"])
     assert done.failed and "damaged" in shown(done)[0]
     assert shown(done)[0].count("broken.pdf") == 1
+
+
+# ---------------------------------------------------------------- archives
+
+
+def packed(path: Path, **files: bytes | str) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, data in files.items():
+            file.writestr(name, data)
+    return path
+
+
+def titles(app: App) -> set[str]:
+    with reading(app.engine) as session:
+        return set(session.exec(sa.select(Page.title)).scalars())
+
+
+def test_a_zip_archive_is_read_like_a_folder(app: App, tmp_path: Path) -> None:
+    path = packed(
+        tmp_path / "notes.zip",
+        **{
+            "notes/Tide.md": "# Tide\n\nOf the [[Moon]].",
+            "notes/Moon.md": "---\nkind: concept\n---\n# Moon\n",
+            "notes/.hidden.md": "# Hidden",
+            ".git/x.md": "# Of git",
+            "notes/data.bin": b"\x00\x01\x02",
+            "notes/inner.zip": packed(tmp_path / "i.zip", **{"a.md": "# Inner"}).read_bytes(),
+            "notes/inner.gz": gzip.compress(b"# Inner"),
+        },
+    )
+    done = import_paths(app, [path])
+    assert titles(app) == {"Tide", "Moon"}
+    assert {where for where, _ in done.refused} == {
+        *("notes/data.bin", "notes/inner.zip", "notes/inner.gz")
+    }
+    assert all("archive in an archive" in why for where, why in done.refused if "inner" in where)
+    again = import_paths(app, [path])
+    assert (again.report.total(Outcome.NEW), again.report.total(Outcome.CHANGED)) == (0, 0)
+
+
+def test_an_obsidian_vault_in_an_archive_is_one(app: App, tmp_path: Path) -> None:
+    files = {"v/.obsidian/app.json": "{}", "v/Tide.md": "Of #sea.", "v/moon.png": b"\x89PNG"}
+    done = import_paths(app, [packed(tmp_path / "v.zip", **files)])
+    assert titles(app) == {"Tide"}
+    assert (done.refused, dict(done.left)) == ([], {"png": 1})
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"good.md": "# Good", "../evil.md": "# Evil"}, "outside its folder"),
+        ({"good.md": "# Good", "/tmp/evil.md": "# Evil"}, "outside its folder"),
+        ({"good.md": "# Good", "GOOD.md": "# Evil"}, "would be one file"),
+        ({"good.md": "# Good", "big.md": b"\0" * 30_000_000}, "100 times smaller"),
+        ({"[Content_Types].xml": "<x/>", "word/document.xml": "<x/>"}, "another program"),
+        ({".hidden.md": "# Hidden"}, "no file in this archive"),
+    ],
+)
+def test_a_hostile_archive_is_refused_whole(
+    app: App, tmp_path: Path, files: dict[str, bytes | str], words: str
+) -> None:
+    done = import_paths(app, [packed(tmp_path / "x.zip", **files)])
+    [(where, why)] = done.refused
+    assert where == "x.zip" and words in why and done.failed
+    assert titles(app) == set() and items(app) == {}
+    assert not (app.settings.data / "raw").exists()
+
+
+def test_an_archive_that_is_cut_off_is_refused(app: App, tmp_path: Path) -> None:
+    path = packed(tmp_path / "x.zip", **{"good.md": "# Good"})
+    path.write_bytes(path.read_bytes()[:-30])
+    [(_, why)] = import_paths(app, [path]).refused
+    assert "cut off" in why and titles(app) == set()
+
+
+CORPUS = Path(__file__).parents[2] / "shared" / "corpora" / "own" / "zip"
+
+
+@pytest.mark.skipif(not CORPUS.is_dir(), reason="there is no corpus of archives")
+def test_of_the_corpus_the_good_one_comes_in(app: App) -> None:
+    for path in sorted(CORPUS.glob("*.zip")):
+        done = import_paths(app, [path])
+        assert done.failed == (path.stem != "good"), path.name
+    assert titles(app) == {"good", "b"}
+
+
+# ---------------------------------------------------------------- a whole wiki
+
+
+def exported(app: App) -> bytes:
+    with reading(app.engine) as session:
+        return "".join(whole(session)).encode()
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[App]:
+    settings = Settings(data=tmp_path / "other", embedding_model="none", timezone="UTC", now=NOW)
+    settings.data.mkdir()
+    engine = make_engine(settings.data)
+    yield App(settings, engine, shipped_weights(None))
+    engine.dispose()
+
+
+LINES = """\
+{"type":"concept","id":"tide","title":"Tide","aliases":["Flood"],"text":"Of [[moon]].","mine":1}
+{"type":"concept","id":"moon","title":"Moon","text":"It pulls."}
+{"type":"thread","id":"pull","title":"Pull","claim":"The moon pulls."}
+{"type":"paper","id":"arxiv:2605.00001","title":"On tides","abstract":"Tides.","day":"2026-05-08"}
+{"type":"paper","id":"no-identifier","title":"Plain","text":"Text.","volume":"3"}
+{"type":"paper","id":"doi:10.1000/1","slug":"waits","title":"Waits","keep":false}
+{"type":"link","source":"arxiv:2605.00001","relation":"about","target":"tide","at":"2026-05-08"}
+{"type":"link","source":"no-identifier","relation":"part-of","target":"pull","role":"starts"}
+{"type":"decision","paper":"doi:10.1000/1","verdict":"drop","at":"2026-05-09"}
+{"type":"question","page":"tide","text":"Why?"}
+{"type":"prediction","page":"pull","text":"It floods.","due":"2027"}
+"""
+
+
+def test_a_whole_wiki_is_read_back_into_an_empty_one(app: App, other: App, tmp_path: Path) -> None:
+    (tmp_path / "lines.jsonl").write_text(LINES)
+    assert import_paths(app, [tmp_path / "lines.jsonl"]).refused == []
+    file = tmp_path / "wiki.jsonl"
+    file.write_bytes(exported(app))
+    tried = import_paths(other, [file], dry_run=True)
+    assert tried.whole and titles(other) == set()
+    done = import_paths(other, [file])
+    assert done.whole and done.refused == [] and done.files == 1
+    assert done.as_json()["kinds"]["thread"] == {"new": 1}  # type: ignore[index]
+    assert exported(other) == file.read_bytes()
+
+
+def test_with_marks_and_ends_of_another_system(app: App, other: App, tmp_path: Path) -> None:
+    (tmp_path / "lines.jsonl").write_text(LINES)
+    import_paths(app, [tmp_path / "lines.jsonl"])
+    file = tmp_path / "wiki.jsonl"
+    file.write_bytes(b"\xef\xbb\xbf" + exported(app).replace(b"\n", b"\r\n"))
+    assert import_paths(other, [file]).refused == []
+    assert exported(other) == exported(app)
+
+
+def test_one_that_is_damaged_is_refused(app: App, other: App, tmp_path: Path) -> None:
+    (tmp_path / "lines.jsonl").write_text(LINES)
+    import_paths(app, [tmp_path / "lines.jsonl"])
+    file = tmp_path / "wiki.jsonl"
+    file.write_bytes(exported(app)[:-40])
+    done = import_paths(other, [file])
+    [(where, why)] = done.refused
+    assert done.failed and where == "wiki.jsonl" and "Nothing was imported" in why
+    assert titles(other) == set()
+
+
+def test_into_a_wiki_that_is_not_empty_it_is_read_line_by_line(
+    app: App, other: App, tmp_path: Path
+) -> None:
+    (tmp_path / "lines.jsonl").write_text(LINES)
+    import_paths(app, [tmp_path / "lines.jsonl"])
+    file = tmp_path / "wiki.jsonl"
+    file.write_bytes(exported(app))
+    (tmp_path / "mine.md").write_text("# Mine")
+    import_paths(other, [tmp_path / "mine.md"])
+    done = import_paths(other, [file])
+    assert done.refused == [] and not done.whole
+    assert done.report.unread["revision"] and "paper" not in done.report.unread
+    assert any("only for a wiki that is empty" in line for line in done.in_words())
+    assert titles(other) == titles(app) | {"Mine"}
+    with reading(other.engine) as session:
+        tide = session.exec(sa.select(Page).where(Page.slug == "tide")).scalar_one()
+        assert tide.extra == {"mine": 1}
+    again = import_paths(other, [file])
+    assert (again.report.total(Outcome.NEW), again.report.total(Outcome.CHANGED)) == (0, 0)
+
+
+def test_into_the_wiki_that_wrote_it_it_changes_nothing(app: App, tmp_path: Path) -> None:
+    (tmp_path / "lines.jsonl").write_text(LINES)
+    import_paths(app, [tmp_path / "lines.jsonl"])
+    file = tmp_path / "wiki.jsonl"
+    file.write_bytes(exported(app))
+    done = import_paths(app, [file])
+    assert (done.report.total(Outcome.NEW), done.report.total(Outcome.CHANGED)) == (0, 0)
+    assert done.refused == []

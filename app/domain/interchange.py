@@ -461,7 +461,9 @@ def line(kind: LineType, rows: Mapping[str, Mapping[str, Any]], told: Mapping[st
                     inside[name] = value
                     continue
                 value = _renamed(value, "quotation", "quote")
-            if _is_written_elsewhere(kind, part, name, row, rows) or _goes_without(column, value):
+            if _is_written_elsewhere(kind, part, name, row, rows):
+                continue
+            if follows is None and _goes_without(column, value):
                 continue
             if name in part.fields:
                 fields[part.fields[name]] = _plain(value)

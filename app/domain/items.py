@@ -28,6 +28,13 @@ Ref = str
 Extra = Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Unread:
+    """A line that only a wiki which is empty can take: of a type that the interchange format lacks."""
+
+    type: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class TopicArrival:
     id: str
@@ -284,6 +291,7 @@ Arrival = (
     | QuestionArrival
     | PredictionArrival
     | SubscriptionArrival
+    | Unread
 )
 
 

@@ -20,6 +20,9 @@ from app.domain.records import AuthorKind
 MACHINES = frozenset({AuthorKind.MODEL, AuthorKind.AGENT, AuthorKind.EXTRACT})
 """Whose sections a machine may propose another text for. What was imported is somebody's own."""
 
+PEOPLE = frozenset({AuthorKind.PERSON, AuthorKind.VAULT})
+"""Whose revisions a person wrote, in the wiki or in a file of the vault: no machine writes over them."""
+
 _FENCE = re.compile(r"[ \t]*#|[ \t]*(?:=+|-+)[ \t]*$", re.M)
 
 
@@ -140,6 +143,11 @@ def named(body: str, key: str) -> Section | None:
 def text_of(body: str, section: Section) -> str:
     """What stands under a section's heading, without the blank lines around it."""
     return body[section.text : section.end].strip()
+
+
+def before_all(body: str, text: str) -> str:
+    """The body with a text before its first heading, where it has none there."""
+    return "\n\n".join(part for part in (text.strip(), body.lstrip("\n")) if part)
 
 
 def written(body: str, key: str, text: str) -> str:

@@ -285,7 +285,8 @@ class Act(SQLModel, table=True):
 
     What it made or changed names it by `act_id` (Revision, Link, Change, Decision, Item, Paper); a
     person's own save or decision is no act. `words` says it in the activity log; `counts` has numbers
-    by what was done ({"pages": 3}). An undo names the act it took back.
+    by what was done ({"pages": 3}). An undo names the act it took back, and keeps in `taken` the rows
+    that went with it, by table.
     """
 
     id: int | None = Field(default=None, primary_key=True)
@@ -296,6 +297,8 @@ class Act(SQLModel, table=True):
     run_id: int | None = Field(default=None, index=True)
     undone: bool = False
     undoes_id: int | None = None
+    # Last on purpose: lists read the columns before it.
+    taken: dict[str, Any] = json_column(dict)
 
 
 def _of_an_act() -> Any:

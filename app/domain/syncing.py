@@ -17,6 +17,7 @@ from unicodedata import normalize
 from app.domain.markdown import name_key
 from app.domain.merge import Merge, merge3
 from app.domain.notes import NamedLink, Note
+from app.domain.records import Relation
 
 MASS = 20
 """Files that may vanish at once: of more than these, if they are also `SHARE` of all, none is believed."""
@@ -205,3 +206,13 @@ class Renamed(StrEnum):
     NOTHING = "nothing"
     TITLE = "title"  # the page is called so from now on
     ALIAS = "alias"  # it also goes by that name
+
+
+def worded(links: Sequence[NamedLink], said: Sequence[NamedLink]) -> tuple[NamedLink, ...]:
+    """Links as a file words them, where it finds the same files by that: in other case, or with a folder."""
+    words = {_short(link): link for link in said}
+    return tuple(link if "/" in link.name else words.get(_short(link), link) for link in links)
+
+
+def _short(link: NamedLink) -> tuple[Relation, str]:
+    return link.relation, name_key(link.name.removesuffix(".md").rpartition("/")[2])

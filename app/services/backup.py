@@ -349,7 +349,7 @@ def _files(folder: Path, into: _Writing) -> Iterator[tuple[str, os.DirEntry[str]
         inner = waiting.pop() if waiting else objects.pop()
         try:
             with os.scandir(folder / inner) as found:
-                entries = sorted(found, key=lambda each: each.name, reverse=True)
+                entries = sorted(found, key=lambda each: each.name)
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -571,12 +571,13 @@ class _Staged:
 
     def plan(self, *, ready: bool) -> None:
         """Note that something is staged, and whether it is whole: from then on it is put in place."""
-        part = self.at.with_name(f"{self.at.name}.part")
+        part = self.at.with_name(f"{self.at.name}.part") if ready else self.at
         with part.open("w") as file:
             json.dump({"ready": ready}, file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, self.at)
+        if ready:
+            os.replace(part, self.at)
         _sync(self.at.parent)
 
     def is_ready(self) -> bool:
@@ -689,6 +690,8 @@ def _look(path: Path, manifest: dict[str, Any], members: Mapping[str, _Member], 
     except sa.exc.DatabaseError as error:
         raise _damaged(file, f"its {DATABASE} is no database of a wiki") from error
     except Unavailable as error:
+        if type(error.__cause__) is sa.exc.DatabaseError:  # of what the file holds, not of the disk
+            raise _damaged(file, f"its {DATABASE} is no whole database") from error
         raise Unavailable(f"{file.name} was not restored. {error}") from error
     return revision
 

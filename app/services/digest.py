@@ -54,8 +54,7 @@ def is_ours(session: Session, day: str) -> bool:
     digest = digests.of_day(session, day)
     if digest is None:
         return True
-    page = session.get(Page, digest.page_id)
-    return digest.teller != "" and page is not None and page.author_kind != AuthorKind.PERSON
+    return digest.teller != "" and not pages.has_hand(session, digest.page_id)
 
 
 def read(session: Session, day: str, *, zone: tzinfo | None) -> Work:

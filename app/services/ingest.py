@@ -66,6 +66,7 @@ from app.sources.base import File, Reader, reader_for, unpacked
 from app.store import (
     assessments,
     decisions,
+    edits,
     items,
     joining,
     links,
@@ -73,6 +74,7 @@ from app.store import (
     papers,
     predictions,
     questions,
+    threads,
 )
 from app.store.db import bump
 from app.store.pages import IMPORT, Author, Content
@@ -121,6 +123,7 @@ class Report:
     counts: Counter[tuple[str, Outcome]] = field(default_factory=Counter)
     rejected: list[arrived.Rejected] = field(default_factory=list)
     subscriptions: list[arrived.SubscriptionArrival] = field(default_factory=list)  # to be made
+    unread: Counter[str] = field(default_factory=Counter)  # lines, by their type
 
     def total(self, outcome: Outcome) -> int:
         return sum(n for (_, found), n in self.counts.items() if found == outcome)
@@ -135,6 +138,7 @@ class Report:
     def add(self, other: Report) -> None:
         self.counts += other.counts
         self.rejected += other.rejected
+        self.unread += other.unread
 
 
 class _Refused(CerebroError):
@@ -296,6 +300,9 @@ class _Ingest:
             case arrived.SubscriptionArrival():
                 self.report.subscriptions.append(arrival)  # whoever imports sees to it
                 return None
+            case arrived.Unread():
+                self.report.unread[arrival.type] += 1
+                return None
 
     # ------------------------------------------------------------ the item itself
 
@@ -354,6 +361,7 @@ class _Ingest:
 
     def _page(self, arrival: arrived.PageArrival) -> tuple[Page, Outcome]:
         page = self._existing(arrival)
+        self._check_removed(page or (self.session.get(Page, self._own_page())))
         if page is None:
             return self._new_page(arrival), Outcome.NEW
         if page.kind != arrival.kind:
@@ -375,10 +383,19 @@ class _Ingest:
             outcome = Outcome.CHANGED
         return page, _most(outcome, self._questions(page, arrival.questions))
 
+    def _own_page(self) -> int:
+        """The page of an entry that has one of its own, 0 for none: as a whole it is that page."""
+        return (self.item.page_id or 0) if self.document.hash else 0
+
+    def _check_removed(self, page: Page | None) -> None:
+        """What a person removed, no import brings back."""
+        if page is not None and page.kind == PageKind.REMOVED:
+            raise _Refused(f"{page.title} was removed. Put it back to have it brought up to date.")
+
     def _existing(self, arrival: arrived.PageArrival) -> Page | None:
         identifier = parse_id(arrival.ref)
         if identifier is not None:
-            owner = self._identified(identifier)
+            owner = self._owner(identifier)
             return self.session.get(Page, owner) if owner else None
         if arrival.ref:
             return pages.by_slug(self.session, arrival.ref) or pages.former(
@@ -406,6 +423,12 @@ class _Ingest:
 
     def _identified(self, identifier: PaperId) -> int | None:
         """The page an identifier leads to, a paper's or its own."""
+        owner = self._owner(identifier)
+        page = self.session.get(Page, owner) if owner else None
+        return owner if page is not None and page.kind != PageKind.REMOVED else None
+
+    def _owner(self, identifier: PaperId) -> int | None:
+        """The page that has an identifier, be it a removed one."""
         row = self.session.exec(
             select(Identifier).where(
                 Identifier.scheme == identifier.scheme, Identifier.value == identifier.value
@@ -460,7 +483,8 @@ class _Ingest:
         """Bring an imported page up to date; a page a person edited only gains names.
 
         Text that a person took out, and names they took away, stay away. The page of an item of its own
-        (an article, an episode) is told anew when its source corrects it.
+        (an article, an episode) is told anew when its source corrects it. What a source says anew of a
+        page that a person edited is proposed.
         """
         before = pages.content_of(self.session, page)
         past = self._past(page)
@@ -483,7 +507,21 @@ class _Ingest:
             now=self.now,
             note=self.document.title,
         )
+        if text and past.edited and (self.authoritative or own) and content.body == before.body:
+            changed = self._propose(page, text) or changed
         return Outcome.CHANGED if changed else Outcome.SAME
+
+    def _propose(self, page: Page, text: str) -> bool:
+        """Propose what the document says anew of a page that a person edited."""
+        text = Content(title=page.title, kind=page.kind, body=text).cleaned().body
+        return edits.propose_import(
+            self.session,
+            page,
+            text,
+            source="" if self.authoritative else self.source.key,
+            name=self.document.title or self.source.name,
+            now=self.now,
+        )
 
     def _past(self, page: Page) -> _Past:
         assert page.id is not None
@@ -692,7 +730,12 @@ class _Ingest:
         thread = self.session.get(Thread, page.id)
         if thread is None:
             self.session.add(Thread(page_id=page.id, claim=arrival.claim))
-        elif arrival.claim and thread.claim != arrival.claim and self.authoritative:
+        elif (
+            arrival.claim
+            and thread.claim != arrival.claim
+            and self.authoritative
+            and not threads.is_claimed(page)
+        ):
             thread.claim = arrival.claim
             self.session.add(thread)
             outcome = _most(outcome, Outcome.CHANGED)
@@ -931,7 +974,19 @@ class _Ingest:
         facts = {"note": arrival.note, "day": arrival.day, "role": arrival.role}
         if not link.evidence and arrival.evidence:
             facts["evidence"] = self._evidence(arrival)  # type: ignore[assignment]
-        return _most(outcome, self._fill(link, facts, extra=_without_own(arrival.extra)))
+        may_replace = self.authoritative and not self._is_by_hand(link, facts, arrival)
+        extra = _without_own(arrival.extra)
+        return _most(outcome, self._fill(link, facts, extra=extra, may_replace=may_replace))
+
+    def _is_by_hand(
+        self, link: Link, facts: Mapping[str, Any], arrival: arrived.LinkArrival
+    ) -> bool:
+        """Whether a person said what stands on a link, and the document does not say it was later."""
+        if all(not value or value == getattr(link, name) for name, value in facts.items()):
+            return False
+        said = decisions.last(self.session, link_id=link.id, who="person")
+        at = _time(arrival.at)
+        return said is not None and links.MEMBER in said.before and (at is None or at <= said.at)
 
     def _may_decide(self, link: Link, arrival: arrived.LinkArrival) -> bool:
         if link.origin == Origin.AUTHOR or arrival.status == LinkStatus.PROPOSED:
@@ -1254,6 +1309,8 @@ def _label(arrival: arrived.Arrival) -> str:
             return arrival.url
         case arrived.QuestionArrival() | arrived.PredictionArrival():
             return f"of {arrival.page}: {arrival.text[:60]}"
+        case arrived.Unread():
+            return arrival.type
         case _:
             return arrival.paper
 

@@ -111,7 +111,7 @@ def read(session: Session, month: str, *, today: date, zone: tzinfo | None) -> W
     """The facts of a month. Raises Invalid or NotFound."""
     asked(month)
     kept = _kept(session, month)
-    ours = kept is None or _is_ours(*kept)
+    ours = kept is None or _is_ours(session, kept[0])
     facts = _facts(session, month, today=today, zone=zone) if ours else None
     return Work(month, today.isoformat(), today > first_and_last(month)[1], facts)
 
@@ -129,7 +129,7 @@ def store(session: Session, work: Work, *, now: datetime, owner: str = "") -> bo
         return False
     runs.done(session, STEP, {_subject(work.month): work.day})
     kept = _kept(session, work.month)
-    if facts is None or (kept is not None and not _is_ours(*kept)):
+    if facts is None or (kept is not None and not _is_ours(session, kept[0])):
         return False
     document, body = telling.document(facts), telling.as_markdown(facts)
     key = sha256(json.dumps(document.as_json(), sort_keys=True).encode()).hexdigest()[:16]
@@ -158,8 +158,8 @@ def store(session: Session, work: Work, *, now: datetime, owner: str = "") -> bo
     return True
 
 
-def _is_ours(digest: Digest, page: Page) -> bool:
-    return digest.teller != "" and page.author_kind != AuthorKind.PERSON
+def _is_ours(session: Session, digest: Digest) -> bool:
+    return digest.teller != "" and not pages.has_hand(session, digest.page_id)
 
 
 def _subject(month: str) -> int:

@@ -7,11 +7,9 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from app.domain.markdown import name_key
-from app.domain.merge import merge3
 from app.domain.records import Page
 from app.errors import EditConflict, Invalid
-from app.store import pages
+from app.store import pages, removal
 from app.store.pages import PERSON, Author, Content
 
 
@@ -38,13 +36,16 @@ def save(
 
     When the page moved on meanwhile, the two edits are merged line by line. Raises EditConflict,
     carrying both texts and the merge with marks, when they touch the same lines, also when the page
-    was merged into another one meanwhile, and the edit began from its own text; Invalid for
+    was merged into another one meanwhile, and the edit began from its own text, or removed; Invalid for
     content no page may have; NotFound when `base` names a page that is gone.
     """
     content = content.cleaned()
     page = began = pages.by_slug(session, slug)
     if page is None and base:  # renamed while it was written on, merged into another, or gone
-        page = pages.former(session, slug) or pages.get(session, slug)
+        page = pages.former(session, slug)
+        if page is None:
+            _check_removed(session, slug, content)
+            page = pages.get(session, slug)
         began = pages.merged_at(session, slug) or page
     if page is None:
         page = pages.create(session, content, author=author, now=now, slug=slug, note=note)
@@ -57,6 +58,20 @@ def save(
     changed = pages.revise(session, page, content, author=author, now=now, note=note)
     pages.drop_draft(session, slug)
     return Saved(page, changed=changed, merged=merged and changed)
+
+
+def _check_removed(session: Session, slug: str, mine: Content) -> None:
+    """Raises EditConflict where the page was removed: saved again, the text is a new page there."""
+    gone = removal.removed_at(session, slug)
+    if gone is not None:
+        raise EditConflict(
+            "The page was removed while you wrote. Save your text as a new page here, "
+            "or put the removed one back first.",
+            mine=mine.body,
+            theirs=gone.body,
+            merged=mine.body,
+            revision=0,
+        )
 
 
 def _merged(session: Session, page: Page, mine: Content, base: int, began: Page) -> Content:
@@ -76,38 +91,16 @@ def _merged(session: Session, page: Page, mine: Content, base: int, began: Page)
         )
     else:
         common = Content(title="", kind=mine.kind)
-    body = merge3(common.body, mine.body, theirs.body)
-    # Two different new titles are a conflict too: it is shown with the texts, and nothing is taken.
-    both_titled = len({common.title, mine.title, theirs.title}) == 3
-    if not body.clean or both_titled:
+    joined, clean = pages.joined(common, mine, theirs)
+    if not clean:
         raise EditConflict(
             "The page was changed while you wrote. Both texts are below; nothing was lost.",
             mine=mine.body,
             theirs=theirs.body,
-            merged=body.text,
+            merged=joined.body,
             revision=page.version,
         )
-    return Content(
-        title=mine.title if mine.title != common.title else theirs.title,
-        kind=mine.kind if mine.kind != common.kind else theirs.kind,
-        body=body.text,
-        aliases=_merged_names(common.aliases, mine.aliases, theirs.aliases),
-        tags=_merged_names(common.tags, mine.tags, theirs.tags),
-    )
-
-
-def _merged_names(
-    common: tuple[str, ...], mine: tuple[str, ...], theirs: tuple[str, ...]
-) -> tuple[str, ...]:
-    """Names either side has, less those that one side took out."""
-    old = {name_key(name) for name in common}
-    gone = {
-        key
-        for key in old
-        if key not in {name_key(n) for n in mine} or key not in {name_key(n) for n in theirs}
-    }
-    kept = {name_key(name): name for name in (*theirs, *mine)}
-    return tuple(name for key, name in kept.items() if key not in gone)
+    return joined
 
 
 def restore(session: Session, slug: str, number: int, *, now: datetime) -> Saved:

@@ -16,6 +16,7 @@ from app.domain.items import Bundle, Document
 from app.errors import Invalid, Unreadable
 
 MAX_BYTES = 200_000_000
+GZIP = b"\x1f\x8b"  # how a gzip file begins
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ A_LINE = (
 def unpacked(file: File) -> File:
     """The file that a gzip file holds; any other as it is. Raises Unreadable, also for an archive."""
     name, data = file.name, file.data
-    if data.startswith(b"\x1f\x8b"):
+    if data.startswith(GZIP):
         try:
             inflating = zlib.decompressobj(16 + zlib.MAX_WBITS)
             data = inflating.decompress(data, MAX_BYTES)

@@ -18,6 +18,7 @@ from hashlib import sha256
 from io import BytesIO
 from typing import TypeVar
 
+from app.domain import interchange
 from app.domain.identifiers import clean_date, is_slug, parse_id
 from app.domain.items import (
     Arrival,
@@ -35,6 +36,7 @@ from app.domain.items import (
     SourceRef,
     ThreadArrival,
     TopicArrival,
+    Unread,
 )
 from app.domain.records import (
     Announced,
@@ -55,7 +57,6 @@ MAX_NAME = 2_000
 MAX_DEPTH = 20
 _LARGEST = 2**63 - 1
 _TOPIC_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
-_LATER = frozenset(["revision", "item", "usage"])
 _PAGE_KINDS = (PageKind.NOTE, PageKind.ARTICLE, PageKind.EPISODE, PageKind.DIGEST, PageKind.CONCEPT)
 _DECISIONS = (Verdict.KEEP, Verdict.DROP, Verdict.DEFER)
 _VERSION = re.compile(r"v?([1-9][0-9]{0,3})")
@@ -64,7 +65,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
-class _BadLine(Exception):
+class BadLine(Exception):
     """Why a line is not taken, as one sentence."""
 
 
@@ -78,8 +79,8 @@ class Interchange:
             if not line.strip():
                 continue
             try:
-                return isinstance(_parse(line).get("type"), str)
-            except _BadLine:
+                return isinstance(parse(line).get("type"), str)
+            except BadLine:
                 return False
         return False
 
@@ -98,14 +99,52 @@ class Interchange:
         )
 
 
+def is_whole(start: bytes) -> bool:
+    """Whether a file that begins with these bytes holds a whole wiki, as an export writes it."""
+    first = next(iter(_lines(start)), b"")
+    if len(first) > 1_000:
+        return False
+    try:
+        return parse(first).get("type") == interchange.HEAD
+    except BadLine:
+        return False
+
+
 def _arrivals(data: bytes) -> Iterator[Arrival | Rejected]:
+    whole = is_whole(data[:2_000])
     for number, line in enumerate(_lines(data), start=1):
         if not line.strip():
             continue
         try:
-            yield _arrival(_Row(_parse(line)))
-        except _BadLine as bad:
+            fields = parse(line)
+            if whole and (number == 1 or fields.get("type") == interchange.END):
+                continue
+            if whole and not _is_for_others(fields):
+                yield Unread(str(fields.get("type"))[:40])
+            else:
+                yield _arrival(_Row(fields))
+        except BadLine as bad:
             yield Rejected(where=f"line {number}", reason=str(bad))
+
+
+def _is_for_others(fields: dict[str, object]) -> bool:
+    """Whether a line of a whole wiki says something to any wiki; its own rows are taken out of it."""
+    kind = str(fields.get("type"))
+    if kind not in _TYPES:
+        return False
+    for inside in ("row", "page", "thread"):
+        if isinstance(fields.get(inside), dict):
+            del fields[inside]
+    return all(name in fields for name in _NAMED.get(kind, ()))
+
+
+# Of what no page or paper is named: what was undone, or belongs to a page that is gone.
+_NAMED = {
+    "link": ("source", "target"),
+    "decision": ("paper",),
+    "question": ("page",),
+    "prediction": ("page",),
+}
 
 
 def _lines(data: bytes) -> Iterator[bytes]:
@@ -121,42 +160,43 @@ def _lines(data: bytes) -> Iterator[bytes]:
 # ---------------------------------------------------------------- one line
 
 
-def _parse(line: bytes) -> dict[str, object]:
-    if len(line) > MAX_LINE_BYTES:
-        raise _BadLine("The line is longer than 8 MB.")
+def parse(line: bytes, *, most: int = MAX_LINE_BYTES) -> dict[str, object]:
+    """The object in a line of `most` bytes, its texts such as a database takes. Raises BadLine."""
+    if len(line) > most:
+        raise BadLine(f"The line is longer than {most // 1_000_000} MB.")
     text = line.decode("utf-8", "replace").strip()
     try:
         value = json.loads(text, parse_constant=_refuse, parse_float=_float, parse_int=_int)
     except RecursionError:
-        raise _BadLine("The JSON is nested too deeply.") from None
+        raise BadLine("The JSON is nested too deeply.") from None
     except json.JSONDecodeError as error:
-        raise _BadLine(f"This is not JSON: {error.msg} at character {error.pos + 1}.") from None
+        raise BadLine(f"This is not JSON: {error.msg} at character {error.pos + 1}.") from None
     if not isinstance(value, dict):
-        raise _BadLine("This is not a JSON object.")
+        raise BadLine("This is not a JSON object.")
     return {_clean_text(key): _clean(item) for key, item in value.items()}
 
 
 def _refuse(name: str) -> object:
-    raise _BadLine(f"{name} is not a number that JSON knows.")
+    raise BadLine(f"{name} is not a number that JSON knows.")
 
 
 def _float(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise _BadLine("A number is too large.")
+        raise BadLine("A number is too large.")
     return number
 
 
 def _int(text: str) -> int:
     if len(text) > 20 or abs(int(text)) > _LARGEST:
-        raise _BadLine("A number is too large.")
+        raise BadLine("A number is too large.")
     return int(text)
 
 
 def _clean(value: object, depth: int = 0) -> object:
     """The value with lone surrogates replaced; no database takes them, or a NUL."""
     if depth > MAX_DEPTH:
-        raise _BadLine("The JSON is nested too deeply.")
+        raise BadLine("The JSON is nested too deeply.")
     if isinstance(value, str):
         return _clean_text(value)
     if isinstance(value, list):
@@ -168,7 +208,7 @@ def _clean(value: object, depth: int = 0) -> object:
 
 def _clean_text(text: str) -> str:
     if "\x00" in text:
-        raise _BadLine("A text holds a NUL character.")
+        raise BadLine("A text holds a NUL character.")
     return _SURROGATE.sub("\ufffd", text)
 
 
@@ -191,16 +231,16 @@ class _Row:
         if value is None:
             return ""
         if not isinstance(value, str):
-            raise _BadLine(f'"{name}" is not a text.')
+            raise BadLine(f'"{name}" is not a text.')
         return value
 
     def name(self, name: str) -> str:
         """A text that must be there."""
         value = self.text(name)
         if not value.strip():
-            raise _BadLine(f'"{name}" is missing or empty.')
+            raise BadLine(f'"{name}" is missing or empty.')
         if len(value) > MAX_NAME:
-            raise _BadLine(f'"{name}" is longer than {MAX_NAME:,} characters.')
+            raise BadLine(f'"{name}" is longer than {MAX_NAME:,} characters.')
         return value
 
     def texts(self, name: str, *, of: str = "") -> tuple[str, ...]:
@@ -209,10 +249,10 @@ class _Row:
         if value is None:
             return ()
         if not isinstance(value, list):
-            raise _BadLine(f'"{name}" is not a list.')
+            raise BadLine(f'"{name}" is not a list.')
         texts = [item.get(of) if of and isinstance(item, dict) else item for item in value]
         if not all(text is None or isinstance(text, str) for text in texts):
-            raise _BadLine(f'"{name}" is not a list of texts.')
+            raise BadLine(f'"{name}" is not a list of texts.')
         return tuple(text for text in texts if isinstance(text, str) and text.strip())
 
     def published(self) -> str:
@@ -221,7 +261,7 @@ class _Row:
         if isinstance(value, int) and not isinstance(value, bool):
             value = str(value)
         if value is not None and not isinstance(value, str):
-            raise _BadLine('"published" is not a date.')
+            raise BadLine('"published" is not a date.')
         return clean_date(value)
 
     def day(self, name: str, *, whole: bool = False) -> str:
@@ -229,7 +269,7 @@ class _Row:
         given = self.text(name).strip()
         day = clean_date(given)
         if given and (not day or (whole and len(day) != 10)):
-            raise _BadLine(f'"{name}" is not a date (YYYY-MM-DD).')
+            raise BadLine(f'"{name}" is not a date (YYYY-MM-DD).')
         return day
 
     def time(self, name: str) -> str:
@@ -241,7 +281,7 @@ class _Row:
             time = datetime.fromisoformat(given)
             (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
         except (ValueError, OverflowError):
-            raise _BadLine(f'"{name}" is not a date or time in ISO form.') from None
+            raise BadLine(f'"{name}" is not a date or time in ISO form.') from None
         return given
 
     def version(self) -> int | None:
@@ -270,7 +310,7 @@ class _Row:
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise _BadLine(f'"{name}" is not a whole number from {low} to {high}.')
+            raise BadLine(f'"{name}" is not a whole number from {low} to {high}.')
         return value
 
     def share(self, name: str) -> float | None:
@@ -278,13 +318,13 @@ class _Row:
         if value is None:
             return None
         if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
-            raise _BadLine(f'"{name}" is not a number from 0 to 1.')
+            raise BadLine(f'"{name}" is not a number from 0 to 1.')
         return float(value)
 
     def flag(self, name: str) -> bool | None:
         value = self._take(name)
         if value is not None and not isinstance(value, bool):
-            raise _BadLine(f'"{name}" is neither true nor false.')
+            raise BadLine(f'"{name}" is neither true nor false.')
         return value
 
     def choice(self, name: str, choices: type[Choice] | tuple[Choice, ...]) -> Choice | None:
@@ -296,18 +336,18 @@ class _Row:
             if choice.value == given.lower():
                 return choice
         words = ", ".join(choice.value for choice in choices)
-        raise _BadLine(f'"{name}" is {_short(given)}; it is one of {words}.')
+        raise BadLine(f'"{name}" is {_short(given)}; it is one of {words}.')
 
     def required_choice(self, name: str, choices: type[Choice] | tuple[Choice, ...]) -> Choice:
         choice = self.choice(name, choices)
         if choice is None:
-            raise _BadLine(f'"{name}" is missing or empty.')
+            raise BadLine(f'"{name}" is missing or empty.')
         return choice
 
     def slug(self, name: str) -> str:
         value = self.name(name)
         if not is_slug(value):
-            raise _BadLine(f'"{name}" is {_short(value)}, which is no slug ([a-z0-9-]).')
+            raise BadLine(f'"{name}" is {_short(value)}, which is no slug ([a-z0-9-]).')
         return value
 
     def ref(self, name: str) -> Ref:
@@ -317,7 +357,7 @@ class _Row:
             return value
         if found := parse_id(value):
             return str(found)
-        raise _BadLine(
+        raise BadLine(
             f'"{name}" is {_short(value)}: neither a slug nor arxiv:, doi: or url: '
             "with an identifier."
         )
@@ -327,7 +367,7 @@ class _Row:
         if value is None:
             return ()
         if not isinstance(value, list):
-            raise _BadLine(f'"{name}" is not a list.')
+            raise BadLine(f'"{name}" is not a list.')
         return tuple(_quotation(name, item) for item in value)
 
 
@@ -338,7 +378,7 @@ def _quotation(name: str, item: object) -> Quotation:
         quote, where = item.get("quote"), item.get("where")
         if isinstance(quote, str) and isinstance(where, str | None):
             return Quotation(quote=quote, where=where or "")
-    raise _BadLine(f'"{name}" is not a list of {{"quote", "where"}}.')
+    raise BadLine(f'"{name}" is not a list of {{"quote", "where"}}.')
 
 
 def _short(text: str) -> str:
@@ -352,18 +392,16 @@ def _short(text: str) -> str:
 def _arrival(row: _Row) -> Arrival:
     kind = row.text("type")
     if not kind.strip():
-        raise _BadLine(f'"type" is missing or empty. Types: {", ".join(_TYPES)}.')
+        raise BadLine(f'"type" is missing or empty. Types: {", ".join(_TYPES)}.')
     if read := _TYPES.get(kind):
         return read(row)
-    if kind in _LATER:
-        raise _BadLine(f"Lines of type {kind} are not read yet by this version.")
-    raise _BadLine(f"{_short(kind)} is no type of line. Types: {', '.join(_TYPES)}.")
+    raise BadLine(f"{_short(kind)} is no type of line. Types: {', '.join(_TYPES)}.")
 
 
 def _topic(row: _Row) -> TopicArrival:
     topic = row.name("id")
     if not _TOPIC_ID.fullmatch(topic):
-        raise _BadLine(
+        raise BadLine(
             f'"id" is {_short(topic)}; a topic\'s id is made of letters, digits, "_", "-" and ".".'
         )
     name, keep, filter_text = row.name("name"), row.text("keep"), row.text("filter")
@@ -409,7 +447,7 @@ def _page(row: _Row) -> PageArrival:
     kind = row.choice("kind", _PAGE_KINDS) or PageKind.NOTE
     ref = row.ref("id")
     if not is_slug(ref) and not ref.startswith("url:"):
-        raise _BadLine(f'"id" is {_short(ref)}: an identifier of a paper; give it "type":"paper".')
+        raise BadLine(f'"id" is {_short(ref)}: an identifier of a paper; give it "type":"paper".')
     return _page_of(row, ref, kind)
 
 
@@ -453,7 +491,7 @@ def _paper_ids(row: _Row) -> tuple[tuple[Ref, ...], str]:
     """The identifiers, versions kept, and the slug; `id` may be either."""
     given, slug = row.name("id"), row.text("slug").strip()
     if slug and not is_slug(slug):
-        raise _BadLine(f'"slug" is {_short(slug)}, which is no slug ([a-z0-9-]).')
+        raise BadLine(f'"slug" is {_short(slug)}, which is no slug ([a-z0-9-]).')
     others = [(name, text) for name in ("identifiers",) for text in row.texts(name)]
     if doi := row.text("doi").strip():
         others.append(("doi", doi if doi.lower().startswith("doi:") else f"doi:{doi}"))
@@ -463,7 +501,7 @@ def _paper_ids(row: _Row) -> tuple[tuple[Ref, ...], str]:
     for name, text in others:
         found = parse_id(text)
         if found is None:
-            raise _BadLine(
+            raise BadLine(
                 f'"{name}" is {_short(text)}: neither a slug nor arxiv:, doi: or url: '
                 "with an identifier."
             )
@@ -495,9 +533,9 @@ def _link(row: _Row) -> LinkArrival:
     source, relation = row.ref("source"), row.required_choice("relation", Relation)
     target, role = row.ref("target"), row.choice("role", Role)
     if source == target:
-        raise _BadLine("The link leads from a page to itself.")
+        raise BadLine("The link leads from a page to itself.")
     if role and relation is not Relation.PART_OF:
-        raise _BadLine('A "role" is for links of relation part-of only.')
+        raise BadLine('A "role" is for links of relation part-of only.')
     return LinkArrival(
         source=source,
         relation=relation,
@@ -552,7 +590,7 @@ def _prediction(row: _Row) -> PredictionArrival:
     state = row.choice("state", PredictionState) or PredictionState.OPEN
     resolved = row.day("resolved", whole=True)
     if state is PredictionState.OPEN and resolved:
-        raise _BadLine('It has "resolved" and its "state" is open.')
+        raise BadLine('It has "resolved" and its "state" is open.')
     return PredictionArrival(
         page=page,
         text=text,

@@ -14,10 +14,10 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import TypeVar
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from app.domain import front_matter
+from app.domain.front_matter import BadField, kind_of, mapping, scalar, unquoted_wikilink
 from app.domain.identifiers import clean_date, is_slug, parse_id, slugify, whole_day
 from app.domain.items import (
     Arrival,
@@ -44,9 +44,6 @@ from app.domain.records import (
 from app.errors import Unreadable
 from app.sources.base import File
 
-MAX_FRONT_MATTER = 65_536
-_MAX_NODES = 10_000
-_MAX_DEPTH = 20
 _MAX_NAME = 2_000
 _SUFFIXES = (".md", ".markdown")
 _KINDS = {kind.value: kind for kind in KINDS}
@@ -55,15 +52,10 @@ _HEADING = re.compile(r"\s{0,3}#{1,6}[ \t]+(\S.*)")
 _TAG = re.compile(r"(?<![^\s(\[,;])#([^\W_][\w/-]{0,99})")
 _CODE = re.compile(r"`[^`]*`|\]\([^)]*\)|\[\[[^\]]*\]\]")
 _MAX_TAGS = 200
-_UNPRINTABLE = re.compile("[\ud800-\udfff\x00]")
 _LARGEST = 2**63 - 1
 
 Word = TypeVar("Word", bound=StrEnum)
 Entry = TypeVar("Entry", LinkArrival, PredictionArrival)
-
-
-class _BadField(Exception):
-    """Why a part of the front matter is not taken, as one sentence."""
 
 
 @dataclass(frozen=True)
@@ -111,70 +103,21 @@ def read_note(file: File, *, format: str, vault: bool = False, ref: Ref = "") ->
 
 def _front_matter(text: str) -> tuple[dict[str, Node], str, str]:
     """The fields, the text below them, and what is wrong with them ('' for nothing)."""
-    first, _, rest = text.partition("\n")
-    if first.rstrip() != "---":
-        return {}, text, ""
-    closing = re.search(r"^(?:---|\.\.\.)[ \t]*$", rest, re.MULTILINE)
-    if closing is None or closing.start() > MAX_FRONT_MATTER:
-        if closing is None and not re.match(r"[ \t]*[\w\"'-]+[ \t]*:", rest):
-            return {}, text, ""  # a rule as the first line, not front matter
-        reason = "does not end with ---" if closing is None else "is longer than 64 kB"
-        return {}, text, f"The front matter {reason}; the text is kept as a note."
-    body = rest[closing.end() :].lstrip("\n")
     try:
-        return _fields(rest[: closing.start()]), body, ""
-    except _BadField as bad:
+        found = front_matter.bounds(text)
+    except BadField as bad:
+        return {}, text, f"{bad}; the text is kept as a note."
+    if found is None:
+        return {}, text, ""
+    start, stop, end = found
+    body = text[end:].lstrip("\n")
+    try:
+        return front_matter.fields(text[start:stop]), body, ""
+    except BadField as bad:
         return {}, body, f"{bad} The text is kept as a note."
 
 
-def _fields(yaml: str) -> dict[str, Node]:
-    """The top-level fields as YAML nodes; their values are made one by one, by need."""
-    try:
-        root = YAML(typ="safe", pure=True).compose(_UNPRINTABLE.sub("\ufffd", yaml))
-    except MarkedYAMLError as error:
-        line = f" in line {error.problem_mark.line + 2}" if error.problem_mark else ""
-        raise _BadField(f"The front matter is not YAML{line}: {error.problem}.") from None
-    except RecursionError:
-        raise _BadField("The front matter is nested too deeply.") from None
-    except Exception as error:  # the parser raises whatever it stumbles over
-        raise _BadField(f"The front matter is not YAML: {type(error).__name__}.") from None
-    if root is None:
-        return {}
-    if not isinstance(root, MappingNode):
-        raise _BadField("The front matter is not a list of fields.")
-    _check_size(root)
-    return {key.value: value for key, value in root.value if isinstance(key, ScalarNode)}
-
-
-def _check_size(root: Node) -> None:
-    """Aliases let a few lines stand for millions of nodes, or for themselves."""
-    left = [(root, 0)]
-    seen = 0
-    while left:
-        node, depth = left.pop()
-        seen += 1
-        if seen > _MAX_NODES:
-            raise _BadField("The front matter holds too many values.")
-        if depth > _MAX_DEPTH:
-            raise _BadField("The front matter is nested too deeply.")
-        if isinstance(node, SequenceNode):
-            left += [(item, depth + 1) for item in node.value]
-        elif isinstance(node, MappingNode):
-            left += [(part, depth + 1) for pair in node.value for part in pair]
-
-
 # ---------------------------------------------------------------- values of nodes
-
-
-def _kind_of(node: Node) -> str:
-    return str(node.tag).rsplit(":", 1)[-1]
-
-
-def _scalar(node: Node | None) -> str | None:
-    """A scalar as it is written (`1e3`, `2026-05-08`, `true` stay text); None when it is none."""
-    if not isinstance(node, ScalarNode):
-        return None
-    return "" if _kind_of(node) == "null" else _UNPRINTABLE.sub("\ufffd", str(node.value)).strip()
 
 
 def _value(node: Node) -> object:
@@ -182,8 +125,8 @@ def _value(node: Node) -> object:
     if isinstance(node, SequenceNode):
         return [_value(item) for item in node.value]
     if isinstance(node, MappingNode):
-        return {_scalar(key) or str(_value(key)): _value(value) for key, value in node.value}
-    text, kind = _scalar(node) or "", _kind_of(node)
+        return {scalar(key) or str(_value(key)): _value(value) for key, value in node.value}
+    text, kind = scalar(node) or "", kind_of(node)
     if kind == "null":
         return None
     if kind == "bool":
@@ -253,11 +196,11 @@ class _Page:
     @property
     def kind(self) -> PageKind:
         """The page's kind; an unknown one is a note, and its word is kept among the extra fields."""
-        given = (_scalar(self.front.get("kind")) or "").lower()
+        given = (scalar(self.front.get("kind")) or "").lower()
         if given in _KINDS:
             self.taken.add("kind")
             return _KINDS[given]
-        identifier = parse_id(_scalar(self.front.get("id")) or "")
+        identifier = parse_id(scalar(self.front.get("id")) or "")
         if not given and identifier and identifier.scheme != "url":
             return PageKind.PAPER
         return PageKind.NOTE
@@ -272,7 +215,7 @@ class _Page:
     @property
     def published(self) -> str:
         for name in ("published", "date", "day"):
-            if found := clean_date(_scalar(self.front.get(name))):
+            if found := clean_date(scalar(self.front.get(name))):
                 return found
         return ""
 
@@ -377,7 +320,7 @@ class _Page:
     def _text(self, name: str) -> str:
         node = self.front.get(name)
         self.taken.add(name)
-        text = _scalar(node)
+        text = scalar(node)
         if text is None and node is not None:
             self._problem(name, "This is not a text.")
         return text or ""
@@ -388,9 +331,7 @@ class _Page:
         self.taken.add(name)
         items = node.value if isinstance(node, SequenceNode) else [node] if node else []
         texts = [
-            _scalar(_mapping(item).get(of))
-            if of and isinstance(item, MappingNode)
-            else _scalar(item)
+            scalar(mapping(item).get(of)) if of and isinstance(item, MappingNode) else scalar(item)
             for item in items
         ]
         if any(text is None for text in texts):
@@ -421,7 +362,7 @@ class _Page:
     def _each(self, name: str, read: Callable[[Mapping[str, Node]], Entry]) -> Iterator[Entry]:
         node = self.front.get(name)
         self.taken.add(name)
-        if node is None or _scalar(node) == "":
+        if node is None or scalar(node) == "":
             return
         if not isinstance(node, SequenceNode):
             self._problem(name, "This is not a list.")
@@ -432,8 +373,8 @@ class _Page:
                 self._problem(where, "This entry has no fields.")
                 continue
             try:
-                yield read(_mapping(item))
-            except _BadField as bad:
+                yield read(mapping(item))
+            except BadField as bad:
                 self._problem(where, str(bad))
 
     def _extra(self) -> dict[str, object]:
@@ -455,55 +396,51 @@ def _tags_in(body: str) -> list[str]:
     return found[:_MAX_TAGS]
 
 
-def _mapping(node: MappingNode) -> dict[str, Node]:
-    return {key.value: value for key, value in node.value if isinstance(key, ScalarNode)}
-
-
 def _link(entry: Mapping[str, Node], *, source: Ref) -> LinkArrival:
     relation, target = _word(entry, "relation", Relation), _target(entry, "target")
     if relation is None:
-        raise _BadField("It names no relation.")
+        raise BadField("It names no relation.")
     if target == source:
-        raise _BadField("The link leads from the page to itself.")
+        raise BadField("The link leads from the page to itself.")
     return LinkArrival(
         source=source,
         relation=relation,
         target=target,
         status=_word(entry, "status", LinkStatus) or LinkStatus.ACCEPTED,
         role=_word(entry, "role", Role) if relation is Relation.PART_OF else None,
-        note=_scalar(entry.get("note")) or "",
-        day=clean_date(_scalar(entry.get("date"))),
-        reason=_scalar(entry.get("reason")) or "",
+        note=scalar(entry.get("note")) or "",
+        day=clean_date(scalar(entry.get("date"))),
+        reason=scalar(entry.get("reason")) or "",
         evidence=tuple(_quotations(entry.get("evidence"))),
     )
 
 
 def _prediction(entry: Mapping[str, Node], source: Ref, published: str) -> PredictionArrival:
-    text = " ".join((_scalar(entry.get("text")) or "").split())
+    text = " ".join((scalar(entry.get("text")) or "").split())
     if not text:
-        raise _BadField("It has no text.")
-    made = _scalar(entry.get("made")) or (published if len(published) == 10 else "")
+        raise BadField("It has no text.")
+    made = scalar(entry.get("made")) or (published if len(published) == 10 else "")
     if made and whole_day(made) is None:
-        raise _BadField(f"The day {made[:40]!r} on which it was made is none (YYYY-MM-DD).")
-    given = (_scalar(entry.get("probability")) or "").strip()
+        raise BadField(f"The day {made[:40]!r} on which it was made is none (YYYY-MM-DD).")
+    given = (scalar(entry.get("probability")) or "").strip()
     try:
         probability = float(given) if given else None
     except ValueError:
         probability = -1.0
     if probability is not None and not 0 <= probability <= 1:
-        raise _BadField(f"The probability {given[:40]!r} is not a number from 0 to 1.")
-    resolved = _scalar(entry.get("resolved")) or ""
+        raise BadField(f"The probability {given[:40]!r} is not a number from 0 to 1.")
+    resolved = scalar(entry.get("resolved")) or ""
     if resolved and whole_day(resolved) is None:
-        raise _BadField(f"The day {resolved[:40]!r} on which it was judged is none (YYYY-MM-DD).")
+        raise BadField(f"The day {resolved[:40]!r} on which it was judged is none (YYYY-MM-DD).")
     return PredictionArrival(
         page=source,
         text=text,
         made=made,
-        due=_scalar(entry.get("due")) or "",
+        due=scalar(entry.get("due")) or "",
         probability=probability,
         state=_word(entry, "state", PredictionState) or PredictionState.OPEN,
         resolved=resolved,
-        resolution=_scalar(entry.get("resolution")) or "",
+        resolution=scalar(entry.get("resolution")) or "",
     )
 
 
@@ -513,47 +450,37 @@ def _member(entry: Mapping[str, Node], *, thread: Ref) -> LinkArrival:
         relation=Relation.PART_OF,
         target=thread,
         role=_word(entry, "role", Role),
-        note=_scalar(entry.get("note")) or "",
-        day=clean_date(_scalar(entry.get("date"))),
+        note=scalar(entry.get("note")) or "",
+        day=clean_date(scalar(entry.get("date"))),
     )
 
 
 def _word(entry: Mapping[str, Node], name: str, words: type[Word]) -> Word | None:
-    given = (_scalar(entry.get(name)) or "").lower()
+    given = (scalar(entry.get(name)) or "").lower()
     if not given:
         return None
     try:
         return words(given)
     except ValueError:
         known = ", ".join(word.value for word in words)
-        raise _BadField(f"The {name} {given[:60]!r} is none of {known}.") from None
+        raise BadField(f"The {name} {given[:60]!r} is none of {known}.") from None
 
 
 def _target(entry: Mapping[str, Node], name: str) -> Ref:
-    given = _scalar(entry.get(name)) or _unquoted_wikilink(entry.get(name))
+    given = scalar(entry.get(name)) or unquoted_wikilink(entry.get(name))
     if not given:
-        raise _BadField(f"It names no {name}.")
+        raise BadField(f"It names no {name}.")
     ref = _ref(given)
     if ref is None:
-        raise _BadField(f"The {name} {given[:80]!r} is neither a slug nor an identifier.")
+        raise BadField(f"The {name} {given[:80]!r} is neither a slug nor an identifier.")
     return ref
-
-
-def _unquoted_wikilink(node: Node | None) -> str:
-    """`[[name]]` without quotes is, to YAML, a list in a list."""
-    for _ in range(2):
-        if not isinstance(node, SequenceNode) or len(node.value) != 1:
-            return ""
-        node = node.value[0]
-    name = _scalar(node)
-    return f"[[{name}]]" if name else ""
 
 
 def _quotations(node: Node | None) -> Iterator[Quotation]:
     for item in node.value if isinstance(node, SequenceNode) else ():
-        parts = _mapping(item) if isinstance(item, MappingNode) else {"quote": item}
-        if quote := _scalar(parts.get("quote")):
-            yield Quotation(quote=quote, where=_scalar(parts.get("where")) or "")
+        parts = mapping(item) if isinstance(item, MappingNode) else {"quote": item}
+        if quote := scalar(parts.get("quote")):
+            yield Quotation(quote=quote, where=scalar(parts.get("where")) or "")
 
 
 def _first_heading(text: str) -> str:

@@ -17,6 +17,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
 from app.domain.markdown import name_key
+from app.domain.ownership import Owner
 from app.domain.records import (
     GONE,
     Alias,
@@ -40,7 +41,7 @@ from app.domain.records import (
     Vector,
 )
 from app.errors import Conflict, Invalid
-from app.store import changes, links, pages, remembered, vectors
+from app.store import changes, links, pages, remembered, sections, vectors
 from app.store.db import TEXTS, bump
 from app.store.pages import Author, Content
 from app.store.remembered import chunks, difference, plain, put_back_links
@@ -139,7 +140,9 @@ def merge(session: Session, source: Page, target: Page, *, author: Author, now: 
         tags=(*was_target.tags, *was_source.tags),
     )
     note = f"{source.title} went into this page"
+    came = sections.of_page(session, source)
     pages.revise(session, target, wanted, author=author, now=now, note=note)
+    sections.inherit(session, target, came, Owner(author.kind, author.name, author.prompt))
     pages.relink_all(session, {*writers, source.id, target.id}, now=now)
     _join_links(session, source.id, target.id)
     session.flush()

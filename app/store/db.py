@@ -9,8 +9,11 @@ moment of the database on both, and wait for nobody.
 
 from __future__ import annotations
 
+import logging
+import os
 import re
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
@@ -23,13 +26,17 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import SessionTransaction
 from sqlmodel import Session, col
 
 from app.domain.records import Generation
 from app.errors import Invalid, Misconfigured, Unavailable
 
+log = logging.getLogger("cerebro.database")
+
 UPGRADE_SECONDS = 120  # for which a second start waits while the first brings the schema up to date
 BUSY_SECONDS = 30
+LONG_SECONDS = 0.2  # from which on a transaction that others wait for is worth a line in the log
 LARGEST_ID = 2**31 - 1  # PostgreSQL's integer: a number beyond it cannot even be asked for
 # The lock that writers take turns by, one a database: "cere" as a number.
 _TAKE_A_TURN = "SELECT pg_advisory_xact_lock(1667592805)"
@@ -69,12 +76,19 @@ def _open_sqlite(path: Path) -> Engine:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Unavailable(f"The folder {path.parent} cannot be made: {error.strerror}.") from error
+    wal = path.with_name(f"{path.name}-wal")
     engine = sa.create_engine(
         f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False}
     )
+    first: list[object] = []  # what the first connection opened
+
+    @sa.event.listens_for(engine, "do_connect")
+    def _stay(*_: object) -> None:
+        if first and first[0] != _identity(path):
+            raise Unavailable(_MOVED.format(where=path))
 
     @sa.event.listens_for(engine, "connect")
-    def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+    def _prepare(connection: sqlite3.Connection, record: Any) -> None:
         connection.isolation_level = None  # SQLAlchemy's events below say BEGIN themselves
         for pragma in (
             "journal_mode=WAL",
@@ -85,13 +99,43 @@ def _open_sqlite(path: Path) -> Engine:
             "temp_store=MEMORY",
         ):
             connection.execute(f"PRAGMA {pragma}")
+        record.info["opened"] = opened = {path: _identity(path), wal: _identity(wal)}
+        first[:] = first or [opened[path]]
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         write = connection.get_execution_options().get("write")
+        # What is written into a file that was taken away is gone with the last who has it open.
+        opened = connection.info["opened"]
+        if write and any(here and here != _identity(file) for file, here in opened.items()):
+            raise Unavailable(_MOVED.format(where=path))
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+        if opened[wal] is None:  # of a new database it is made now
+            opened[wal] = _identity(wal)
+
+    @sa.event.listens_for(engine, "checkin")
+    def _end(connection: sqlite3.Connection | None, _record: object) -> None:
+        # A commit that was refused leaves its transaction open, and SQLAlchemy takes it for ended:
+        # the next to get this connection would fail, and until then nobody else could write.
+        if connection is not None and connection.in_transaction:
+            connection.rollback()
 
     return engine
+
+
+_MOVED = (
+    "{where} was moved, replaced or taken away while it was open: nothing was saved. Put it back, or "
+    "end the program and start it again."
+)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file lies there now, whatever its name was before; None when there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _open_postgresql(url: URL) -> Engine:
@@ -427,6 +471,14 @@ def damage(session: Session) -> list[str]:
     return [] if said == ["ok"] else [str(line) for line in said]
 
 
+def rebuild_indexes(engine: Engine) -> None:
+    """Make every index of the engine's own files anew, from the tables."""
+    with in_words(engine), _writer(engine, alone=True).connect() as connection:
+        if not on_postgresql(engine):
+            connection.exec_driver_sql("REINDEX")
+        connection.commit()
+
+
 _BROKEN_INDEXES = sa.text(
     """SELECT 'the index ' || class.relname || ' was never finished' FROM pg_index
     JOIN pg_class AS class ON class.oid = pg_index.indexrelid
@@ -501,9 +553,27 @@ def _count_changes(session: Session) -> None:
         return
     session.flush()
     if wrote := session.connection().info.pop("wrote", None):
+        session.info["wrote"] = wrote
         for name in (SHOWN, *(rows_of(table) for table in wrote & COUNTED)):
             bump(session, name)
     count_now(session, session.info.pop("bumped", ()))
+
+
+@sa.event.listens_for(Session, "after_begin")
+def _note_turn(session: Session, _: object, connection: Connection) -> None:
+    if connection.get_execution_options().get("write"):
+        session.info.setdefault("turn", time.monotonic())  # a savepoint within begins no turn
+
+
+@sa.event.listens_for(Session, "after_transaction_end")
+def _tell_of_long_ones(session: Session, transaction: SessionTransaction) -> None:
+    """A line in the log for a writer that kept the others waiting, with the tables it wrote into."""
+    if transaction.parent is not None:
+        return
+    wrote, began = session.info.pop("wrote", ()), session.info.pop("turn", None)
+    if began is not None and (seconds := time.monotonic() - began) >= LONG_SECONDS:
+        tables = ", ".join(sorted(wrote)) or "nothing that is shown"
+        log.info("a transaction of %.0f ms wrote into %s", seconds * 1000, tables)
 
 
 def count_now(session: Session, names: Iterable[str]) -> None:

@@ -17,6 +17,7 @@ from sqlmodel import Session, col
 from app.domain.digests import Document, Section
 from app.domain.identifiers import whole_day
 from app.domain.latex import plain_latex
+from app.domain.ownership import PEOPLE
 from app.domain.records import Attempt, AuthorKind, Digest, Done, Page, Preference
 from app.errors import Invalid, NotFound
 from app.store import runs
@@ -55,7 +56,7 @@ class Edition:
     @property
     def told(self) -> str:
         """Who made the text, in a sentence."""
-        if self.author_kind == AuthorKind.PERSON:
+        if self.author_kind in PEOPLE:
             return "A person edited it."
         if not self.teller:
             return "It came in from elsewhere."

@@ -3,6 +3,8 @@
 The `content` of such a change is {"base": version it began from, "author": {name, prompt},
 "sections": [{key, title, before_hash, text, sentences}], "papers": [ids], "struck": [sentences]}. A
 section with a `before_hash` gets another text; one without is new, and goes to the end of the page.
+Where the author is {"kind": "import"} the text is what a source says now of a page that a person
+edited; such a proposal alone may be for a section of a person's, who sees the two side by side.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from app.domain import ownership
+from app.domain.merge import merge3
 from app.domain.ownership import Owner
 from app.domain.records import (
     GONE,
@@ -25,15 +28,17 @@ from app.domain.records import (
     ChangeKind,
     Link,
     LinkStatus,
+    Origin,
     Page,
     PageKind,
     PageSection,
     Paper,
     PaperState,
     Relation,
+    Revision,
 )
 from app.errors import Conflict
-from app.store import pages, sections
+from app.store import changes, pages, sections
 from app.store.pages import PERSON, Author
 
 RECENT = "recent"  # the key of a concept's section about what came last
@@ -46,6 +51,107 @@ def key(page_id: int, section: str, papers: Iterable[int] = ()) -> str:
     """
     told = ",".join(map(str, sorted(papers)))
     return f"edit:{page_id}:{section}:{sha256(told.encode()).hexdigest()[:16]}"
+
+
+def propose_import(
+    session: Session, page: Page, text: str, *, source: str, name: str, now: datetime
+) -> bool:
+    """Propose what a source says anew of a page that a person edited; whether it is a new proposal.
+
+    Anew is each section of `text` that stood in no import of the page, was not decided on before and
+    does not stand on the page. Two edits of one section are joined where they leave each other's lines
+    alone. `source` and `name` say whose text it is; what waits of the same source is replaced.
+    """
+    assert page.id is not None
+    imported = _imported(session, page.id)
+    own = f"import:{page.id}:{sha256(source.encode()).hexdigest()[:8]}:"
+    before = session.exec(
+        select(Change).where(
+            Change.kind == ChangeKind.EDIT,
+            Change.target_id == page.id,
+            col(Change.key).startswith(own, autoescape=True),
+        )
+    ).all()
+    waiting = [each for each in before if each.status == LinkStatus.PROPOSED]
+    decided = [each for each in before if each.status != LinkStatus.PROPOSED]
+    standing = {each.key: each for each in ownership.sections(page.body)}
+    known = {"", *(each.hash for each in standing.values())}
+    known |= {each.hash for body in imported for each in ownership.sections(body)}
+    known |= {str(each["came"]) for one in decided for each in one.content["sections"]}
+    told = [
+        _told(each, text, page.body, standing.get(each.key), imported)
+        for each in ownership.sections(text)
+        if each.hash not in known
+    ]
+    made = [each for each in told if each is not None]
+    key_of = f"{own}{ownership.text_hash(text)}"
+    changes.withdraw(session, [each.key for each in waiting if each.key != key_of or not made])
+    if not made:
+        return False
+    return changes.propose(
+        session,
+        kind=ChangeKind.EDIT,
+        key=key_of,
+        title=page.title,
+        target_id=page.id,
+        confidence=0.5,
+        reason=f"{name} says something else by now than what you edited.",
+        content={
+            "base": page.version,
+            "author": {"kind": AuthorKind.IMPORT.value, "name": name, "prompt": ""},
+            "sections": made,
+            "papers": [],
+            "struck": [],
+        },
+        evidence=[],
+        signals=[],
+        origin=Origin.IMPORT,
+        now=now,
+    )
+
+
+def _imported(session: Session, page_id: int) -> list[str]:
+    """The texts that imports gave a page, the newest last."""
+    statement = (
+        select(Revision.body)
+        .where(Revision.page_id == page_id, Revision.author_kind == AuthorKind.IMPORT)
+        .order_by(col(Revision.number))
+    )
+    return list(session.exec(statement))
+
+
+def _told(
+    came: ownership.Section,
+    text: str,
+    body: str,
+    there: ownership.Section | None,
+    imported: list[str],
+) -> dict[str, Any] | None:
+    """A section that came, as an edit of the one that stands; None where it would change nothing."""
+    said = ownership.text_of(text, came)
+    if there is not None:
+        former = (ownership.named(each, came.key) for each in reversed(imported))
+        old = next(
+            (
+                ownership.text_of(each, one)
+                for each, one in zip(reversed(imported), former, strict=True)
+                if one is not None
+            ),
+            "",
+        )
+        mine = ownership.text_of(body, there)
+        joined = merge3(f"{old}\n", f"{mine}\n", f"{said}\n")
+        said = joined.text.strip() if joined.clean else said
+        if ownership.text_hash(said) == there.hash:
+            return None
+    return {
+        "key": came.key,
+        "title": came.title,
+        "before_hash": there.hash if there is not None else None,
+        "text": said,
+        "came": came.hash,
+        "sentences": [],
+    }
 
 
 # ---------------------------------------------------------------- what would change
@@ -64,7 +170,7 @@ def refusal(session: Session, page: Page | None, content: dict[str, Any]) -> str
                 return f"The page has a section “{name}” by now, and this would write another one."
         elif owned is None:
             return f"The section “{name}” stands on the page no more."
-        elif not owned.owner.is_machine:
+        elif not owned.owner.is_machine and not _is_import(content):
             return (
                 f"A person wrote “{name}” since this was proposed: it is theirs and stays as it is."
             )
@@ -73,10 +179,16 @@ def refusal(session: Session, page: Page | None, content: dict[str, Any]) -> str
     return ""
 
 
+def _is_import(content: dict[str, Any]) -> bool:
+    return bool(content.get("author", {}).get("kind") == AuthorKind.IMPORT.value)
+
+
 def edited(body: str, content: dict[str, Any]) -> str:
     """The body with the edit made. Raises KeyError where a section is gone."""
     for each in content.get("sections", []):
-        if each["before_hash"] is None:
+        if each["before_hash"] is None and not each["key"]:
+            body = ownership.before_all(body, each["text"])
+        elif each["before_hash"] is None:
             body = ownership.added(body, each["title"], each["text"])
         else:
             body = ownership.written(body, each["key"], each["text"])
@@ -94,6 +206,7 @@ def apply(session: Session, change: Change, *, now: datetime) -> dict[str, Any]:
         raise Conflict(f"{why} Nothing was changed; reject this, and it may be proposed anew.")
     assert page is not None and page.id is not None
     author = change.content.get("author", {})
+    kind = AuthorKind.IMPORT if _is_import(change.content) else AuthorKind.MODEL
     memory = {
         "page": page.id,
         "version": page.version,
@@ -106,7 +219,7 @@ def apply(session: Session, change: Change, *, now: datetime) -> dict[str, Any]:
         session,
         page,
         content,
-        author=Author(AuthorKind.MODEL, str(author.get("name", "")), str(author.get("prompt", ""))),
+        author=Author(kind, str(author.get("name", "")), str(author.get("prompt", ""))),
         now=now,
         note="proposed, accepted in review",
     )

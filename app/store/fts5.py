@@ -150,6 +150,24 @@ def index(session: Session, rows: Sequence[Searchable]) -> None:
     """Nothing is to be done: triggers write the index with the rows of page_text."""
 
 
+def wrong(session: Session, rows: Sequence[Searchable]) -> int:
+    """How many of these rows the index does not find by all their words: known of the whole alone."""
+    return 0
+
+
+def is_whole(session: Session) -> bool:
+    """Whether the index says the same as page_text. Reads all of both."""
+    try:
+        session.connection().exec_driver_sql(
+            "INSERT INTO page_fts(page_fts, rank) VALUES('integrity-check', 1)"
+        )
+    except sa.exc.DatabaseError as error:
+        if "malformed" not in str(error.orig) and "corrupt" not in str(error.orig):
+            raise
+        return False
+    return True
+
+
 def rebuild(session: Session) -> None:
     """Read the index anew from page_text, after rows came in past the triggers."""
     session.connection().exec_driver_sql("INSERT INTO page_fts(page_fts) VALUES('rebuild')")

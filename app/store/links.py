@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -268,12 +269,12 @@ _BACKLINKS = (
 
 
 def outgoing(session: Session, page_id: int, *, limit: int = 200) -> list[Any]:
-    """Accepted links from a page: slug, title, kind, relation, role, note, day, evidence, origin."""
+    """Accepted links from a page: id, slug, title, kind, relation, role, note, day, evidence, origin."""
     return list(session.connection().execute(_OUTGOING, {"page": page_id, "limit": limit}))
 
 
 _OUTGOING = (
-    sa.select(*(col(c) for c in _SHOWN), col(Link.day), col(Link.evidence), col(Link.origin))
+    sa.select(col(Link.id), *(col(c) for c in _SHOWN), col(Link.day), col(Link.evidence), col(Link.origin))
     .join(Page, col(Page.id) == col(Link.target_id))
     .where(col(Link.source_id) == sa.bindparam("page"), col(Link.status) == LinkStatus.ACCEPTED)
     .order_by(col(Link.relation), col(Page.title), col(Link.id))
@@ -327,6 +328,12 @@ def counts(session: Session, page_id: int) -> dict[str, int]:
 def papers_linking(session: Session, page_id: int) -> int:
     """How many papers have an accepted link to a page; each of them is looked at."""
     return session.connection().execute(_PAPERS_LINKING, {"page": page_id}).scalar() or 0
+
+
+def by_status(session: Session) -> Counter[str]:
+    """How many links there are of each status."""
+    rows = sa.select(col(Link.status), sa.func.count()).group_by(col(Link.status))
+    return Counter({str(status.value): number for status, number in session.connection().execute(rows)})
 
 
 def _accepted(side: Any) -> sa.Select[Any]:

@@ -66,6 +66,11 @@ def name_wiki(session: Session) -> str:
     return wiki_name(session) or _set(session, _WIKI, uuid4().hex)
 
 
+def take_name(session: Session, name: str) -> None:
+    """Let this wiki be the one that the mark in a vault names: it was rebuilt from it."""
+    _set(session, _WIKI, name)
+
+
 def _set(session: Session, name: str, value: str) -> str:
     session.merge(Preference(name=name, value=value))
     session.flush()
@@ -97,6 +102,11 @@ def count(session: Session) -> int:
     counted = sa.select(sa.func.count()).select_from(Mirror)
     written = counted.where(col(Mirror.version) > 0, col(Mirror.page_id).is_not(None))
     return session.connection().execute(written).scalar_one()
+
+
+def last(session: Session) -> datetime | None:
+    """When a file and its page were last found or brought into step."""
+    return session.connection().execute(sa.select(sa.func.max(Mirror.at))).scalar()
 
 
 def at(session: Session, paths: Collection[str]) -> dict[str, Mirror]:
@@ -134,10 +144,16 @@ def taken(session: Session, path_keys: Collection[str], stem_keys: Collection[st
 
 
 def without_page(session: Session, *, limit: int = 200) -> list[Mirror]:
-    """Files to be taken away: of pages that are gone, or are none any more."""
-    rows = select(Mirror).outerjoin(Page, col(Page.id) == col(Mirror.page_id))
-    gone = col(Page.id).is_(None) | col(Page.kind).in_(GONE)
-    return list(session.exec(rows.where(gone).order_by(col(Mirror.id)).limit(limit)))
+    """Files to be taken away: of pages that are gone, or wait because they are none any more."""
+    rows = select(Mirror).where(col(Mirror.page_id).is_(None)).limit(limit)
+    left = (
+        select(Mirror)
+        .join(Unmirrored, col(Unmirrored.page_id) == col(Mirror.page_id))
+        .join(Page, col(Page.id) == col(Mirror.page_id))
+        .where(col(Page.kind).in_(GONE))
+        .limit(limit)
+    )
+    return [*session.exec(rows), *session.exec(left)]
 
 
 def unwritten(session: Session, *, limit: int = 500) -> list[tuple[Any, ...]]:
@@ -151,6 +167,18 @@ def unwritten(session: Session, *, limit: int = 500) -> list[tuple[Any, ...]]:
         .limit(limit)
     )
     return [tuple(row) for row in session.connection().execute(rows)]
+
+
+def all_paths(session: Session) -> Iterator[tuple[int, str, str, PageKind, str | None]]:
+    """Every page in order: id, slug, title, kind, and the path of its file where it has one."""
+    rows = (
+        sa.select(col(Page.id), col(Page.slug), col(Page.title), col(Page.kind), col(Mirror.path))
+        .outerjoin(Mirror, col(Mirror.page_id) == col(Page.id))
+        .where(col(Page.kind).not_in(GONE))
+        .order_by(col(Page.id))
+    )
+    for row in session.connection().execute(rows.execution_options(yield_per=_SOME)):
+        yield row.id, row.slug, row.title, row.kind, row.path
 
 
 def waiting(session: Session, *, after: int = 0, limit: int = 200) -> list[tuple[int, int]]:
@@ -194,6 +222,19 @@ _MARK = sa.text(
     "INSERT INTO unmirrored (page_id, seq) VALUES (:page, 1) "
     "ON CONFLICT (page_id) DO UPDATE SET seq = unmirrored.seq + 1"
 )
+
+
+def mark_linking(session: Session, page_ids: Sequence[int]) -> None:
+    """Let the pages that link to these wait: their files say how these are called."""
+    for some in _chunks(page_ids):
+        session.connection().execute(_MARK_LINKING, {"pages": list(some)})
+
+
+_MARK_LINKING = sa.text(
+    "INSERT INTO unmirrored (page_id, seq) SELECT DISTINCT source_id, 1 FROM link "
+    "WHERE target_id IN :pages AND status = 'accepted' AND origin <> 'author' "
+    "ON CONFLICT (page_id) DO UPDATE SET seq = unmirrored.seq + 1"
+).bindparams(sa.bindparam("pages", expanding=True))
 
 
 def mark_all(session: Session) -> None:
@@ -245,6 +286,11 @@ def conflicts(session: Session) -> list[tuple[VaultConflict, str, str]]:
         .order_by(col(VaultConflict.at), col(VaultConflict.page_id))
     )
     return [(row, slug, title) for row, slug, title in rows]
+
+
+def conflict_count(session: Session) -> int:
+    counted = sa.select(sa.func.count()).select_from(VaultConflict)
+    return session.connection().execute(counted).scalar_one()
 
 
 def in_conflict(session: Session, page_ids: Collection[int]) -> set[int]:

@@ -58,7 +58,9 @@ from app.store.db import rows
 
 _FIRST: sa.BindParameter[str] = sa.bindparam("first")
 _LAST: sa.BindParameter[str] = sa.bindparam("last")
-_CROSS_RISES = 2  # by which the odds count of a paper that two sources spoke of: a mark of relevance
+_CROSS_RISES = (
+    2  # by which the odds count of a paper that two sources spoke of: a mark of relevance
+)
 _LOOKED_AT = 60  # the best papers, among which those rise
 
 

@@ -18,7 +18,8 @@ from sqlmodel import Session, col, select
 
 from app.domain.identifiers import is_slug, slugify
 from app.domain.markdown import link_keys, name_key, plain_text, wikilinks
-from app.domain.ownership import Owner
+from app.domain.merge import merge3
+from app.domain.ownership import PEOPLE, Owner
 from app.domain.questions import left_open
 from app.domain.records import (
     GONE,
@@ -90,7 +91,10 @@ class Content:
         if len(body) > MAX_BODY:
             wrong["body"] = "The text is longer than a million characters: split the page."
         if self.kind in GONE:
-            wrong["kind"] = f"No page can be made a {self.kind.value} one so. Choose another kind."
+            how = "a merge" if self.kind == PageKind.MERGED else "a removal"
+            wrong["kind"] = (
+                f"A page becomes a {self.kind.value} one by {how} alone. Choose another kind."
+            )
         if wrong:
             raise Invalid(" ".join(wrong.values()), fields=wrong)
         own = name_key(title)
@@ -254,6 +258,37 @@ def content_of(session: Session, page: Page) -> Content:
     )
 
 
+def joined(common: Content, mine: Content, theirs: Content) -> tuple[Content, bool]:
+    """Two edits of one text as one, and whether they join; where not, the body has both, with marks.
+
+    Two different new titles are a conflict too: nothing is taken then.
+    """
+    body = merge3(common.body, mine.body, theirs.body)
+    both_titled = len({common.title, mine.title, theirs.title}) == 3
+    content = Content(
+        title=mine.title if mine.title != common.title else theirs.title,
+        kind=mine.kind if mine.kind != common.kind else theirs.kind,
+        body=body.text,
+        aliases=_joined_names(common.aliases, mine.aliases, theirs.aliases),
+        tags=_joined_names(common.tags, mine.tags, theirs.tags),
+    )
+    return content, body.clean and not both_titled
+
+
+def _joined_names(
+    common: tuple[str, ...], mine: tuple[str, ...], theirs: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Names either side has, less those that one side took out."""
+    old = {name_key(name) for name in common}
+    gone = {
+        key
+        for key in old
+        if key not in {name_key(n) for n in mine} or key not in {name_key(n) for n in theirs}
+    }
+    kept = {name_key(name): name for name in (*theirs, *mine)}
+    return tuple(name for key, name in kept.items() if key not in gone)
+
+
 def addressed(session: Session, slug: str) -> PageRef | None:
     """The page of which a title or alias would have this address; the oldest of several."""
     start = slug.partition("-")[0]
@@ -329,6 +364,21 @@ _REVISIONS = (
     .order_by(col(Revision.number).desc())
     .limit(sa.bindparam("limit"))
 )
+
+
+def has_hand(session: Session, page_id: int) -> bool:
+    """Whether a person ever wrote on the page: no machine writes over such a text."""
+    return bool(session.connection().execute(_HAS_HAND, {"page": page_id}).scalar())
+
+
+def by_people(page_id: Any) -> Any:
+    """The condition that a person wrote a revision of this page."""
+    return sa.exists().where(
+        col(Revision.page_id) == page_id, col(Revision.author_kind).in_(sorted(PEOPLE))
+    )
+
+
+_HAS_HAND = sa.select(by_people(sa.bindparam("page", type_=sa.Integer)))
 
 
 def ever_had_one(session: Session) -> bool:
@@ -829,6 +879,12 @@ def red_links(
         {"page_id": page_id, "key": key, "name": name, "relation": relation, "sentence": sentence}
         for key, (name, relation, sentence) in _wanted(session, page_id, body, put_in).red.items()
     ]
+
+
+def links_out(session: Session, page: Page) -> set[tuple[int, Relation]]:
+    """The pages that the text of a page links to, and how, by what pages there are."""
+    assert page.id is not None
+    return set(_wanted(session, page.id, page.body).links) if page.kind not in GONE else set()
 
 
 def _may_link(body: str) -> bool:

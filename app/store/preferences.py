@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from enum import StrEnum
 
 import sqlalchemy as sa
 from sqlmodel import Session, col
@@ -78,6 +79,42 @@ def _put(session: Session, name: str, value: str | None) -> None:
     else:
         found.value = value
         session.add(found)
+
+
+class Commits(StrEnum):
+    """When the vault is committed to its git repository."""
+
+    OFF = "off"
+    EACH = "each"  # after each change-set
+    DAILY = "daily"
+
+
+_COMMITS, _COMMITTED = "vault_git", "vault_git_done"
+
+
+def commits(session: Session) -> Commits:
+    """What the reader chose; off when nobody did."""
+    found = session.get(Preference, _COMMITS)
+    return Commits(found.value) if found and found.value in set(Commits) else Commits.OFF
+
+
+def set_commits(session: Session, value: Commits) -> None:
+    """Choose it. What was committed stays."""
+    _put(session, _COMMITS, None if value is Commits.OFF else value.value)
+
+
+def committed(session: Session) -> tuple[str, int, int]:
+    """Of the last commit: its day, what the wiki's counter of changes was, the newest revision's id."""
+    found = session.get(Preference, _COMMITTED)
+    parts = found.value.split() if found else []
+    if len(parts) != 3 or not all(each.isdecimal() for each in parts[1:]):
+        return "", -1, 0
+    return parts[0], int(parts[1]), int(parts[2])
+
+
+def set_committed(session: Session, day: str, generation: int, revision: int) -> None:
+    """Remember a commit, for what is new since."""
+    _put(session, _COMMITTED, f"{day} {generation} {revision}")
 
 
 WELCOME, SAMPLE_DAY = "welcome", "sample_day"

@@ -12,7 +12,7 @@ from sqlmodel import Session, col
 
 from app.domain import prose
 from app.domain.digests import Document, Section, as_markdown, framing
-from app.domain.records import AuthorKind, Digest, Identifier, Page, Paper
+from app.domain.records import Digest, Identifier, Page, Paper
 from app.store import pages
 from app.store.pages import Author
 
@@ -41,7 +41,7 @@ def candidates(session: Session, *, since: str, told_before: datetime) -> list[A
             col(Digest.teller) != "",
             col(Digest.day) >= since,
             sa.func.length(col(Digest.day)) == 10,
-            col(Page.author_kind) != AuthorKind.PERSON,
+            ~pages.by_people(col(Page.id)),
             col(Digest.told_at) <= told_before,
         )
         .order_by(col(Digest.day).desc())
@@ -51,8 +51,8 @@ def candidates(session: Session, *, since: str, told_before: datetime) -> list[A
 
 def standing(session: Session, page_id: int) -> tuple[Digest, Document] | None:
     """A day of ours as it is told now; None when it is gone, or a person's by now."""
-    digest, page = session.get(Digest, page_id), session.get(Page, page_id)
-    if digest is None or page is None or not digest.teller or page.author_kind == AuthorKind.PERSON:
+    digest = session.get(Digest, page_id)
+    if digest is None or not digest.teller or pages.has_hand(session, page_id):
         return None
     told = tuple(Section.read(each) for each in digest.sections)
     return digest, Document(digest.day, told, digest.ledger)

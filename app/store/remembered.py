@@ -181,25 +181,30 @@ def take_rows(session: Session, model: Any, condition: Any) -> list[Memory]:
 
 
 def put_rows(session: Session, model: Any, rows: Sequence[Mapping[str, Any]]) -> dict[int, int]:
-    """Insert rows again; the ids of those that got another one, because theirs was taken meanwhile.
+    """Insert rows again; of those that have an id, which one they have now, by the one they had.
 
-    A row that would be a second one of its kind, by a constraint of its table, is left out.
+    An id that another row was given meanwhile is left to it. A row that would be a second one of its
+    kind, by a constraint of its table, is left out.
     """
     table = model.__table__
-    others: dict[int, int] = {}
+    placed: dict[int, int] = {}
     for some in _parts(rows):
         values = [typed(table, row) for row in some]
         if "id" not in table.c:
             insert_new(session, table, values)
             continue
         ids = [row["id"] for row in values]
-        taken = set(
-            session.connection().execute(sa.select(table.c.id).where(table.c.id.in_(ids))).scalars()
-        )
+        taken = _there(session, table, ids)
         insert_new(session, table, [row for row in values if row["id"] not in taken])
+        placed |= {each: each for each in _there(session, table, ids) - taken}
         for row in values:
             if row["id"] in taken:
                 old = row.pop("id")
                 if (made := insert_new(session, table, [row])) is not None:
-                    others[old] = made
-    return others
+                    placed[old] = made
+    return placed
+
+
+def _there(session: Session, table: sa.Table, ids: Sequence[int]) -> set[int]:
+    found = sa.select(table.c.id).where(table.c.id.in_(ids))
+    return set(session.connection().execute(found).scalars())

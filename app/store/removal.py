@@ -46,7 +46,16 @@ from app.domain.records import (
     Verdict,
 )
 from app.errors import Conflict, NotFound
-from app.store import concepts, decisions, joining, numbers, pages, remembered, vectors
+from app.store import (
+    concepts,
+    decisions,
+    forgetting,
+    joining,
+    numbers,
+    pages,
+    remembered,
+    vectors,
+)
 from app.store.remembered import Memory, chunks
 
 _PAGE = "page"
@@ -91,8 +100,13 @@ def remove_all(
     who: str = "person",
     reason: str = "",
     batch: str = "",
+    forgotten: Mapping[int, Memory] | None = None,
 ) -> list[Decision]:
-    """Take several pages out as one action, one undo for all; the decision about each, in their order."""
+    """Take several pages out as one action, one undo for all; the decision about each, in their order.
+
+    With `forgotten` an import is taken back: their papers are as they were before they were kept, and
+    may be kept again. It has, by page, the rows that went with a page's paper (store/forgetting.py).
+    """
     for page in gone:
         if page.kind in GONE:
             word = "removed" if page.kind == PageKind.REMOVED else "merged into another page"
@@ -115,7 +129,10 @@ def remove_all(
         if link["origin"] == Origin.AUTHOR and link["target_id"] in was:
             was[link["target_id"]]["writers"].append(link["source_id"])
     memories: dict[int, Memory] = {page_id: {_PAGE: values} for page_id, values in was.items()}
-    _drop_papers(session, ids, memories)
+    for page_id, rows in (forgotten or {}).items():
+        memories[page_id]["forgotten"] = rows
+    state = PaperState.DROPPED if forgotten is None else PaperState.WAITING
+    _take_papers(session, ids, memories, state)
     for change in remembered.rest_changes(session, ids):
         _share(session, change, memories)
     _take_rows(session, ids, memories)
@@ -136,7 +153,10 @@ def remove_all(
     after = _links(session, ids, writers, before)
     for page_id, became in _by_page(remembered.difference(before, after), memories, before, after):
         memories[page_id]["links"] = became
-    made = _decide(session, gone, memories, now=now, who=who, reason=reason, batch=batch)
+    dropped = forgotten is None
+    made = _decide(
+        session, gone, memories, now=now, who=who, reason=reason, batch=batch, dropped=dropped
+    )
     concepts.say_so(session)
     return made
 
@@ -159,13 +179,15 @@ def _links(
     return remembered.links(session, *conditions)
 
 
-def _drop_papers(session: Session, ids: Sequence[int], memories: dict[int, Memory]) -> None:
-    """Their papers are dropped: what covers or recommends them is remembered without their pages."""
+def _take_papers(
+    session: Session, ids: Sequence[int], memories: dict[int, Memory], state: PaperState
+) -> None:
+    """Their papers have none any more: what covers or recommends them is remembered of the papers."""
     for some in chunks(ids):
         for paper in session.exec(select(Paper).where(col(Paper.page_id).in_(some))).all():
             page_id = paper.page_id or 0
             memories[page_id]["paper"] = {"id": paper.id, "state": paper.state.value}
-            paper.page_id, paper.state = None, PaperState.DROPPED
+            paper.page_id, paper.state = None, state
             session.add(paper)
             session.flush()
             joining.loosen(session, paper, page_id)
@@ -250,6 +272,7 @@ def _decide(
     who: str,
     reason: str,
     batch: str,
+    dropped: bool,
 ) -> list[Decision]:
     batch = batch or uuid4().hex
     made = []
@@ -274,7 +297,7 @@ def _decide(
             verdict=Verdict.ACCEPT,
             change_id=change.id,
             # The last word on its paper: no import keeps it again.
-            paper_id=memory["paper"]["id"] if "paper" in memory else None,
+            paper_id=memory["paper"]["id"] if dropped and "paper" in memory else None,
             reason=reason.strip()[:1000],
             # Taken back, it waits nowhere.
             before={"status": LinkStatus.REJECTED.value, "did": {"page": page.id}},
@@ -369,6 +392,8 @@ def put_back(session: Session, change: Change, *, now: datetime) -> Page:
     session.add(page)
     session.flush()
     _put_rows(session, page.id, memory.get("rows", {}))
+    if "forgotten" in memory:
+        forgetting.put(session, memory["forgotten"])
     _put_links(session, page.id, memory["links"])
     session.expire_all()
     paper = session.get(Paper, memory["paper"]["id"]) if "paper" in memory else None
@@ -403,6 +428,8 @@ def _check(session: Session, page: Page, memory: Memory) -> None:
             raise Conflict(
                 f"The paper has a page again since: {other.slug}. Remove that one first."
             )
+    if forgetting.is_known(session, memory.get("forgotten", {})):
+        raise Conflict(f"{page.title} came again since, by another import.")
     for row in memory.get("rows", {}).get(Digest.__name__, ()):
         told = session.exec(select(Digest).where(Digest.day == row["day"])).first()
         if told is not None:
@@ -422,7 +449,7 @@ def _free(session: Session, slug: str) -> str:
 
 def _put_rows(session: Session, page_id: int, rows: Mapping[str, Any]) -> None:
     """Insert again what hung on the page, but for what refers to rows that went meanwhile."""
-    others: dict[str, dict[int, int]] = {}
+    placed: dict[str, dict[int, int]] = {}
     for table, _ in sorted(_OWN, key=lambda own: own[0] is PredictionTouch):
         found = rows.get(table.__name__, [])
         if table is Alias:
@@ -431,14 +458,17 @@ def _put_rows(session: Session, page_id: int, rows: Mapping[str, Any]) -> None:
             found = _with(session, found, "paper_id", Paper)
         elif table is PredictionTouch:
             found = _with(session, found, "prediction_id", Prediction)
-        others[table.__name__] = remembered.put_rows(session, table, found)
-    new = others[Prediction.__name__]
+        placed[table.__name__] = remembered.put_rows(session, table, found)
+    new = placed[Prediction.__name__]
     touches = [
-        {**each, "prediction_id": new.get(each["prediction_id"], each["prediction_id"])}
+        {**each, "prediction_id": new[each["prediction_id"]]}
         for each in rows.get(_TOUCHES, [])
+        if each["prediction_id"] in new
     ]
     remembered.put_rows(session, PredictionTouch, _with(session, touches, "page_id", Page))
-    for old, question in others[Question.__name__].items():
+    for old, question in placed[Question.__name__].items():
+        if old == question:
+            continue
         session.connection().execute(
             sa.update(Link)
             .where(col(Link.target_id) == page_id, col(Link.question_id) == old)

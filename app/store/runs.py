@@ -28,6 +28,7 @@ from app.store.db import LARGEST_ID, writing
 log = logging.getLogger("cerebro.worker")
 
 PARK_AFTER = 5
+LONGEST_WAIT = timedelta(days=2)  # a next try that is later is from before the clock was put back
 SECONDS = 20.0  # after which what a silent worker held is anybody's
 _LOG_LINES = 200
 
@@ -170,8 +171,10 @@ def abandon(session: Session, *, clock: float, now: datetime) -> None:
 
 def blocked(session: Session, step: str, *, now: datetime) -> sa.Select[Any]:
     """Subjects of a step that are parked or not to be tried yet, as a subquery."""
+    next_try = col(Attempt.next_try_at)
+    waits = sa.and_(next_try > now, next_try <= now + LONGEST_WAIT)
     return sa.select(col(Attempt.subject_id)).where(
-        col(Attempt.step) == step, col(Attempt.parked) | (col(Attempt.next_try_at) > now)
+        col(Attempt.step) == step, col(Attempt.parked) | waits
     )
 
 

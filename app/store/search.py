@@ -166,6 +166,8 @@ class Index(Protocol):
         self, session: Session, terms: Sequence[tuple[str, bool]], pages: Collection[int]
     ) -> Mapping[int, tuple[tuple[str, bool], ...]]: ...
     def index(self, session: Session, rows: Sequence[tuple[int, str, str, str]]) -> None: ...
+    def wrong(self, session: Session, rows: Sequence[tuple[int, str, str, str]]) -> int: ...
+    def is_whole(self, session: Session) -> bool: ...
     def rebuild(self, session: Session) -> None: ...
 
 
@@ -975,6 +977,33 @@ def index_all(
     _learn(session, called)
 
 
+def unfound(session: Session, ids: Collection[int]) -> int:
+    """How many of these pages were not found by just the words of their page_text; now they are."""
+    rows = session.connection().execute(
+        sa.select(_text.c.page_id, _text.c.title, _text.c.names, _text.c.text).where(
+            _text.c.page_id.in_(list(ids))
+        )
+    )
+    every = [cast("tuple[int, str, str, str]", tuple(row)) for row in rows]
+    return _index_of(session).wrong(session, every)
+
+
+def is_whole(session: Session) -> bool:
+    """Whether the word index as a whole says the same as page_text."""
+    return _index_of(session).is_whole(session)
+
+
+def unlearned(session: Session) -> int:
+    """How many words of titles and aliases a mistyped one could not be corrected by."""
+    known = set(session.connection().execute(sa.select(_word.c.word)).scalars())
+    aliases = sa.select(_alias.c.name).where(_alias.c.kind == AliasKind.NAME)
+    wanted: set[str] = set()
+    for names in (sa.select(_text.c.title), aliases):
+        for some in session.connection().execute(names).scalars().partitions(5_000):
+            wanted |= _learnable(some)
+    return len(wanted - known)
+
+
 def rebuild(session: Session) -> None:
     """Make all that searching needs anew from page_text, after its rows were copied in."""
     _index_of(session).rebuild(session)
@@ -1007,17 +1036,21 @@ def learn_all(session: Session, *, batch: int = 5_000) -> None:
 
 def _learn(session: Session, names: Iterable[str]) -> None:
     """Keep the words of these names, so that a mistyped one can be corrected by them."""
-    words = {
-        word
-        for name in names
-        for word in index_words(name)
-        if SHORTEST <= len(word) <= LONGEST and not word.isdigit()
-    }
+    words = _learnable(names)
     connection = session.connection()
     for chunk in _chunks(sorted(words), 500):
         known = connection.execute(sa.select(_word.c.word).where(_word.c.word.in_(chunk)))
         if new := sorted(set(chunk) - set(known.scalars())):
             connection.execute(_NEW_WORD, [{"word": word} for word in new])
+
+
+def _learnable(names: Iterable[str]) -> set[str]:
+    return {
+        word
+        for name in names
+        for word in index_words(name)
+        if SHORTEST <= len(word) <= LONGEST and not word.isdigit()
+    }
 
 
 # Another writer may have had the word in the same moment.

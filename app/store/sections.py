@@ -77,6 +77,68 @@ def note(session: Session, page: Page, body: str, author: Owner, *, now: datetim
     put_back(session, page.id, made)
 
 
+def from_history(session: Session, page: Page) -> list[dict[str, Any]]:
+    """The rows that a page has by who wrote each of its revisions, as `put_back` takes them."""
+    assert page.id is not None
+    rows: list[dict[str, Any]] = []
+    times: dict[tuple[str, str], datetime] = {}
+    before: Owner | None = None
+    held: list[Owned] = []
+    for each in session.connection().execute(_HISTORY, {"page": page.id}):
+        author = Owner(each.author_kind, each.author, each.prompt)
+        if before is None or (not rows and (author.kind, author.name) == (before.kind, before.name)):
+            held = [Owned(found.key, found.hash, author) for found in sections(each.body)]
+        else:
+            held = owners(held, each.body, author)
+            rows = [
+                {
+                    "page_id": page.id,
+                    "key": found.key,
+                    "position": at,
+                    "hash": found.hash,
+                    "owner": found.owner.kind,
+                    "author": found.owner.name,
+                    "prompt": found.owner.prompt,
+                    "at": times.get((found.key, found.hash), each.at),
+                }
+                for at, found in enumerate(held)
+            ]
+        before = author
+        times = {
+            (found.key, found.hash): times.get((found.key, found.hash), each.at) for found in held
+        }
+    return rows
+
+
+_HISTORY = (
+    sa.select(
+        col(Revision.author_kind),
+        col(Revision.author),
+        col(Revision.prompt),
+        col(Revision.body),
+        col(Revision.at),
+    )
+    .where(col(Revision.page_id) == sa.bindparam("page"))
+    .order_by(col(Revision.number))
+)
+
+
+def inherit(session: Session, page: Page, came: Iterable[Owned], author: Owner) -> None:
+    """Let sections that `author` brought over from another page stay whose they were there.
+
+    `came` are that page's, with their owners; a section is known by its text.
+    """
+    assert page.id is not None
+    owners_of = {each.hash: each.owner for each in came if each.hash}
+    rows = from_json(as_json(kept(session, page.id)))
+    for row in rows:
+        by_author = (row["owner"], row["author"]) == (author.kind, author.name)
+        if by_author and row["hash"] in owners_of:
+            owner = owners_of[row["hash"]]
+            row |= {"owner": owner.kind, "author": owner.name, "prompt": owner.prompt}
+    put_back(session, page.id, rows)
+
+
 def put_back(session: Session, page_id: int, rows: Sequence[dict[str, Any]]) -> None:
     """Let these be the rows of a page, as `as_rows` made them."""
     connection = session.connection()

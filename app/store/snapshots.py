@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
-from sqlmodel import SQLModel
+from sqlmodel import Session, SQLModel
 
 from app.domain.records import Hold, Lease
 from app.errors import Conflict, Unavailable
@@ -105,6 +107,43 @@ def _forget_workers(copy: Engine) -> None:
     with writing(copy) as session:
         for table in (Hold, Lease):
             session.connection().execute(sa.delete(table))
+
+
+def lacking(engine: Engine, *, mend: bool) -> list[str]:
+    """Triggers and indexes of today's schema that are not in the database; made again with `mend`.
+
+    Of a SQLite file alone, which any program may write to.
+    """
+    if on_postgresql(engine):
+        return []
+    with reading(engine) as session:
+        there = _made_by_hand(session)
+    wanted = _wanted()
+    lost = [name for name in wanted if name not in there]
+    if mend and lost:
+        with writing(engine) as session:
+            for name in lost:
+                session.connection().exec_driver_sql(wanted[name])
+    return lost
+
+
+@cache
+def _wanted() -> dict[str, str]:
+    """The statements that make them, from a database that is made for this alone."""
+    with TemporaryDirectory() as folder, opened(Path(folder) / "new.db") as new:
+        schema.upgrade(new)
+        with reading(new) as session:
+            return _made_by_hand(session)
+
+
+def _made_by_hand(session: Session) -> dict[str, str]:
+    return dict(session.connection().execute(_MADE).all())
+
+
+_MADE = sa.text(
+    "SELECT name, sql FROM sqlite_master WHERE type IN ('index', 'trigger') AND sql IS NOT NULL "
+    "ORDER BY type, name"
+)
 
 
 def first_filled(engine: Engine) -> str:

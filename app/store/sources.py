@@ -289,7 +289,8 @@ def deliveries(session: Session, source_id: int, *, limit: int = 20) -> list[Del
 
 def due(session: Session, now: datetime) -> list[int]:
     """Sources whose time has come and that have no fetch of what is new yet, the longest due first."""
-    return list(session.connection().execute(_DUE, {"now": now}).scalars())
+    moments = {"now": now, "future": now + runs.LONGEST_WAIT}
+    return list(session.connection().execute(_DUE, moments).scalars())
 
 
 _ITS_FETCH = sa.exists().where(
@@ -300,7 +301,9 @@ _ITS_FETCH = sa.exists().where(
 _DUE: Any = (
     sa.select(col(Subscription.source_id))
     .where(
-        col(Subscription.due_at) <= sa.bindparam("now"),
+        # One that was tried in the future is due: the clock was put back since.
+        (col(Subscription.due_at) <= sa.bindparam("now"))
+        | (col(Subscription.tried_at) > sa.bindparam("future")),
         col(Subscription.paused).is_(False),
         col(Subscription.stopped) == "",
         ~_ITS_FETCH,

@@ -57,8 +57,10 @@ def set_claim(
     thread = session.get(Thread, page.id) or Thread(page_id=page.id or 0)
     if (thread.claim, thread.status) == (claim, status):
         return False
-    if claim != thread.claim and thread.claim:
-        former = [*page.extra.get(CLAIMS, []), {"claim": thread.claim, "until": now.isoformat()}]
+    if claim != thread.claim:
+        former = list(page.extra.get(CLAIMS, []))
+        if thread.claim:
+            former.append({"claim": thread.claim, "until": now.isoformat()})
         page.extra = {**page.extra, CLAIMS: former[-_CLAIMS_KEPT:]}
     thread.claim, thread.status = claim, status
     page.updated_at = now
@@ -67,6 +69,11 @@ def set_claim(
     pages.reindex(session, page)
     bump(session)
     return True
+
+
+def is_claimed(page: Page) -> bool:
+    """Whether a person gave the thread its claim, or another one than it had."""
+    return CLAIMS in page.extra
 
 
 @dataclass(frozen=True)

@@ -157,17 +157,28 @@ def _stems(session: Session, words: Collection[str]) -> dict[str, str]:
 
 def index(session: Session, rows: Sequence[Searchable]) -> None:
     """Write the vectors of these rows of page_text. A very long text is known by its beginning."""
-    values = [
-        {
-            "id": page_id,
-            "title": _cut(title, MOST_OF_NAMES),
-            "names": _cut(names, MOST_OF_NAMES),
-            "text": _cut(text, MOST_OF_TEXT),
-        }
-        for page_id, title, names, text in rows
-    ]
-    if values:
+    if values := [_values(row) for row in rows]:
         session.connection().execute(_INDEX, values)
+
+
+def wrong(session: Session, rows: Sequence[Searchable]) -> int:
+    """How many of these rows had other vectors than those of their words; they are right now."""
+    return sum(session.connection().execute(_RIGHT, _values(row)).rowcount for row in rows)
+
+
+def _values(row: Searchable) -> dict[str, object]:
+    page_id, title, names, text = row
+    return {
+        "id": page_id,
+        "title": _cut(title, MOST_OF_NAMES),
+        "names": _cut(names, MOST_OF_NAMES),
+        "text": _cut(text, MOST_OF_TEXT),
+    }
+
+
+def is_whole(session: Session) -> bool:
+    """Whether anything is found at all: `wrong` looks at each row."""
+    return True
 
 
 def rebuild(session: Session) -> None:
@@ -185,6 +196,20 @@ _INDEX = sa.text(
             || setweight(to_tsvector('cerebro', :names || ' 0end0of0field0'), 'B')
             || setweight(to_tsvector('cerebro', :text), 'D'), '0end0of0field0')
     WHERE page_id = :id"""
+)
+_RIGHT = sa.text(
+    """UPDATE page_text SET name_words = told.name_words, words = told.words
+    FROM (SELECT
+        ts_delete(
+            setweight(to_tsvector('cerebro', :title || ' 0end0of0field0'), 'A')
+            || setweight(to_tsvector('cerebro', :names), 'B'), '0end0of0field0') AS name_words,
+        ts_delete(
+            setweight(to_tsvector('cerebro', :title || ' 0end0of0field0'), 'A')
+            || setweight(to_tsvector('cerebro', :names || ' 0end0of0field0'), 'B')
+            || setweight(to_tsvector('cerebro', :text), 'D'), '0end0of0field0') AS words
+    ) AS told
+    WHERE page_id = :id AND (page_text.words IS DISTINCT FROM told.words
+        OR page_text.name_words IS DISTINCT FROM told.name_words)"""
 )
 
 

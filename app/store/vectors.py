@@ -306,6 +306,16 @@ def _note_unencoded(connection: Connection, model: str) -> None:
     )
 
 
+def misnoted(session: Session) -> int:
+    """How many pages are said to have no vector of their text and have one, or the other way round."""
+    connection = session.connection()
+    model = wanted(session) or ""
+    waiting = sa.select(col(PageText.page_id), col(PageText.hash)).where(~_is_current(model))
+    noted = sa.select(col(Unencoded.page_id), col(Unencoded.hash))
+    told = {tuple(row) for row in connection.execute(waiting)}
+    return len(told ^ {tuple(row) for row in connection.execute(noted)})
+
+
 def restore(session: Session) -> None:
     """Make again what is derived of texts and vectors, after rows were copied in past `save`."""
     connection = session.connection()

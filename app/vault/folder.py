@@ -19,7 +19,7 @@ import shutil
 import stat
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -37,7 +37,7 @@ PAGES = f"{MACHINERY}/pages"
 REPLACED = f"{MACHINERY}/replaced"
 MAX_FILE = 5_000_000  # bytes: a million characters, of which many may take four
 KEPT_FOR = 60.0  # seconds that a replaced file is looked at
-_TRIES = 5
+_TRIES = 5  # looks at a file that is being written
 _FORMAT = 1
 
 
@@ -135,8 +135,7 @@ class Vault:
             raise Unavailable(in_words(error, str(self.root), "written")) from error
         self.keep_machinery()
         if self.mark() != wiki:
-            mark = {"format": _FORMAT, "wiki": wiki}
-            self.write_machine(MARK, (json.dumps(mark, indent=1) + "\n").encode())
+            self.write_machine(MARK, mark_text(wiki))
 
     def scan(self) -> list[Seen]:
         """Every page's file, by path. What is passed over and why is in `problems` afterwards.
@@ -206,6 +205,18 @@ class Vault:
 
     # -- one file
 
+    def seen(self, path: str) -> Seen | None:
+        """A file as it is now, unread; None where none is. Raises Unavailable."""
+        try:
+            status = os.lstat(self._place(path))
+        except (NotFound, FileNotFoundError):
+            return None
+        except OSError as error:
+            raise Unavailable(in_words(error, path, "read")) from error
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        return Seen(path, status.st_size, status.st_mtime_ns)
+
     def read(self, path: str) -> tuple[bytes, Seen]:
         """A file whole, as it stood at one time.
 
@@ -237,37 +248,40 @@ class Vault:
         place = self._place(path, make=True)
         self.keep_machinery()
         mode = self._check(place, path, expected)
-        kept = self._intend(path, expected=expected, new=sha256(data).hexdigest())
+        kept = secrets.token_hex(8)
         beside = self.root / REPLACED / kept
-        done = False
+        ours = True  # whether what lies beside is only what we wrote there
         try:
-            _write_new(beside, data, mode=mode)
+            # Its state as it is now: whatever somebody makes of it later is not what was written.
+            status = _write_new(beside, data, mode=mode)
+            seen = Seen(path, status.st_size, status.st_mtime_ns)
             if expected is None:
                 _put(beside, place)
-                done = True
-                self._drop(kept)
-            else:
-                done = True  # from here on what lies beside may be somebody's
-                displaced = self._exchange(beside, place, expected, sha256(data).hexdigest())
-                if displaced is not None:
-                    fsync_folder(place.parent)
-                    return Written(self._seen(place, path), displaced, kept)
+                fsync_folder(place.parent)
+                return Written(seen)
+            new = sha256(data).hexdigest()
+            # Only now: what a kill leaves of a file that is not whole yet is nobody's text.
+            self._intend(kept, path, expected=expected, new=new)
+            swap = _swapper()
+            (swap or _replace_keeping)(beside, place)
+            ours = False
             fsync_folder(place.parent)
-            fsync_folder(beside.parent)
-            return Written(self._seen(place, path))
+            displaced = _bytes_of(beside, limit=None)[0]
+            if sha256(displaced).hexdigest() == expected:
+                fsync_folder(beside.parent)
+                return Written(seen)
+            if swap is None:
+                return Written(seen, displaced, kept)
+            ours = _put_back(swap, beside, place, new)
+            raise Conflict(f"{path} was written by somebody else meanwhile.")
         except FileExistsError as error:
-            done = False
             raise Conflict(f"{path} was made by somebody else meanwhile.") from error
-        except _TakenBack as error:
-            done = False
-            raise Conflict(f"{path} was written by somebody else meanwhile.") from error
         except FileNotFoundError as error:
-            done = False
             raise NotFound(f"{path} is not in the vault any more.") from error
         except OSError as error:
             raise Unavailable(in_words(error, path, "written")) from error
         finally:
-            if not done:
+            if ours:
                 self._drop(kept)
 
     def remove(self, path: str, *, expected: str) -> bytes | None:
@@ -285,7 +299,8 @@ class Vault:
             raise Unavailable(in_words(error, path, "read")) from error
         if sha256(found).hexdigest() != expected:
             return found
-        kept = self._intend(path, expected=expected, new="")
+        kept = secrets.token_hex(8)
+        self._intend(kept, path, expected=expected, new="")
         beside = self.root / REPLACED / kept
         try:
             os.rename(place, beside)
@@ -327,12 +342,13 @@ class Vault:
         after a minute."""
         found: list[Stray] = []
         now = time.time()
-        for name in self.machine_names(REPLACED):
-            if not name.endswith(".json"):
-                if f"{name}.json" not in self._names_of_replaced and not self._is_intended(name):
-                    self._drop(name)
-                continue
+        names = frozenset(self.machine_names(REPLACED))
+        for name in sorted(names):
             kept = name.removesuffix(".json")
+            if kept == name:
+                if f"{name}.json" not in names and not name.startswith("."):
+                    self._drop(name)  # ours: what a killed process left of a new file
+                continue
             stray = self._look_again(kept, now)
             if stray is not None:
                 found.append(stray)
@@ -366,19 +382,10 @@ class Vault:
             self._drop(kept)
         return None
 
-    @property
-    def _names_of_replaced(self) -> frozenset[str]:
-        return frozenset(self.machine_names(REPLACED))
-
-    def _is_intended(self, kept: str) -> bool:
-        return (self.root / REPLACED / f"{kept}.json").exists()
-
-    def _intend(self, path: str, *, expected: str | None, new: str) -> str:
+    def _intend(self, kept: str, path: str, *, expected: str, new: str) -> None:
         """Say what is about to be replaced, so that after a kill it is known what lies there."""
-        kept = secrets.token_hex(8)
-        intent = {"path": path, "expected": expected or "", "new": new}
+        intent = {"path": path, "expected": expected, "new": new}
         self.write_machine(f"{REPLACED}/{kept}.json", json.dumps(intent).encode())
-        return kept
 
     def _intent(self, kept: str) -> dict[str, Any]:
         try:
@@ -500,37 +507,13 @@ class Vault:
             raise Conflict(f"{path} was written by somebody else meanwhile.")
         return stat.S_IMODE(status.st_mode)
 
-    def _exchange(self, beside: Path, place: Path, expected: str, new: str) -> bytes | None:
-        """Exchange the two. None when what stood there was expected; else its bytes, where it could
-        not be put back. Raises _TakenBack where it could."""
-        swap = _swapper()
-        for _ in range(_TRIES):
-            if swap is None:
-                _replace_keeping(beside, place)
-            else:
-                swap(beside, place)
-            displaced, *_rest = _bytes_of(beside, limit=None)
-            found = sha256(displaced).hexdigest()
-            if found == expected:
-                return None
-            if swap is None:
-                return displaced
-            swap(beside, place)
-            ours, *_rest = _bytes_of(beside, limit=None)
-            if sha256(ours).hexdigest() == new:
-                raise _TakenBack
-        return displaced
-
-    def _seen(self, place: Path, path: str) -> Seen:
-        status = os.lstat(place)
-        return Seen(path, status.st_size, status.st_mtime_ns)
-
-
-class _TakenBack(Exception):
-    """Somebody wrote at that moment: everything stands as if nothing had been tried."""
-
 
 # ---------------------------------------------------------------- the file system
+
+
+def mark_text(wiki: str) -> bytes:
+    """What marks a folder as the vault of a wiki."""
+    return (json.dumps({"format": _FORMAT, "wiki": wiki}, indent=1) + "\n").encode()
 
 
 def in_words(error: OSError, path: str, verb: str) -> str:
@@ -599,8 +582,8 @@ def _bytes_of(
         return b"".join(parts), before, os.fstat(number)
 
 
-def _write_new(place: Path, data: bytes, *, mode: int | None) -> None:
-    """A new file with these bytes, on disk. A failed one is not left behind."""
+def _write_new(place: Path, data: bytes, *, mode: int | None) -> os.stat_result:
+    """A new file with these bytes, on disk; its state. A failed one is not left behind."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     number = os.open(place, flags, 0o666)
     try:
@@ -610,6 +593,7 @@ def _write_new(place: Path, data: bytes, *, mode: int | None) -> None:
         if mode is not None and hasattr(os, "fchmod"):
             os.fchmod(number, mode)
         os.fsync(number)
+        return os.fstat(number)
     except BaseException:
         with suppress(OSError):
             os.unlink(place)
@@ -644,6 +628,22 @@ def _has_no_links(error: Exception) -> bool:
         errno.EMLINK,
         errno.EXDEV,
     )
+
+
+def _put_back(swap: Callable[[Path, Path], None], beside: Path, place: Path, new: str) -> bool:
+    """Put back what was displaced. Whether what lies beside now is only our own text.
+
+    Where somebody came between even then, their newest text stands, and the one before stays beside.
+    """
+    try:
+        swap(beside, place)
+    except OSError:
+        return False  # they took ours away: what they put there next would cover what was put back
+    if sha256(_bytes_of(beside, limit=None)[0]).hexdigest() == new:
+        return True
+    with suppress(OSError):
+        swap(beside, place)
+    return False
 
 
 def _replace_keeping(beside: Path, place: Path) -> None:

@@ -25,7 +25,7 @@ def append(vault: Vault, lines: Iterable[Mapping[str, Any]]) -> None:
 
     What a killed process left of a line is taken away first: it was never acknowledged.
     """
-    text = "".join(_one_line(line) + "\n" for line in lines).encode()
+    text = "".join(line_text(line) + "\n" for line in lines).encode()
     if not text:
         return
     path = vault.root / MACHINERY / DECISIONS
@@ -67,8 +67,8 @@ def decisions(vault: Vault) -> Iterator[dict[str, Any]]:
 
 def companion(vault: Vault, slug: str, data: Mapping[str, Any]) -> str:
     """Write a page's companion unless it says this already; the SHA-256 of it. Raises Unavailable."""
-    text = _companion_text(data)
-    path = _companion_path(vault, slug)
+    text = companion_text(data)
+    path = companion_path(slug)
     if vault.machine_bytes(path) != text:
         vault.write_machine(path, text)
     return sha256(text).hexdigest()
@@ -76,17 +76,17 @@ def companion(vault: Vault, slug: str, data: Mapping[str, Any]) -> str:
 
 def companion_hash(data: Mapping[str, Any]) -> str:
     """The SHA-256 that a companion with this data has."""
-    return sha256(_companion_text(data)).hexdigest()
+    return sha256(companion_text(data)).hexdigest()
 
 
 def drop_companion(vault: Vault, slug: str) -> None:
     """Take a page's companion away; nothing when there is none."""
-    vault.remove_machine(_companion_path(vault, slug))
+    vault.remove_machine(companion_path(slug))
 
 
 def read_companion(vault: Vault, slug: str) -> dict[str, Any] | None:
     """What a page's companion says; None when there is none, or none that can be read."""
-    found = vault.machine_bytes(_companion_path(vault, slug))
+    found = vault.machine_bytes(companion_path(slug))
     return None if found is None else _object(found)
 
 
@@ -100,18 +100,21 @@ def companions(vault: Vault) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield slug, found
 
 
-def _companion_path(vault: Vault, slug: str) -> str:
+def companion_path(slug: str) -> str:
+    """Where a page's companion lies in the vault."""
     if not is_slug(slug):
         raise Invalid(f"{slug[:80]!r} is no slug.")
     return f"{PAGES}/{slug}.json"
 
 
-def _companion_text(data: Mapping[str, Any]) -> bytes:
+def companion_text(data: Mapping[str, Any]) -> bytes:
+    """A companion as its file has it."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, sort_keys=True, indent=1)
     return (text + "\n").encode("utf-8", "replace")
 
 
-def _one_line(line: Mapping[str, Any]) -> str:
+def line_text(line: Mapping[str, Any]) -> str:
+    """A decision as its line has it, without its end."""
     # Escaped to ASCII: no reader splits it at U+2028.
     return json.dumps(line, allow_nan=False)
 

@@ -309,7 +309,7 @@ def _older_link(item: Node) -> NamedLink | None:
 
 
 def _members(node: Node | None) -> tuple[str, ...]:
-    found = []
+    found: list[str] = []
     for item in node.value if isinstance(node, SequenceNode) else ():
         if isinstance(item, MappingNode):
             found += _names(mapping(item).get("paper"))
@@ -386,7 +386,7 @@ def _new_head(note: Note, head: str, end: str) -> str:
     yaml = head[start:stop]
     end = (_LINE_END.search(head) or re.compile("(?s).*").match(end) or [end])[0]
     now = _note(mapping(root)) if root is not None else Note()
-    said = _wanted(replace(now, kind=note.kind or now.kind, facts=_all_facts(root)))
+    said = _said(root, now, note.kind)
     changed = {
         name: value
         for name, value in wanted.items()
@@ -401,6 +401,12 @@ def _new_head(note: Note, head: str, end: str) -> str:
     if edited is None or not _says(edited, root, wanted, changed, note.title):
         edited = _anew(root, wanted, end)
     return head[:start] + edited + head[stop:]
+
+
+def _said(root: MappingNode | None, now: Note, kind: PageKind | None) -> dict[str, Value]:
+    """The fields that a file has now, of which those of a kind are facts."""
+    said = _wanted(replace(now, kind=kind, facts=_all_facts(root)))
+    return {**said, "kind": now.kind.value if now.kind else ""}
 
 
 def _all_facts(root: MappingNode | None) -> dict[str, Value]:
@@ -484,9 +490,14 @@ def _edited(
         indent = " " * (root.value[0][0].start_mark.column if root.value else 0)
     if pieces is None:
         return None
-    if any(name in _RELATIONS for name in changed):
-        _give_up_links(pieces)
-        changed = {**changed, **{n: v for n, v in wanted.items() if n in _RELATIONS}}
+    if any(name in _RELATIONS for name in changed) and _give_up_links(pieces):
+        before = mapping(root) if root is not None else {}
+        changed = {
+            name: value
+            for name, value in wanted.items()
+            if name in changed
+            or (name in _RELATIONS and frozenset(value) != frozenset(_names(before.get(name))))
+        }
     for piece in pieces:
         if piece.name in _OLDER and _OLDER[piece.name] in changed:
             piece.text, piece.name = "", ""
@@ -507,8 +518,9 @@ def _edited(
     return "".join(piece.text for piece in pieces)
 
 
-def _give_up_links(pieces: list[_Piece]) -> None:
+def _give_up_links(pieces: list[_Piece]) -> bool:
     """Take out of the older form, `links:`, what stands under the relations now."""
+    found = False
     for piece in pieces:
         if piece.name != "links" or not isinstance(piece.value, SequenceNode):
             continue
@@ -519,6 +531,8 @@ def _give_up_links(pieces: list[_Piece]) -> None:
         piece.text = _joined(piece, [item.text for item in kept]) if kept else ""
         if not kept:
             piece.name = ""
+        found = True
+    return found
 
 
 @dataclass
@@ -604,23 +618,33 @@ def _rewritten_list(piece: _Piece, name: str, value: tuple[str, ...], end: str) 
     )
     first = _line_of(piece.text, node.value[0].start_mark.index - piece.start)
     dash = piece.text[first : piece.text.find("-", first)] if not flow else ""
-    old: dict[str, str] = {}
+    old: dict[object, str] = {}
     others: list[str] = []
     for item in _items(piece):
         text = read(item.node)
         if text:
-            old.setdefault(text, item.text if flow else _ended(item.text, end))
+            old.setdefault(_item_key(name, text), item.text if flow else _ended(item.text, end))
         else:  # no text: somebody else's
             others.append(item.text if flow else _ended(item.text, end))
     order = list(value)
     if name not in ("authors", "aliases", "categories"):
-        order = [text for text in old if text in value] + [t for t in value if t not in old]
+        keys = list(old)
+        order.sort(key=lambda text: _place_of(keys, _item_key(name, text)))
     new = [
-        old.get(text)
+        old.get(_item_key(name, text))
         or (_quoted(_as_written(name, text)) if flow else _block_item(name, text, dash, end))
         for text in order
     ]
     return _joined(piece, [*new, *others]) if new or others else ""
+
+
+def _item_key(name: str, text: str) -> object:
+    """By which an item of a list is found again: names that count case keep it."""
+    return _meaning(name, (text,), "") if name in ("tags", "identifiers") else text
+
+
+def _place_of(keys: list[object], key: object) -> int:
+    return keys.index(key) if key in keys else len(keys)
 
 
 def _ended(line: str, end: str) -> str:
@@ -648,7 +672,7 @@ def _as_written(name: str, text: str) -> str:
 
 # ---------------------------------------------------------------- scalars
 
-_WORDS = frozenset("null true false yes no on off y n".split())
+_WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
 _PLAIN = re.compile(r"[^\W\d_](?:[\w./()+'-]| (?! ))*", re.DOTALL)
 
 
@@ -712,7 +736,7 @@ def _says(
         return False
     fields = mapping(new) if new is not None else {}
     note = _note(fields)
-    said = _wanted(replace(note, facts=_all_facts(new), kind=_KINDS.get(str(wanted["kind"]))))
+    said = _said(new, note, _KINDS.get(str(wanted["kind"])))
     return all(
         _meaning(name, said.get(name, ""), note.title) == _meaning(name, value, title)
         for name, value in changed.items()
@@ -742,7 +766,7 @@ def _anew(root: MappingNode | None, wanted: Mapping[str, Value], end: str) -> st
     lines = [_lines(name, value, "", end) for name, value in wanted.items() if value]
     for key, value in root.value if root is not None else ():
         if isinstance(key, ScalarNode):
-            if key.value in _OLDER or (key.value in wanted and _value_is_ours(key.value, value)):
+            if key.value in _OLDER or key.value in wanted:
                 continue
             if key.value == "links" and isinstance(value, SequenceNode):
                 value = _without_links(value)
@@ -752,10 +776,6 @@ def _anew(root: MappingNode | None, wanted: Mapping[str, Value], end: str) -> st
         else:
             lines.append(f"? {_flow(key)}{end}: {_flow(value)}{end}")
     return "".join(lines)
-
-
-def _value_is_ours(name: str, node: Node) -> bool:
-    return True
 
 
 def _without_links(node: SequenceNode) -> SequenceNode:
@@ -773,6 +793,6 @@ def _flow(node: Node) -> str:
         pairs = (f"{_flow(key)}: {_flow(value)}" for key, value in node.value)
         return f"{tag}{{{', '.join(pairs)}}}"
     text = str(node.value)
-    if tag or kind_of(node) == "str" or node.style is not None:
+    if tag or kind_of(node) == "str" or getattr(node, "style", None) is not None:
         return tag + _quoted(text)
     return text or "null"

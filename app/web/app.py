@@ -41,6 +41,7 @@ from app.web.routes import (
     predictions,
     questions,
     record,
+    removal,
     review,
     rules,
     search,
@@ -50,6 +51,7 @@ from app.web.routes import (
     today,
     topics,
     triage,
+    vault,
     welcome,
 )
 from app.web.security import Security
@@ -67,6 +69,7 @@ ROUTERS = (
     rules,
     concepts,
     page,
+    removal,
     history,
     export,
     questions,
@@ -74,6 +77,7 @@ ROUTERS = (
     mentions,
     live,
     health,
+    vault,
     months,
     threads,
     topics,

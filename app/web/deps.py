@@ -15,7 +15,7 @@ from starlette.datastructures import FormData
 from app.bootstrap import App
 from app.store.db import reading, writing
 from app.web.memory import Bodies, Facts, Fragments, changes
-from app.web.templating import is_partial, tagged
+from app.web.templating import is_partial, keep, tagged
 
 
 def the_app(request: Request) -> App:
@@ -38,7 +38,9 @@ def _writes(request: Request) -> Iterator[Session]:
 
 async def _form(request: Request) -> FormData:
     """The posted fields, whatever they are: each route says itself what it cannot use."""
-    return await request.form(max_fields=2000, max_files=20)
+    form = await request.form(max_fields=2000, max_files=20)
+    keep(request, form)
+    return form
 
 
 def facts(request: Request) -> Facts:

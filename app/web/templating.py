@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
+from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 
 from app import errors
@@ -69,7 +71,8 @@ class Nav:
 class Failure:
     """An error as a person reads it: what happened, what was kept, what to do.
 
-    `write` is the address of a page that is not there and could be written.
+    `write` is the address of a page that is not there and could be written. `posted` is what the
+    reader had sent: (field, value, whether it is words of theirs), to be sent again to `action`.
     """
 
     status: int
@@ -81,6 +84,8 @@ class Failure:
     write: str = ""
     id: str = ""
     fields: Mapping[str, str] = field(default_factory=dict)
+    posted: Sequence[tuple[str, str, bool]] = ()
+    action: str = ""
 
 
 # ---------------------------------------------------------------- words
@@ -517,11 +522,49 @@ def answer(request: Request, failure: Failure) -> Response:
         if failure.fields:
             return JSONResponse({"error": told | {"fields": dict(failure.fields)}}, failure.status)
         return JSONResponse({"error": told}, failure.status)
-    name = "errors/_alert.html" if is_partial(request) else "errors/page.html"
-    return page(request, name, status_code=failure.status, error=failure)
+    if is_partial(request):
+        return page(request, "errors/_alert.html", status_code=failure.status, error=failure)
+    again = getattr(request.state, "again", None)
+    if failure.status >= 500 and again is not None:
+        try:
+            return cast(Response, again(failure))
+        except Exception:
+            log.exception("the form could not be shown again")
+    posted = _posted(request)
+    if failure.status >= 500 or any(words for _, _, words in posted):
+        failure = replace(failure, posted=posted, action=_address(request))
+    return page(request, "errors/page.html", status_code=failure.status, error=failure)
+
+
+def keep(request: Request, form: FormData) -> None:
+    """Remember what was posted: whatever becomes of it, the answer can show it again."""
+    request.state.posted = form
+
+
+def keep_form(request: Request, again: Callable[[Failure], Response]) -> None:
+    """Where this request fails for no fault of its own, `again` shows its form with what was written."""
+    request.state.again = again
+
+
+def _posted(request: Request) -> list[tuple[str, str, bool]]:
+    """The fields of a posted form, in order; files are not kept, nor a password."""
+    form = getattr(request.state, "posted", None)
+    if form is None or request.method != "POST":
+        return []
+    return [
+        (name, value, len(value) > 40 or len(value.split()) > 1)
+        for name, value in form.multi_items()
+        if isinstance(value, str) and "password" not in name
+    ]
+
+
+def _address(request: Request) -> str:
+    query = request.scope.get("query_string", b"").decode("latin-1")
+    return quote(_path(request)) + (f"?{query}" if query else "")
 
 
 _REFUSALS: tuple[tuple[type[errors.CerebroError], int, str, str], ...] = (
+    (errors.Gone, 410, "That was removed", "Put it back, or begin at Today."),
     (errors.NotFound, 404, "Not found", "Search for it by its title, or begin at Today."),
     (errors.Invalid, 422, "That does not work", "Go back, put it right and send it again."),
     (errors.Conflict, 409, "That cannot be done now", "Load the page again to see how it stands."),

@@ -132,6 +132,7 @@ def upgrade() -> None:
     sa.Column('run_id', sa.Integer(), nullable=True),
     sa.Column('undone', sa.Boolean(), nullable=False),
     sa.Column('undoes_id', sa.Integer(), nullable=True),
+    sa.Column('taken', sa.JSON(), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_act')),
     )
     op.create_index(op.f('ix_act_at'), 'act', ['at'])

@@ -9,7 +9,7 @@ from playwright.sync_api import Page
 
 from app.bootstrap import App
 from tests.browser.feeds import FIRST, answer_with_a_feed, begin_job, bring_sources
-from tests.browser.wiki import DAY, propose_changes
+from tests.browser.wiki import DAY, dispute, propose_changes
 
 
 @dataclass(frozen=True)
@@ -172,6 +172,18 @@ SCREENS = (
     Screen("new page", "/new"),
     Screen("history", "/w/tide-clock/history"),
     Screen("diff", "/w/tide-clock/diff?from=1&to=2"),
+    Screen("who wrote what", "/w/tide-clock/blame"),
+    Screen("decisions of links", "/w/tide-clock/decisions"),
+    Screen("link, its history", "/links/1/history"),
+    Screen("as of a day", f"/w/tide-clock?asof={DAY}"),
+    Screen("as of a day before", "/w/tide-clock?asof=2020-01-01", status=404),
+    Screen("as of no day", "/w/tide-clock?asof=soon", status=422),
+    Screen("thread, as of a day", f"/w/noise-is-a-clock?asof={DAY}"),
+    Screen("concept, in conflict", "/w/tide-clock", first=dispute),
+    Screen("conflict with a file", "/w/tide-clock/conflict", first=dispute),
+    Screen("no conflict", "/w/fog-signal/conflict", status=404),
+    Screen("vault", "/vault"),
+    Screen("vault, with problems", "/vault", first=dispute),
     Screen("links", "/w/tide-clock/links"),
     Screen("pages", "/pages"),
     Screen("pages by kind", "/pages?by=kind"),

@@ -26,6 +26,8 @@ from app.domain.records import (
     Page,
     PageKind,
     RunState,
+    VaultConflict,
+    VaultProblem,
     Verdict,
 )
 from app.services import digest, pages, review, rules
@@ -430,6 +432,21 @@ def _edit(session: Session, slug: str) -> None:
         tags=("clocks", "sea"),
     )
     pages.save(session, slug, content, base=1, now=NOW - timedelta(hours=3))
+
+
+def dispute(app: App) -> None:
+    """A page and its file that say different things in one line, and files that are left alone."""
+    with writing(app.engine) as session:
+        page = stored_pages.get(session, "tide-clock")
+        filed = f"---\nid: tide-clock\ntags: [brass]\n---\nA line of the file.\n\n{page.body}"
+        session.merge(
+            VaultConflict(page_id=page.id, base=1, text=filed, hash="1" * 64, at=app.clock())
+        )
+        for path, reason in (
+            ("notes/half.md", "This is no text: line 3 has a byte that cannot be read."),
+            ("notes/" + "long-name-" * 9 + ".md", "Another file says that it is this page."),
+        ):
+            session.merge(VaultProblem(path=path, reason=reason, at=app.clock()))
 
 
 def statuses(app: App, link_ids: list[int]) -> list[LinkStatus]:

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -24,7 +25,7 @@ from app.domain.records import Decision, Hold, Item, Lease, Page, PageKind, Rela
 from app.errors import CerebroError, Conflict, Invalid, Unavailable, Unreadable
 from app.services import backup as backups
 from app.services.backup import BEFORE, Place, backup, before_migration, finish, restore
-from app.store import items, schema
+from app.store import items, runs, schema, snapshots
 from app.store.db import migrating, open_engine, reading, writing
 from tests import databases
 from tests.factories import THEN, make_engine, make_link, make_page
@@ -62,7 +63,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
         source = items.source(session, _ref(), now=THEN)
         session.add(
             Item(
-                source_id=source.id,
+                source_id=source.id or 0,
                 key="k",
                 format="note",
                 title="T",
@@ -150,7 +151,7 @@ def test_all_of_a_wiki_comes_back_as_it_was(place: Place, empty: Place, tmp_path
     assert files(empty.raw) == files(place.raw)
     assert (empty.vault / "empty.md").stat().st_mtime_ns == 10**18 + 5
     with reading(empty.engine) as session:  # nobody is at work there
-        assert session.exec(select(Lease)).all() == session.exec(select(Hold)).all() == []
+        assert (list(session.exec(select(Lease))), list(session.exec(select(Hold)))) == ([], [])
     with writing(empty.engine) as session:
         assert make_page(session, "One more") > 2
     assert {path.name for path in empty.data.iterdir()} <= {
@@ -313,18 +314,16 @@ def test_a_damaged_database_is_not_backed_up(place: Place, tmp_path: Path) -> No
 def test_a_look_at_the_vault_is_waited_for(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from app.store import runs
-
     held = []
-    take = backups.snapshots.take
+    take = snapshots.take
 
     def watched(engine: sa.Engine, path: Path) -> None:
         with reading(engine) as session:
-            clock = backups.time.time()
+            clock = time.time()
             held.append(session.connection().execute(runs.held("vault", clock=clock)).all())
         take(engine, path)
 
-    monkeypatch.setattr(backups.snapshots, "take", watched)
+    monkeypatch.setattr(snapshots, "take", watched)
     backup(place, tmp_path / "b.zip", now=THEN)
     assert held == [[(1,)]]
     with reading(place.engine) as session:

@@ -356,7 +356,7 @@ def test_what_a_listing_announced_is_read(word: str) -> None:
         ({"id": "tides", "title": "Tides"}, '"type" is missing or empty. Types: topic, concept'),
         ({"type": 3}, '"type" is not a text'),
         ({"type": "planet"}, '"planet" is no type of line'),
-        ({"type": "revision", "page": "x"}, "not read yet by this version"),
+        ({"type": "revision", "page": "x"}, "is no type of line"),
         ({"type": "topic", "name": "Tides"}, '"id" is missing'),
         ({"type": "topic", "id": "tide systems", "name": "Tides"}, "letters, digits"),
         ({"type": "topic", "id": "sea", "name": "Sea", "tier": 5}, "from 1 to 4"),

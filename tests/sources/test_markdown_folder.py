@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.domain.front_matter import MAX_FRONT_MATTER
 from app.domain.items import (
     Document,
     LinkArrival,
@@ -21,7 +22,7 @@ from app.domain.items import (
 from app.domain.records import PageKind, Relation, Role
 from app.errors import Unreadable
 from app.sources.base import File
-from app.sources.markdown_folder import MAX_FRONT_MATTER, MarkdownFolder
+from app.sources.markdown_folder import MarkdownFolder
 
 VAULT = Path(__file__).parent / "data" / "vault"
 WIKI = Path(__file__).parents[2] / "wiki"

@@ -147,12 +147,52 @@ def test_counters_are_not_lost_among_threads(engine: Engine) -> None:
         assert generation(session) == 40
 
 
+def test_a_commit_that_is_refused_leaves_the_next_writer_free(engine: Engine) -> None:
+    """A constraint that is only looked at at the end: the engine refuses the commit itself."""
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE TABLE late (name VARCHAR REFERENCES preference(name) DEFERRABLE INITIALLY DEFERRED)"
+        )
+    with pytest.raises(IntegrityError), writing(engine) as session:
+        session.connection().exec_driver_sql("INSERT INTO late VALUES ('nobody')")
+    with writing(engine) as session:
+        session.add(Preference(name="a", value="1"))
+    with reading(engine) as session:
+        assert rows(session, sa.text("SELECT count(*) FROM late"))[0][0] == 0
+        assert preference(session, "a") == "1"
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE late")
+
+
 def test_rows_come_without_objects(engine: Engine) -> None:
     with writing(engine) as session:
         session.add(Preference(name="a", value="1"))
     with reading(engine) as session:
         asked = rows(session, sa.text("SELECT value FROM preference WHERE name = :n"), n="a")
         assert [tuple(row) for row in asked] == [("1",)]
+
+
+# ---------------------------------------------------------------- the log
+
+
+def test_a_writer_that_kept_others_waiting_is_in_the_log_with_what_it_wrote(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="cerebro.database")
+    with writing(engine) as session:
+        session.add(Preference(name="a", value="1"))
+    assert caplog.messages == []
+    monkeypatch.setattr("app.store.db.LONG_SECONDS", 0.0)
+    with reading(engine) as session:
+        preference(session, "a")
+    assert caplog.messages == []  # nobody waits for a reader
+    with writing(engine) as session:
+        with session.begin_nested():
+            session.add(Preference(name="b", value="1"))
+        session.commit()
+        session.add(Preference(name="c", value="1"))
+    assert len(caplog.messages) == 2
+    assert all(line.endswith(" ms wrote into preference") for line in caplog.messages)
 
 
 # ---------------------------------------------------------------- failures

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Engine
 from sqlmodel import Session, SQLModel, select
 
 from app.domain.identifiers import PaperId
-from app.domain.queries import Filters, parse
+from app.domain.queries import Filters, parse_query
 from app.domain.records import (
     GONE,
     Alias,
@@ -156,11 +156,11 @@ def test_no_list_and_no_search_has_it(session: Session) -> None:
     assert [row.slug for row in pages.listed(session)] == ["stays"]
     assert [row.slug for row in pages.listed(session, recent=True)] == ["stays"]
     assert (pages.count(session), pages.letters(session)) == (1, ["s"])
-    found = search.containing(session, parse("quantised"), Filters())
-    assert found == [stays.id]
+    found = search.match(session, parse_query("quantised"), Filters())
+    assert [page_id for page_id, _ in found.ranked] == [stays.id]
     assert search.complete(session, "goes") == ()
     assert session.get(PageText, gone.id) is None
-    assert search.named(session, "goes-removed", parse("goes-removed"), Filters()) == []
+    assert search.named(session, "goes-removed", parse_query("goes-removed"), Filters()) == []
 
 
 def test_links_of_every_status_rest_and_stand_again(session: Session) -> None:
@@ -185,7 +185,7 @@ def test_a_decision_about_one_of_its_links_is_undone_after_it_is_back(session: S
     link_row = link(session, page(session, "P"), gone, LinkStatus.PROPOSED)
     decided = decisions.decide_link(session, link_row, Verdict.REJECT, now=THEN)
     remove(session, gone)
-    with pytest.raises(Conflict, match="Cache was removed since. Put it back first"):
+    with pytest.raises(Conflict, match=r"Cache was removed since\. Put it back first"):
         review.undo(session, decided.id, now=LATER)
     removal.restore(session, gone, now=LATER)
     review.undo(session, decided.id, now=LATER)
@@ -338,7 +338,7 @@ def test_what_is_merged_is_no_page_to_remove_and_its_heir_is_one(session: Sessio
     with pytest.raises(Conflict, match="merged into another page already"):
         remove(session, one)
     remove(session, other)
-    with pytest.raises(Conflict, match="Cache was removed since. Put it back first"):
+    with pytest.raises(Conflict, match=r"Cache was removed since\. Put it back first"):
         review.undo(session, merged.id, now=LATER)
     removal.restore(session, other, now=LATER)
     review.undo(session, merged.id, now=LATER)

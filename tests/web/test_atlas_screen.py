@@ -323,7 +323,7 @@ def test_the_kept_share_is_of_picked_papers_that_were_decided(app: App, client: 
     add(app, "2026-05-12", 1, topic="t0", state=PaperState.DROPPED)
     add(app, "2026-05-12", 5, topic="t0")
     add(
-        app, "2026-05-12", 2, topic="t0", state=PaperState.KEPT, score=1.0
+        app, "2026-05-12", 2, topic="t0", state=PaperState.KEPT, score=0.1
     )  # kept though not picked
     page = parsed(client.get("/atlas/kept"))
     assert table(page)["11 May 2026"][:4] == ["11", "9", "5", "3 of 4, 75%"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,14 @@ import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from app.bootstrap import App
-from app.domain.records import Item, Page, Paper, Raw
+from app.domain.records import Item, Page, PageKind, Paper, Raw
+from app.services.interchange import whole
 from app.sources.http import Transport
 from app.store import pages
-from app.store.db import generation, reading
+from app.store.db import generation, reading, writing
+from app.store.pages import PERSON, Content, create
 from app.web.routes import importing
+from tests.factories import THEN, make_engine
 from tests.servers.hostile import Server
 from tests.servers.hostile import page as an_answer
 from tests.web.conftest import parsed, words
@@ -326,3 +331,82 @@ def test_a_page_that_is_gone_or_has_no_article_is_told(client: TestClient, app: 
         answer = upload(client, address=f"{empty.url}app")
         assert answer.status_code == 422
         assert "There is no article on this page" in words(parsed(answer).select_one(".notice"))
+
+
+# ---------------------------------------------------------------- archives, and whole wikis
+
+
+def zipped(**files: str | bytes) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, data in files.items():
+            file.writestr(name, data)
+    return out.getvalue()
+
+
+def test_an_archive_is_unpacked_and_looked_at_first(client: TestClient, app: App) -> None:
+    notes = {"n/Tide.md": "# Tide", "n/Moon.md": "# Moon", "n/.x/Hidden.md": "# Hidden"}
+    answer = upload(client, ("notes.zip", zipped(**notes)))
+    assert (answer.status_code, counts(answer)["new"], counts(answer)["not taken"]) == (
+        200,
+        "2",
+        "0",
+    )
+    done = client.post("/import/run", data={"token": token(answer)})
+    assert done.status_code == 200
+    with reading(app.engine) as session:
+        assert set(session.exec(sa.select(Page.title)).scalars()) == {"Tide", "Moon"}
+
+
+def test_a_vault_in_an_archive_is_read_as_one(client: TestClient, app: App) -> None:
+    vault = {".obsidian/app.json": "{}", "Tide.md": "Of #sea.\n\n# Heading", "x.md": "X"}
+    answer = upload(client, ("vault.zip", zipped(**vault)))
+    client.post("/import/run", data={"token": token(answer)})
+    with reading(app.engine) as session:
+        assert set(session.exec(sa.select(Page.title)).scalars()) == {"Tide", "x"}
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"good.md": "# Good", "../evil.md": "# Evil"}, "outside its folder"),
+        ({"good.md": "# Good", "big.md": b"\0" * 30_000_000}, "100 times smaller"),
+        ({"a": b"a" * 100, "A": b""}, "would be one file"),
+    ],
+)
+def test_a_hostile_archive_is_refused_whole(
+    client: TestClient, app: App, files: dict[str, str | bytes], said: str
+) -> None:
+    before = stored(app)
+    answer = upload(client, ("x.zip", zipped(**files)), text=lines(CONCEPT).decode())
+    assert answer.status_code == 422
+    assert said in words(parsed(answer).main)
+    assert stored(app) == before
+    assert not list((app.settings.data / "uploads").glob("??/*"))
+
+
+def test_a_whole_wiki_is_read_back_into_an_empty_one(
+    client: TestClient, app: App, tmp_path: Path
+) -> None:
+    folder = tmp_path / "other"
+    folder.mkdir()
+    engine = make_engine(folder)
+    with writing(engine) as session:
+        content = Content(title="Tide", kind=PageKind.CONCEPT, body="Of [[Moon]].")
+        create(session, content, author=PERSON, now=THEN)
+    with reading(engine) as session:
+        file = "".join(whole(session)).encode()
+    answer = upload(client, ("wiki.jsonl", file))
+    assert counts(answer)["new"] == "2"  # a page and its revision
+    assert stored(app)[0] == 0
+    client.post("/import/run", data={"token": token(answer)})
+    with reading(app.engine) as session:
+        assert "".join(whole(session)).encode() == file
+
+
+def test_a_whole_wiki_that_is_damaged_says_where(client: TestClient, app: App) -> None:
+    first = '{"type":"wiki","format":"cere-bro","version":1}'
+    answer = upload(client, ("wiki.jsonl", lines(first, {"type": "concept", "id": "../x"})))
+    assert answer.status_code == 422
+    assert "Line 2:" in words(parsed(answer).main)
+    assert stored(app)[0] == 0

@@ -557,7 +557,7 @@ def test_history_diff_and_restore(wiki: App, client: TestClient) -> None:
     diff = parsed(client.get("/w/paging/diff?from=1&to=2"))
     assert [e.get_text() for e in diff.select("del.line")] == ["Memory in pages."]
     assert [e.get_text() for e in diff.select("ins.line")] == ["Memory in segments."]
-    assert "Segments" in words(diff.select_one(".notice"))
+    assert "Segments" in words(diff.select_one(".facts"))
     assert client.get("/w/paging/diff").status_code == 200
     assert client.get("/w/paging/diff?from=0&to=1").status_code == 200
     assert client.get("/w/paging/diff?from=1&to=9").status_code == 404

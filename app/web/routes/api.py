@@ -23,6 +23,7 @@ from app.services import (
     months,
     predictions,
     questions,
+    removal,
     review,
     rules,
     subscriptions,
@@ -275,7 +276,8 @@ def _page(session: Session, slug: str) -> Page:
     if page is None:
         found = pages.named(session, slug)
         page = session.get(Page, found.id) if found else None
-    if page is None:
+    if page is None or page.kind == PageKind.REMOVED:
+        removal.check_gone(session, slug)
         raise NotFound(f"There is no page {slug[:100]!r}.")
     return page
 
@@ -333,6 +335,25 @@ def write_page(
         200 if page else 201,
         headers={"ETag": f'"{saved.page.version}"'},
     )
+
+
+@router.delete("/pages/{slug}", responses=_REFUSED)
+def remove_page(
+    slug: Slug,
+    session: Writes,
+    app: TheApp,
+    if_match: Annotated[str | None, Header()] = None,
+    reason: Annotated[str, Query(max_length=1000)] = "",
+) -> dict[str, object]:
+    """Take a page out of the wiki. `If-Match` names the version that was read, or is *.
+
+    Its text and history are kept; undoing the decision that the answer names puts it back. Until
+    then its address answers 410.
+    """
+    page = _page(session, slug)
+    base = _base(if_match, page, slug)
+    decision = removal.remove(session, page.slug, base=base, now=app.clock(), reason=reason)
+    return {"removed": slug, "decision": decision.id}
 
 
 def _base(if_match: str | None, page: Page | None, slug: str) -> int:

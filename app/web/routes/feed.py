@@ -15,7 +15,7 @@ from app import __version__
 from app.bootstrap import App
 from app.domain.latex import readable
 from app.domain.markdown import first_words, plain_text
-from app.domain.records import AuthorKind
+from app.domain.ownership import PEOPLE
 from app.reading import filler, resolver, told
 from app.rendering import outward, plain_title
 from app.services.sending import as_file
@@ -92,7 +92,7 @@ def _entry(edition: Edition, summary: str, html: str, base: str) -> ElementTree.
 
 def _summary(session: Session, edition: Edition) -> str:
     """What the digest says of itself; of a text that a person edited, how it begins."""
-    if edition.author_kind == AuthorKind.PERSON or not edition.framing:
+    if edition.author_kind in PEOPLE or not edition.framing:
         return plain_title(first_words(told(session, edition.body), SUMMARY))
     return plain_title(plain_text(edition.framing))
 

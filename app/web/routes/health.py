@@ -14,7 +14,7 @@ from app.errors import Conflict
 from app.services import health as service
 from app.services import pages as editing
 from app.services.health import Check
-from app.store import live_claims, pages
+from app.store import live_claims, mirror, pages
 from app.web.deps import Form, Reads, TheApp, UnlessKnown, Writes, facts, text, whole
 from app.web.templating import page as screen
 
@@ -34,7 +34,14 @@ def overview(
     if chosen is None:
         parts = [replace(each, doubts=each.doubts[:SHOWN]) for each in every]
         return screen(
-            request, "health/page.html", checks=parts, chosen=None, pager=None, fixed=fixed
+            request,
+            "health/page.html",
+            checks=parts,
+            chosen=None,
+            pager=None,
+            fixed=fixed,
+            conflicts=[(slug, title) for _, slug, title in mirror.conflicts(session)],
+            problems=len(mirror.problems(session)),
         )
     last = max(1, -(-len(chosen.doubts) // PER_PAGE))
     number = whole(page, 1, least=1, most=last)

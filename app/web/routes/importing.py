@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,13 +23,18 @@ from starlette.datastructures import FormData, UploadFile
 
 from app.bootstrap import App
 from app.domain.items import Rejected
-from app.domain.records import Page, PageKind, Paper, Revision
-from app.errors import CerebroError, Invalid, NotFetched, NotFound
+from app.domain.records import ActKind, Page, PageKind, Paper, Revision
+from app.errors import CerebroError, Invalid, NotFetched, NotFound, Unreadable
+from app.importing import named_in_short, unpacked_files
 from app.rendering import plain_title
+from app.services import interchange
 from app.services.ingest import Outcome, Report, import_files
+from app.sources import archive
 from app.sources.articles import fetched
 from app.sources.base import A_LINE, File, Reader, read_ahead
-from app.store import papers
+from app.sources.interchange import is_whole
+from app.sources.obsidian import FOLDER, of_vault
+from app.store import acts, papers
 from app.store.db import writing
 from app.store.items import keep_raw
 from app.web.deps import Form, TheApp, text
@@ -87,7 +93,7 @@ def preview(request: Request, app: TheApp, form: Form) -> Response:
     try:
         files = _files(form, app, address)
         read = _rehearse(app, files)
-    except (Invalid, NotFetched) as error:
+    except (Invalid, NotFetched, Unreadable) as error:
         return _screen(request, app, error=str(error), address=address, status_code=422)
     if read.nothing:
         reasons = " ".join(f"{each.where}: {each.reason}" for each in read.refused[:3])
@@ -110,9 +116,11 @@ def run(request: Request, app: TheApp, form: Form) -> Response:
         files = _held(app, text(form, "token"))
     except NotFound as error:
         return _screen(request, app, error=str(error), status_code=404)
-    readers = read_ahead(files, app.readers)
+    readers = read_ahead(files, _readers(app, files))
     with writing(app.engine) as session:
         before = papers.count(session)
+        words = f"Import of {named_in_short([each.name for each in files])}"
+        acts.begin(session, ActKind.IMPORT, words, now=app.clock())
         read = _import(session, readers, app, files, raw_folder=app.raw_folder)
         wait = papers.count(session) > before
     _let_go(app, text(form, "token"))
@@ -147,7 +155,7 @@ def _screen(
 
 def _rehearse(app: App, files: Sequence[File]) -> Read:
     """Import the files into a transaction that is thrown away."""
-    readers = read_ahead(files, app.readers)
+    readers = read_ahead(files, _readers(app, files))
     try:
         with writing(app.engine) as session:
             before = _newest(session)
@@ -169,6 +177,17 @@ def _import(
     report, refused = Report(), []
     readable = []
     for file in files:
+        if _is_mark(file):
+            continue
+        if is_whole(file.data[:2_000]) and interchange.is_empty(session):
+            try:
+                with session.begin_nested():
+                    counts = interchange.restore(session, interchange.lines_of(BytesIO(file.data)))
+            except Unreadable as error:
+                refused.append(Rejected(where=file.name, reason=str(error)))
+            else:
+                report.counts.update({(kind, Outcome.NEW): n for kind, n in counts.items()})
+            continue
         reason = _unreadable(app, file)
         if reason:
             refused.append(Rejected(where=file.name, reason=reason))
@@ -198,6 +217,18 @@ def _unreadable(app: App, file: File) -> str:
         return ""
     formats = ", ".join(reader.format for reader in app.readers)
     return f"It is in no format that can be read here ({formats}). {A_LINE}"
+
+
+def _readers(app: App, files: Sequence[File]) -> tuple[Reader, ...]:
+    """The readers, first that of notes where the files are those of an Obsidian vault."""
+    if not any(_is_mark(file) for file in files):
+        return app.readers
+    return (of_vault([file.name for file in files if not _is_mark(file)])[0], *app.readers)
+
+
+def _is_mark(file: File) -> bool:
+    """Whether a file is there because an unpacked archive was an Obsidian vault."""
+    return file.name == FOLDER
 
 
 def _kinds(report: Report) -> list[dict[str, object]]:
@@ -249,7 +280,8 @@ def _samples(session: Session, before: _Newest) -> tuple[dict[str, str], ...]:
 def _files(form: FormData, app: App, address: str) -> list[File]:
     """The files, the pasted text and what is at the address of the form.
 
-    Raises Invalid when there are none or too much, NotFetched when nothing comes from the address.
+    An archive is unpacked. Raises Invalid when there are none or too much, Unreadable for an archive
+    that is not harmless, NotFetched when nothing comes from the address.
     """
     uploads = [each for each in form.getlist("files") if isinstance(each, UploadFile)]
     uploads = [each for each in uploads if each.filename]
@@ -260,7 +292,9 @@ def _files(form: FormData, app: App, address: str) -> list[File]:
             f"That is more than {MAX_UPLOAD // 1_000_000} MB at once. Import it in parts, or from "
             "a terminal with `cerebro import`."
         )
-    files = [File(_name(each.filename or ""), each.file.read()) for each in uploads]
+    files = []
+    for each in uploads:
+        files += _unpacked(File(_name(each.filename or ""), each.file.read()))
     if pasted.strip():
         files.append(File(PASTED, pasted.encode("utf-8", "replace")))
     if address:
@@ -273,6 +307,17 @@ def _files(form: FormData, app: App, address: str) -> list[File]:
     if not files:
         raise Invalid("Choose a file or paste some text first. The address of a page does too.")
     return files
+
+
+def _unpacked(file: File) -> list[File]:
+    """A file, or what is in it when it is an archive."""
+    if not archive.is_archive(file.data[:4]):
+        return [file]
+    limits = archive.Limits(size=MAX_UPLOAD)
+    with archive.opened(file.data, name=file.name, limits=limits, check=False) as packed:
+        found, vault = unpacked_files(packed)
+        files = [File(each.name, packed.read(each.name)) for each in found]
+    return [*files, File(FOLDER, b"{}")] if vault else files
 
 
 def _name(given: str) -> str:

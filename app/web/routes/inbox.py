@@ -129,7 +129,7 @@ def inbox(request: Request, session: Reads, asked: Annotated[Asked, Depends(_ask
 
 @router.post("/inbox/{paper_id}")
 def decide(
-    request: Request, session: Writes, app: TheApp, form: Form, paper_id: PaperNumber
+    request: Request, app: TheApp, form: Form, session: Writes, paper_id: PaperNumber
 ) -> Response:
     """Keep, drop or put off one paper. Conflict when that was done elsewhere meanwhile."""
     verdict = review.verdict(text(form, "decision"), of="paper")

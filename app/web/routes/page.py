@@ -5,20 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from markupsafe import Markup
 from sqlmodel import Session, col
+from starlette.datastructures import FormData
 
 from app.domain import graph
 from app.domain.identifiers import is_slug, parse_arxiv, parse_doi, slugify
 from app.domain.markdown import first_words
 from app.domain.ownership import MACHINES
 from app.domain.records import (
+    GONE,
     KINDS,
     Alias,
     AliasKind,
@@ -42,11 +44,13 @@ from app.errors import EditConflict, Invalid, NotFound
 from app.reading import filler, rendered, resolver
 from app.rendering import plain_title, render_body
 from app.services import pages as editing
+from app.services import removal
 from app.store import (
     changes,
     concepts,
     joining,
     links,
+    mirror,
     pages,
     papers,
     predictions,
@@ -71,9 +75,11 @@ from app.web.deps import (
     whole,
 )
 from app.web.memory import Facts
+from app.web.routes import past
+from app.web.routes.removal import gone
 from app.web.routes.threads import order_of, thread_context
 from app.web.rows import prediction_rows, question_rows
-from app.web.templating import is_partial, plural
+from app.web.templating import Failure, is_partial, keep_form, plural
 from app.web.templating import page as screen
 
 router = APIRouter(include_in_schema=False)
@@ -141,13 +147,15 @@ def _paper_json(session: Session, paper: Paper) -> dict[str, object]:
 @router.get("/w/{slug}", dependencies=[UnlessKnown])
 def read(request: Request, slug: str, session: Reads, app: TheApp) -> Response:
     page = pages.head(session, slug)
-    if page is None:
-        return _elsewhere(session, slug)
+    if page is None or page.kind == PageKind.REMOVED:
+        return _elsewhere(request, session, slug)
     if page.kind == PageKind.MERGED:
         heir = concepts.heir(session, page.id)
         if heir is None:
             raise NotFound(f"There is no page at {slug[:100]!r}.")
         return RedirectResponse(f"/w/{heir.slug}", 307)  # an undo brings the page back
+    if request.query_params.get("asof", "").strip():
+        return past.read(request, session, page, head_of(page), app)
     if page.kind == PageKind.DIGEST:
         digest = session.get(Digest, page.id)
         if digest is not None:
@@ -162,17 +170,18 @@ def read(request: Request, slug: str, session: Reads, app: TheApp) -> Response:
             today=app.today(),
             slug=page.slug,
             after=request.query_params.get("after", ""),
-            asof=request.query_params.get("asof", ""),
             known=facts(request),
         )
-        status = 422 if context["wrong"] else 200
-        return screen(request, "threads/thread.html", status_code=status, **context)
+        return screen(request, "threads/thread.html", **context)
     return screen(request, "pages/page.html", **context)
 
 
 _NOTICES = {
     "merged": "Saved. Your edit and one made meanwhile were put together.",
+    "settled": "Saved. The file follows; the other text is in the history.",
     "restored": "The earlier text is back, as a new revision.",
+    "back": "Put back, with its names and links.",
+    "back-elsewhere": "Put back. Another page has its address now: it lives here.",
     "renamed": "Moved. The old address leads here.",
     "joined": "Merged. It can be undone in Review, under Decided.",
     "member": "Saved. It can be undone in Review, under Decided.",
@@ -180,14 +189,19 @@ _NOTICES = {
 }
 
 
-def _elsewhere(session: Session, slug: str) -> Response:
-    """An alias or a former address leads to its page; any other name has none yet."""
+def _elsewhere(request: Request, session: Session, slug: str) -> Response:
+    """An alias or a former address leads to its page; any other name has none yet, or none any more."""
     found = pages.named(session, slug) or pages.addressed(session, slug)
     if found is None:
+        removed = removal.removed(session, slug)
+        if removed is not None:
+            return gone(request, removed)
         free = slug if is_slug(slug) else ""
         raise NotFound(f"There is no page at {slug[:100]!r}.", slug=free)
     # A browser keeps a 308 for good: a merge undone, or a rename turned back, would not be seen.
-    return RedirectResponse(f"/w/{found.slug}", 308, headers={"Cache-Control": "no-cache"})
+    asof = request.query_params.get("asof", "")[:40]
+    query = f"?{urlencode({'asof': asof})}" if asof else ""
+    return RedirectResponse(f"/w/{found.slug}{query}", 308, headers={"Cache-Control": "no-cache"})
 
 
 @router.get("/arxiv/{identifier:path}")
@@ -236,7 +250,7 @@ def page_context(request: Request, session: Session, page: Any) -> dict[str, Any
         "used_by": [],
         "mentions": backlinks if stub else [],
         "threads": _thread_neighbours(known, session, page.id) if counts["threads"] else [],
-        "conflict": False,
+        "conflict": bool(mirror.in_conflict(session, [page.id])),
         "neighbours": _neighbours(session, page.id),
         "suggestions": [_suggestion(row) for row in links.suggestions(session, page.id)],
         "backlinks": [] if stub else backlinks[:5],
@@ -261,6 +275,7 @@ class _Head:
     author_kind: str
     unreviewed: bool
     extracted: bool
+    gone: bool
 
 
 def head_of(page: Any) -> _Head:
@@ -275,6 +290,7 @@ def head_of(page: Any) -> _Head:
         author_kind=page.author_kind.value,
         unreviewed=page.author_kind == AuthorKind.MODEL,
         extracted=page.author_kind == AuthorKind.EXTRACT,
+        gone=page.kind in GONE,
     )
 
 
@@ -313,6 +329,7 @@ def _facts(known: Facts, session: Session, page: Any, counts: Mapping[str, int])
 
 def _backlink(row: Any, names: tuple[str, ...]) -> dict[str, Any]:
     return {
+        "id": row.id,
         "slug": row.slug,
         "title": row.title,
         "kind": row.kind.value,
@@ -581,7 +598,8 @@ def _provenance(page: Any) -> list[dict[str, str]]:
     found: list[dict[str, str]] = []
     if page.author_kind == AuthorKind.IMPORT:
         found.append({"words": f"imported {page.created_at:%Y-%m-%d}", "url": ""})
-    found.append({"words": f"revision {page.version}", "url": f"/w/{page.slug}/history"})
+    found.append({"words": f"version {page.version}", "url": f"/w/{page.slug}/history"})
+    found.append({"words": "who wrote what", "url": f"/w/{page.slug}/blame"})
     return found
 
 
@@ -629,6 +647,7 @@ def all_links(request: Request, slug: str, session: Reads) -> Response:
         backlink_total=links.counts(session, page.id)["incoming"],
         outgoing=[
             {
+                "id": row.id,
                 "slug": row.slug,
                 "title": row.title,
                 "kind": row.kind.value,
@@ -721,6 +740,7 @@ def _editor(
     draft: Draft | None = None,
     preview: Markup | None = None,
     conflict: EditConflict | None = None,
+    unsaved: str = "",
 ) -> Response:
     if draft is not None and draft.body == form.body:
         draft = None
@@ -736,12 +756,26 @@ def _editor(
         draft=draft,
         preview=preview,
         conflict=conflict,
+        unsaved=unsaved,
     )
 
 
-@router.post("/w/{slug}/edit")
-def save(request: Request, slug: str, form: Form, session: Writes, app: TheApp) -> Response:
-    fields = _Fields(
+def _edited(request: Request, slug: str, form: Form) -> FormData:
+    """The posted editor; where the disk is full or the database busy, it comes back as it was sent."""
+
+    def again(failure: Failure) -> Response:
+        fields = _fields(form)
+        new = not fields.base_rev.strip()
+        return _editor(
+            request, slug, fields, new=new, status=failure.status, unsaved=failure.message
+        )
+
+    keep_form(request, again)
+    return form
+
+
+def _fields(form: FormData) -> _Fields:
+    return _Fields(
         title=text(form, "title"),
         kind=text(form, "kind", PageKind.NOTE.value),
         aliases=text(form, "aliases"),
@@ -749,6 +783,17 @@ def save(request: Request, slug: str, form: Form, session: Writes, app: TheApp) 
         body=text(form, "body"),
         base_rev=text(form, "base_rev"),
     )
+
+
+@router.post("/w/{slug}/edit")
+def save(
+    request: Request,
+    slug: str,
+    form: Annotated[FormData, Depends(_edited)],
+    session: Writes,
+    app: TheApp,
+) -> Response:
+    fields = _fields(form)
     if slug == "new-page" and fields.title.strip() and not fields.base_rev.strip():
         slug = pages.free_slug(session, slugify(fields.title))
     if "preview" in form:

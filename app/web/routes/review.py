@@ -15,7 +15,7 @@ from sqlmodel import Session
 
 from app.domain.markdown import name_key, plain_text
 from app.domain.merge import diff_lines
-from app.domain.records import ChangeKind, LinkStatus, Page, PageKind, Relation, Verdict
+from app.domain.records import GONE, ChangeKind, LinkStatus, Page, Relation, Verdict
 from app.errors import Invalid
 from app.rendering import plain_title
 from app.services import review
@@ -465,6 +465,7 @@ _WHAT = {
     ChangeKind.MERGE: "merged into",
     ChangeKind.SPLIT: "split into",
     ChangeKind.EDIT: "a new text",
+    ChangeKind.REMOVE: "taken out of the wiki",
 }
 
 
@@ -476,9 +477,11 @@ def _decided_change(row: Any, named: Mapping[str, Any]) -> tuple[Any, Any]:
         page = named.get(name_key(row.change_title))
         kind = "thread" if row.change_kind == ChangeKind.THREAD else "concept"
         return (page.slug if page else "", row.change_title, kind), None
+    if row.change_kind == ChangeKind.REMOVE:
+        return (row.source_slug, row.source_title, row.source_kind.value), None
     sides = [
         (
-            f"{slug}/history" if kind == PageKind.MERGED else slug or "",
+            f"{slug}/history" if kind in GONE else slug or "",
             title or "a page that is gone",
             "concept",
         )
@@ -614,6 +617,7 @@ def _back(form: Any, default: str) -> str:
     wanted = text(form, "next")
     return (
         wanted
-        if wanted.startswith(("/w/", "/review", "/rules/", "/triage/", "/links/")) and "//" not in wanted
+        if wanted.startswith(("/w/", "/review", "/rules/", "/triage/", "/links/"))
+        and "//" not in wanted
         else default
     )

@@ -314,6 +314,7 @@ _COMMANDS = (
     ("Go to Questions", "/questions"),
     ("Go to Predictions", "/predictions"),
     ("Go to Health", "/health"),
+    ("Go to Vault", "/vault"),
     ("Go to Search", "/search"),
     ("Go to Sources", "/sources"),
     ("Go to Jobs", "/jobs"),

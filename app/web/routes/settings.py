@@ -19,12 +19,14 @@ from app import calls
 from app.bootstrap import App
 from app.domain import money
 from app.domain.money import LLMSettings
+from app.domain.records import VaultProblem
 from app.errors import Conflict, Invalid
 from app.mail.smtp import Sent
-from app.services import costs, sending
+from app.services import commits, costs, sending
 from app.settings import Settings
 from app.store import editions, preferences
 from app.store.db import reading
+from app.store.preferences import Commits
 from app.web.deps import Form, Reads, TheApp, Writes, text
 from app.web.routes.feed import base_of
 from app.web.templating import page
@@ -89,9 +91,32 @@ def _page(
         fields=refused.fields if refused else {},
         facts=facts(app, chosen, preferences.floor(session)),
         mail=_mail(session, app),
+        git=_git(session, app),
         mailed=mailed,
         unsent=unsent,
     )
+
+
+def _git(session: Session, app: App) -> dict[str, str]:
+    """When the vault is committed, when it was last, and what keeps it from being."""
+    problem = session.get(VaultProblem, commits.PROBLEM)
+    chosen = preferences.commits(session)
+    return {
+        "root": str(app.vault_folder),
+        "when": chosen.value,
+        "last": preferences.committed(session)[0],
+        "problem": problem.reason if problem and chosen is not Commits.OFF else "",
+    }
+
+
+@router.post("/settings/git")
+def save_git(form: Form, session: Writes) -> Response:
+    """Choose when the vault is committed to its git repository. Raises Invalid for no such choice."""
+    when = text(form, "when").strip().lower()
+    if when not in set(Commits):
+        raise Invalid("The vault is committed never, after each change, or once a day: choose one.")
+    preferences.set_commits(session, Commits(when))
+    return RedirectResponse("/settings?saved=1#git", 303)
 
 
 def _mail(session: Session, app: App) -> dict[str, object]:

@@ -125,7 +125,7 @@ def find(request: Request, app: TheApp, form: Form) -> Response:
 
 
 @router.post("/sources")
-def add(request: Request, session: Writes, app: TheApp, form: Form) -> Response:
+def add(request: Request, app: TheApp, form: Form, session: Writes) -> Response:
     """Add what was found: one, or those that are ticked of several."""
     chosen = [each for each in form.getlist("found") if isinstance(each, str)][:MOST_FOUND]
     added, there = [], []
@@ -148,7 +148,7 @@ def add(request: Request, session: Writes, app: TheApp, form: Form) -> Response:
 
 
 @router.post("/sources/offered")
-def add_offered(request: Request, session: Writes, app: TheApp, form: Form) -> Response:
+def add_offered(request: Request, app: TheApp, form: Form, session: Writes) -> Response:
     """Add sources of the short list that many begin with."""
     chosen = [default(key) for key in form.getlist("source") if isinstance(key, str)]
     added = subscriptions.add_new(
@@ -330,7 +330,7 @@ def source(request: Request, session: Reads, app: TheApp, source_id: int) -> Res
 
 
 @router.post("/sources/{source_id}")
-def edit(request: Request, session: Writes, app: TheApp, source_id: int, form: Form) -> Response:
+def edit(request: Request, app: TheApp, source_id: int, form: Form, session: Writes) -> Response:
     """Change its name, how often it is asked, and the options of its connector."""
     given = {
         name.removeprefix("option-"): str(value)
@@ -391,7 +391,7 @@ def fetch(session: Writes, app: TheApp, source_id: int) -> Response:
 
 @router.post("/sources/{source_id}/backfill")
 def backfill(
-    request: Request, session: Writes, app: TheApp, source_id: int, form: Form
+    request: Request, app: TheApp, source_id: int, form: Form, session: Writes
 ) -> Response:
     """Bring what it had on a range of days."""
 

@@ -327,14 +327,15 @@ def thread_context(
         of=("link", "page", "paper"),
     )
     numbers = counters([member.day for member in members], today=day, marked=marked)
+    claims = _former_claims(session, page_id)
     points, first = _monthly((member.day for member in members), today=day)
     shown, earlier = _part(members, Place.read(after))
     against = store.of_role(
         session, page_id, Role.CONTRADICTS, until=until, limit=CONTRADICTING + 1
     )
     return {
-        "claim": thread.claim if thread else "",
-        "claims": _former_claims(session, page_id),
+        "claim": _claim(claims, thread.claim if thread else "", until if asof else ""),
+        "claims": claims,
         "status": marked.value,
         "statuses": [each.value for each in ThreadStatus],
         "asof": day.isoformat() if asof else "",
@@ -374,6 +375,12 @@ def _former_claims(session: Session, page_id: int) -> list[dict[str, str]]:
         for each in reversed(kept)
         if each.get("claim")
     ]
+
+
+def _claim(former: list[dict[str, str]], today: str, day: str) -> str:
+    """The claim as of a day: the first that was replaced later, or today's; without a day, today's."""
+    later = [each["claim"] for each in former if day and each["until"] > day]
+    return later[-1] if later else today
 
 
 def _joined(row: Any, page_id: int) -> dict[str, object]:

@@ -40,7 +40,7 @@ from app.errors import NotFound
 from app.services import digest as service
 from app.services import first_steps
 from app.services.costs import at_most
-from app.store import calls, links, pages, papers, runs
+from app.store import calls, links, mirror, pages, papers, runs
 from app.store import threads as threads_of
 from app.store.calls import Sum
 from app.store.threads import ThreadRow
@@ -180,7 +180,8 @@ def _shown(
         moved=_moved(counted(request, session, app, day=day.day), day.day, any_time=not shown),
         selected=selected,
         holds=holds,
-        waiting=known.get(session, "waiting", lambda: _waiting(session), of=("link", "paper")),
+        waiting=known.get(session, "waiting", lambda: _waiting(session), of=("link", "paper"))
+        | {"conflicts": mirror.conflict_count(session)},
         pace="",
         made=_made(session, day, left_out=len(others) - len(also)),
         full=f"/today/{day.day}?view=full" if day.digest else "",
@@ -204,7 +205,6 @@ def _waiting(session: Session) -> dict[str, int]:
     return {
         "links": links.count(session) + links.count(session, tension=True),
         "papers": papers.count(session),
-        "conflicts": 0,
     }
 
 

@@ -48,7 +48,7 @@ def welcome(request: Request, session: Reads, app: TheApp) -> Response:
 
 
 @router.post("/welcome")
-def begin(request: Request, session: Writes, app: TheApp, form: Form) -> Response:
+def begin(request: Request, app: TheApp, form: Form, session: Writes) -> Response:
     """Make the topics, add the sources, bring the sample, and show how the first day comes about."""
     interests = {each for each in form.getlist("interest") if isinstance(each, str)}
     sources = {each for each in form.getlist("source") if isinstance(each, str)}

@@ -1,0 +1,442 @@
+"""Undoing as a whole what was done as a whole: an import, a delivery, a run, a look at the vault.
+
+What somebody worked on since stays, and is named. The undo is an act too: what it removed comes back
+by undoing it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence, Set
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import uuid4
+
+import sqlalchemy as sa
+from sqlmodel import Session, col, select
+
+from app.domain.records import (
+    GONE,
+    Act,
+    ActKind,
+    AuthorKind,
+    Change,
+    ChangeKind,
+    Decision,
+    Item,
+    Link,
+    LinkStatus,
+    ListingPaper,
+    Origin,
+    Page,
+    Paper,
+    PaperState,
+    Revision,
+    Run,
+    RunState,
+)
+from app.errors import CerebroError, Conflict
+from app.store import acts, decisions, forgetting, pages, removal, touched, undoing
+from app.store.acts import Doing
+from app.store.db import bump
+from app.store.pages import Author, Content
+from app.store.remembered import chunks
+
+SHOWN = 20  # of what stays is named
+
+
+@dataclass(frozen=True)
+class Stays:
+    """A page, or another thing, that an undo left as it stands, and why in a few words."""
+
+    title: str
+    why: str
+    slug: str = ""
+
+
+@dataclass
+class Undone:
+    """What an undo did. `counts` as those of its act; `stays` is what it left."""
+
+    act: int
+    counts: Counter[str] = field(default_factory=Counter)
+    stays: list[Stays] = field(default_factory=list)
+
+    def in_words(self) -> Iterator[str]:
+        """Sentences for a terminal or a screen."""
+        done = [
+            f"{number:,} {one if number == 1 else many}"
+            for name, (one, many) in _WORDS.items()
+            if (number := self.counts[name])
+        ]
+        yield f"Undone: {', '.join(done)}." if done else "There was nothing left to take back."
+        reasons = Counter(each.why for each in self.stays)
+        for why, number in reasons.most_common():
+            some = [each.title for each in self.stays if each.why == why]
+            named = ", ".join(some[:3]) + (", …" if number > 3 else "")
+            stay = "1 stays" if number == 1 else f"{number:,} stay"
+            yield f"{stay}: {why} ({named})."
+
+
+_WORDS = {
+    "removed": ("page removed", "pages removed"),
+    "back": ("page put back", "pages put back"),
+    "texts": ("page has its earlier text", "pages have their earlier text"),
+    "links": ("link gone", "links gone"),
+    "proposals": ("proposal withdrawn", "proposals withdrawn"),
+    "decisions": ("decision taken back", "decisions taken back"),
+    "papers": ("paper gone", "papers gone"),
+    "items": ("entry forgotten", "entries forgotten"),
+    "rows": ("row back", "rows back"),
+}
+
+
+def undo(session: Session, act_id: int, *, now: datetime) -> Undone:
+    """Take back an act as a whole, in this transaction. Raises NotFound, or Conflict in words."""
+    act = acts.get(session, act_id)
+    _check(session, act)
+    words = f"Undo: {act.words}"
+    doing = acts.begin(session, ActKind.UNDO, words, now=now)
+    done = Undone(doing.row(session))
+    taken: forgetting.Rows = {}
+    if act.kind == ActKind.UNDO:
+        _put_again(session, act, done, now=now)
+        _earlier_texts(session, act_id, (), done, now=now)
+    else:
+        taken = _take_back(session, act, done, now=now)
+    act = acts.get(session, act_id)
+    act.undone = True
+    session.add(act)
+    if act.kind == ActKind.UNDO and act.undoes_id:
+        first = acts.get(session, act.undoes_id)
+        first.undone = False
+        session.add(first)
+    _note(session, doing, act_id, done, taken)
+    bump(session)
+    return done
+
+
+def _check(session: Session, act: Act) -> None:
+    if act.undone:
+        raise Conflict("That was undone already: undo the undo to have it back.")
+    if act.kind == ActKind.UNDO and act.undoes_id:
+        first = acts.get(session, act.undoes_id)
+        if first.kind == ActKind.UNDO:
+            raise Conflict(f"This brought back what was undone. Undo act {first.undoes_id} itself.")
+    run = session.get(Run, act.run_id) if act.run_id else None
+    if run is not None and run.state == RunState.RUNNING:
+        raise Conflict("This run is still going: wait for its end, or stop it first.")
+
+
+def _note(
+    session: Session, doing: Doing, undoes: int, done: Undone, taken: forgetting.Rows
+) -> None:
+    row = acts.get(session, doing.row(session))
+    row.undoes_id, row.taken = undoes, taken
+    row.counts = dict(done.counts) | ({"stays": len(done.stays)} if done.stays else {})
+    session.add(row)
+    session.flush()
+
+
+# ---------------------------------------------------------------- taking back
+
+
+def _take_back(session: Session, act: Act, done: Undone, *, now: datetime) -> forgetting.Rows:
+    """Undo all of an act that is no undo; the rows that went."""
+    act_id = act.id or 0
+    made = touched.made_by(session, act_id)
+    why = touched.since(session, act_id, made)
+    gone = [page_id for page_id in made if page_id not in why]
+    for page in _pages(session, list(why)):
+        done.stays.append(Stays(page.title, _STAY[why[page.id or 0]], page.slug))
+    _take_back_decisions(session, act_id, set(gone), done, now=now)
+    taken = [_withdraw(session, act_id, set(gone), done)]
+    _earlier_texts(session, act_id, gone, done, now=now)
+    taken.append(_take_pages_and_papers(session, act_id, gone, done, now=now))
+    return forgetting.joined(*taken)
+
+
+_STAY = {
+    touched.Why.EDITED: "you edited them since",
+    touched.Why.DECIDED: "you decided about them since",
+    touched.Why.TOLD: "something else tells of them as well",
+}
+
+
+def _pages(session: Session, page_ids: Sequence[int]) -> list[Page]:
+    found: list[Page] = []
+    for some in chunks(page_ids):
+        found += session.exec(select(Page).where(col(Page.id).in_(some)).order_by(col(Page.id)))
+    return found
+
+
+def _take_back_decisions(
+    session: Session, act_id: int, gone: Set[int], done: Undone, *, now: datetime
+) -> None:
+    """Its decisions, the newest first; those about what goes anyway rest with it."""
+    batch = uuid4().hex
+    statement = (
+        select(Decision)
+        .where(
+            Decision.act_id == act_id,
+            col(Decision.undone).is_(False),
+            col(Decision.undoes_id).is_(None),
+        )
+        .order_by(col(Decision.id).desc())
+    )
+    for decision in session.exec(statement).all():
+        link = session.get(Link, decision.link_id) if decision.link_id else None
+        if link is not None and not gone.isdisjoint((link.source_id, link.target_id)):
+            continue
+        paper = session.get(Paper, decision.paper_id) if decision.paper_id else None
+        if paper is not None and decision.change_id is None and paper.page_id in gone:
+            continue
+        try:
+            with session.begin_nested():
+                undoing.take_back(session, decision, now=now, batch=batch)
+        except CerebroError as error:
+            done.stays.append(_left(session, decision, error))
+        else:
+            done.counts["decisions"] += 1
+
+
+def _left(session: Session, decision: Decision, error: CerebroError) -> Stays:
+    """A decision that could not be taken back, by what it was about."""
+    title = f"decision {decision.id}"
+    link = session.get(Link, decision.link_id) if decision.link_id else None
+    change = session.get(Change, decision.change_id) if decision.change_id else None
+    page = session.get(Page, link.source_id) if link else None
+    if change is not None:
+        title = change.title
+    why = str(error).rstrip(".")
+    return Stays(page.title if page else title, why, page.slug if page else "")
+
+
+def _withdraw(session: Session, act_id: int, gone: Set[int], done: Undone) -> forgetting.Rows:
+    """Links and proposals that it made, and that nobody else decided about."""
+    others = sa.exists().where(
+        (col(Decision.act_id) != act_id) | col(Decision.act_id).is_(None),
+        col(Decision.undoes_id).is_(None),
+    )
+    wanted = sa.select(col(Link.id), col(Link.status), col(Link.source_id), col(Link.target_id))
+    rows = session.connection().execute(
+        wanted.where(
+            col(Link.act_id) == act_id,
+            col(Link.origin) != Origin.AUTHOR,  # of its text, and follows it
+            ~others.where(col(Decision.link_id) == col(Link.id)).correlate(Link),
+        )
+    )
+    links: list[int] = []
+    for row in rows:
+        if gone.isdisjoint((row.source_id, row.target_id)):
+            links.append(row.id)
+            waits = row.status in (LinkStatus.PROPOSED, LinkStatus.DEFERRED)
+            done.counts["proposals" if waits else "links"] += 1
+    changed = session.connection().execute(
+        sa.select(col(Change.id)).where(
+            col(Change.act_id) == act_id,
+            col(Change.status).in_((LinkStatus.PROPOSED, LinkStatus.DEFERRED)),
+            ~others.where(col(Decision.change_id) == col(Change.id)).correlate(Change),
+        )
+    )
+    proposals = [change_id or 0 for (change_id,) in changed]
+    done.counts["proposals"] += len(proposals)
+    return forgetting.joined(
+        forgetting.take_decided(session, Link, links),
+        forgetting.take_decided(session, Change, proposals),
+    )
+
+
+# ---------------------------------------------------------------- texts
+
+
+def _earlier_texts(
+    session: Session, act_id: int, gone: Collection[int], done: Undone, *, now: datetime
+) -> None:
+    """Pages that it revised get the text before it, as a new revision, joined with what came since."""
+    revised = select(Revision.page_id).where(Revision.act_id == act_id, Revision.number > 1)
+    page_ids = sorted(set(session.exec(revised)) - set(gone))
+    for page in _pages(session, page_ids):
+        if page.kind in GONE or page.id is None:
+            continue
+        content = _without(session, page, act_id)
+        if content is None:
+            done.stays.append(Stays(page.title, "its text was edited at the same place", page.slug))
+            continue
+        try:
+            with session.begin_nested():
+                changed = pages.revise(
+                    session,
+                    page,
+                    content[0],
+                    author=content[1],
+                    now=now,
+                    note=_NOTE,
+                )
+        except CerebroError as error:
+            done.stays.append(Stays(page.title, str(error).rstrip("."), page.slug))
+        else:
+            done.counts["texts"] += changed
+
+
+_NOTE = "what changed it was undone as a whole"
+
+
+def _without(session: Session, page: Page, act_id: int) -> tuple[Content, Author] | None:
+    """The page as it would stand without what an act wrote in it; None where that does not join.
+
+    With who wrote that: where nobody did anything since, whoever wrote the text before.
+    """
+    rows = session.exec(
+        select(Revision).where(Revision.page_id == page.id).order_by(col(Revision.number))
+    ).all()
+    content, author = pages.content_of(session, page), _author(rows[-1])
+    at = len(rows) - 1
+    while at > 0:
+        if rows[at].act_id != act_id:
+            at -= 1
+            continue
+        last = at
+        while at > 0 and rows[at].act_id == act_id:
+            at -= 1
+        if rows[at].act_id == act_id:
+            break  # it made the page: there is nothing before
+        if last == len(rows) - 1:
+            author = _author(rows[at])
+        content, clean = pages.joined(_content(rows[last]), _content(rows[at]), content)
+        if not clean:
+            return None
+    return content, author
+
+
+def _content(row: Revision) -> Content:
+    return Content(
+        title=row.title,
+        kind=row.kind,
+        body=row.body,
+        aliases=tuple(row.aliases),
+        tags=tuple(row.tags),
+    )
+
+
+def _author(row: Revision) -> Author:
+    return Author(AuthorKind(row.author_kind), row.author, row.prompt)
+
+
+# ---------------------------------------------------------------- pages, papers, items
+
+
+def _take_pages_and_papers(
+    session: Session, act_id: int, gone: Sequence[int], done: Undone, *, now: datetime
+) -> forgetting.Rows:
+    """The pages it made, the papers it brought that nothing else tells of, and what arrived."""
+    papers = touched.papers_alone(session, act_id, gone)
+    kept = _items_that_stay(session, act_id, gone, papers)
+    items = [
+        item_id
+        for item_id in session.exec(select(Item.id).where(Item.act_id == act_id))
+        if item_id is not None and item_id not in kept
+    ]
+    decided = _decisions_of_papers(session, act_id, gone)
+    went = forgetting.take_papers(session, papers)
+    own = {
+        row["page_id"]: rows
+        for rows in went.values()
+        for row in rows[Paper.__name__]
+        if row["page_id"] is not None
+    }
+    own |= {
+        page_id: forgetting.joined(own.get(page_id, {}), rows)
+        for page_id, rows in forgetting.take_identifiers(session, gone).items()
+    }
+    if gone:
+        removed = _pages(session, gone)
+        removal.remove_all(
+            session, removed, now=now, reason="what made it was undone", forgotten=own
+        )
+        done.counts["removed"] += len(removed)
+    for decision, state in decided:
+        paper = session.get(Paper, decision.paper_id)
+        if paper is not None:
+            paper.state = state
+            session.add(paper)
+            decisions.undone(session, decision, now=now, batch=uuid4().hex)
+            done.counts["decisions"] += 1
+    alone = [rows for rows in went.values() if rows[Paper.__name__][0]["page_id"] is None]
+    days = {row["day"] for rows in went.values() for row in rows.get(ListingPaper.__name__, [])}
+    forgotten = forgetting.take_items(session, items)
+    done.counts["papers"] += len(went)
+    done.counts["items"] += len(items)
+    return forgetting.joined(*alone, forgotten, forgetting.take_listings(session, days))
+
+
+def _items_that_stay(
+    session: Session, act_id: int, gone: Collection[int], papers: Collection[int]
+) -> set[int]:
+    """Its items that are a page or a paper that stays: what comes of them later belongs there."""
+    rows = session.connection().execute(
+        sa.select(col(Item.id), col(Item.page_id), col(Item.paper_id)).where(
+            col(Item.act_id) == act_id
+        )
+    )
+    going, alone, stays = set(gone), set(papers), set[int]()
+    for item_id, page_id, paper_id in rows:
+        its_page = page_id is not None and page_id not in going
+        its_paper = paper_id is not None and paper_id not in alone
+        if item_id is not None and (its_page or its_paper):
+            stays.add(item_id)
+    return stays
+
+
+def _decisions_of_papers(
+    session: Session, act_id: int, gone: Collection[int]
+) -> list[tuple[Decision, PaperState]]:
+    """Its decisions that kept papers which others brought, with how those stood before."""
+    found: list[tuple[Decision, PaperState]] = []
+    for some in chunks(gone):
+        statement = (
+            select(Decision)
+            .join(Paper, col(Paper.id) == col(Decision.paper_id))
+            .where(
+                col(Paper.page_id).in_(some),
+                Decision.act_id == act_id,
+                col(Decision.change_id).is_(None),
+                col(Decision.undone).is_(False),
+                col(Decision.undoes_id).is_(None),
+            )
+            .order_by(col(Decision.id).desc())
+        )
+        for decision in session.exec(statement).all():
+            found.append((decision, PaperState(str(decision.before["state"]))))
+    return found
+
+
+# ---------------------------------------------------------------- undoing an undo
+
+
+def _put_again(session: Session, act: Act, done: Undone, *, now: datetime) -> None:
+    """Put again what an undo took away: rows, and the pages that it removed."""
+    removed = session.exec(
+        select(Change, Page)
+        .join(Page, col(Page.id) == col(Change.source_id))
+        .where(
+            Change.act_id == act.id,
+            Change.kind == ChangeKind.REMOVE,
+            Change.status == LinkStatus.ACCEPTED,
+        )
+        .order_by(col(Change.id))
+    ).all()
+    for change, page in removed:
+        taken = pages.by_slug(session, removal.address(session, page))
+        if taken is not None:
+            done.stays.append(Stays(change.title, "another page has its address since", taken.slug))
+            continue
+        try:
+            with session.begin_nested():
+                removal.restore(session, page, now=now)
+        except CerebroError as error:
+            done.stays.append(Stays(change.title, str(error).rstrip("."), page.slug))
+        else:
+            done.counts["back"] += 1
+    done.counts["rows"] += sum(len(rows) for rows in act.taken.values())
+    forgetting.put(session, act.taken)
