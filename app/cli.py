@@ -276,7 +276,9 @@ def restore(
             place_of(settings, engine), file, progress=lambda words: at(0, None, words)
         )
     engine.dispose()
-    build(settings)
+    app = build(settings)
+    with _bar("vault", None):
+        trouble = _in_step(app)
     if as_json:
         _out(restored.as_json())
     else:
@@ -287,6 +289,21 @@ def restore(
     if restored.left_out:
         _say("What could not be read when the backup was made is missing here too:")
     _say_left_out(restored.left_out, restored.links)
+    if trouble:
+        _say(trouble)
+
+
+def _in_step(app: App) -> str:
+    """Write what the vault does not show yet; what kept it from that, in a sentence, or ''."""
+    from app.store import runs
+    from app.syncing import once
+
+    try:
+        with runs.at_work(app.engine) as owner:
+            once(app, owner)
+    except CerebroError as error:
+        return str(error)
+    return ""
 
 
 @cli.command()
@@ -309,16 +326,21 @@ def doctor(
 
     Exit code 1 when something is left that only a backup or a person can put right.
     """
-    from app.services.doctor import Patient, examine
+    from app.services.doctor import Finding, Patient, examine
 
     app = _open()
     with _bar("doctor", None) as at:
         findings = examine(
-            Patient(app.engine, app.settings.data, app.raw_folder),
+            Patient(app.engine, app.settings.data, app.raw_folder, app.vault_folder),
             now=app.clock(),
             dry_run=dry_run,
             progress=lambda words: at(0, None, words),
         )
+        if not dry_run and all(each.ok for each in findings):
+            at(0, None, "vault")
+            trouble = _in_step(app)
+            said = trouble or "the vault and the wiki are in step"
+            findings.append(Finding("sync", not trouble, said))
     if as_json:
         _out(
             [
@@ -375,12 +397,16 @@ def sync(
     else:
         for words, paths in report.lines():
             for path in paths:
-                print(f"{words:>18}  {path}")
+                called = report.renamed.get(path) if words == "moved" else None
+                print(f"{words:>18}  {path}" + (f" (now called {called})" if called else ""))
         for path, reason in sorted(problems.items()):
             print(f"{'refused':>18}  {path or app.vault_folder}: {reason}")
         for slug in conflicts:
             print(f"{'in conflict':>18}  /w/{slug}/conflict")
-        _say(f"{report.in_words[:1].upper()}{report.in_words[1:]}." if report.done else "In step.")
+        left = {"not taken up": len(problems), "in conflict": len(conflicts)}
+        left["still waiting"] = report.waiting
+        said = [report.in_words, *(f"{number:,} {what}" for what, number in left.items() if number)]
+        _say(f"{', '.join(filter(None, said)) or 'In step'}.")
     if problems or conflicts or report.waiting:
         raise typer.Exit(3)
 
@@ -492,30 +518,41 @@ def export(
         typer.Option(
             "--format",
             help="jsonl: everything, to be read back. bibtex, csl, ris: kept papers. "
-            "graphml: pages and accepted links, for Gephi.",
+            "graphml: pages and accepted links, for Gephi. Into a folder: markdown, every page as a "
+            "file, and site, every page as HTML.",
         ),
     ] = "jsonl",
     query: Annotated[
         str, typer.Option(help="Only papers that this search finds: kind, tag, year, words.")
     ] = "",
     file: Annotated[
-        Path | None, typer.Option("-o", "--output", help="The file; standard output when left out.")
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="The file, standard output when left out; of markdown and site an empty folder.",
+        ),
     ] = None,
 ) -> None:
     """Write the whole wiki, its papers as a bibliography, or its graph with each page's PageRank."""
+    from app.exporting import FOLDERS, into_folder
     from app.services.export import FORMATS, bibliography
     from app.services.graph import graphml
     from app.services.interchange import whole
     from app.store.db import reading
 
-    formats = ("jsonl", *FORMATS, "graphml")
+    formats = ("jsonl", *FORMATS, "graphml", *FOLDERS)
     if format not in formats:
-        raise Invalid(
-            f"There is no format {format!r} to export. Use one of: {', '.join(formats)}."
-        )
+        raise Invalid(f"There is no format {format!r} to export. Use one of: {', '.join(formats)}.")
     if format not in FORMATS and query:
         raise Invalid(f"{format} is exported whole. Leave --query out.")
+    if format in FOLDERS and file is None:
+        raise Invalid(f"{format} is many files. Name a folder for them with -o.")
     app = _open()
+    if format in FOLDERS and file is not None:
+        with _bar("writing", None) as at:
+            into_folder(app.engine, format, file, progress=at)
+        return
     if format == "jsonl":
         with (
             _bar("writing", None) as at,

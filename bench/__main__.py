@@ -31,6 +31,7 @@ python -m bench checker    sentences of a model: 200 true ones and 200 with an e
 python -m bench feeds      odd feeds: exceptions, and the share of stated expectations that are met
 python -m bench bibliography   BibTeX, CSL-JSON and RIS: crashes, and what of each entry is still there
                            after import and export; --lost prints what is not
+python -m bench roundtrip  a wiki written to one file, read back and written again: the same bytes?
 python -m bench hostile    what servers do to a client: seconds against the deadline, memory, and what
                            nobody may reach (by hand)
 python -m bench feeds100   a hundred feeds, thirty hostile: when the others are up to date (by hand)
@@ -66,6 +67,7 @@ ALL = (
     "checker",
     "feeds",
     "bibliography",
+    "roundtrip",
 )
 BY_HAND = (
     "replay",
@@ -104,6 +106,7 @@ WITH_OPTIONS = (
     "checker",
     "feeds",
     "bibliography",
+    "roundtrip",
 )
 
 

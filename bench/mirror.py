@@ -15,6 +15,7 @@ import time
 from dataclasses import replace
 from threading import Event, Thread
 
+from app.bootstrap import App
 from app.domain.records import PageKind
 from app.services.sync import Sync
 from app.store import mirror, pages, runs
@@ -55,7 +56,7 @@ def _say(what: str, seconds: float, number: int) -> None:
     print(f"{what:<32} {seconds:9.4f} CPU s   {number:,} files")
 
 
-def _follow(app: built.App, times: int) -> None:
+def _follow(app: App, times: int) -> None:
     stopping = Event()
     with runs.at_work(app.engine) as owner:
         thread = Thread(target=Syncing(app, owner).run, args=(stopping,))
@@ -93,7 +94,7 @@ def _follow(app: built.App, times: int) -> None:
     print(f"{'while nothing happens':<32} {idle:9.4f} CPU s a second")
 
 
-def _body(app: built.App, slug: str) -> str:
+def _body(app: App, slug: str) -> str:
     with reading(app.engine) as session:
         return pages.get(session, slug).body
 

@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 from urllib.error import URLError
 
 import numpy as np
@@ -101,15 +102,19 @@ def machine() -> str:
 
 @contextmanager
 def server(
-    arguments: Sequence[str], data: Path, port: int, settings: Mapping[str, str] = NOTHING
+    arguments: Sequence[str],
+    data: Path,
+    port: int,
+    settings: Mapping[str, str] = NOTHING,
+    said: IO[bytes] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A server process that answers on this port; ended afterwards."""
+    """A server process that answers on this port; ended afterwards. Its log goes to `said`."""
     process = subprocess.Popen(
         arguments,
         env=environment(data, settings),
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        stderr=said or subprocess.PIPE,
     )
     try:
         wait_for(port, process)

@@ -20,59 +20,61 @@ from sqlalchemy.engine import Connection
 from app.settings import load
 from app.store.db import open_engine
 
-_PAGE = "SELECT id, slug FROM page WHERE kind NOT IN ('merged', 'removed')"
+_STANDING = "WITH standing AS (SELECT id, slug FROM page WHERE kind NOT IN ('merged', 'removed'))"
 _STATEMENTS = {
-    "pages": f"""SELECT slug, kind, title, body, version, author_kind, author, created_at, updated_at
+    "pages": """SELECT slug, kind, title, body, version, author_kind, author, created_at, updated_at
         FROM page WHERE kind NOT IN ('merged', 'removed')""",
-    "aliases": f"""SELECT own.slug, alias.name, alias.kind FROM alias
-        JOIN ({_PAGE}) AS own ON own.id = alias.page_id""",
-    "tags": f"SELECT own.slug, name FROM page_tag JOIN ({_PAGE}) AS own ON own.id = page_id",
-    "papers with a page": f"""SELECT own.slug, title, abstract, authors, venue, published, categories,
+    "aliases": """SELECT own.slug, alias.name, alias.kind FROM alias
+        JOIN standing AS own ON own.id = alias.page_id""",
+    "tags": "SELECT own.slug, name FROM page_tag JOIN standing AS own ON own.id = page_id",
+    "papers with a page": """SELECT own.slug, title, abstract, authors, venue, published, categories,
         "references", code_url, extra, state, created_at FROM paper
-        JOIN ({_PAGE}) AS own ON own.id = page_id""",
+        JOIN standing AS own ON own.id = page_id""",
     "papers without a page that somebody decided": """SELECT title, state FROM paper
         WHERE page_id IS NULL AND state <> 'waiting'
         AND EXISTS (SELECT 1 FROM decision WHERE paper_id = paper.id AND NOT undone)""",
-    "identifiers": f"""SELECT own.slug, scheme, value, versions FROM identifier
+    "identifiers": """SELECT own.slug, scheme, value, versions FROM identifier
         LEFT JOIN paper ON paper.id = identifier.paper_id
-        JOIN ({_PAGE}) AS own ON own.id = coalesce(identifier.page_id, paper.page_id)""",
-    "threads": f"SELECT own.slug, claim, status FROM thread JOIN ({_PAGE}) AS own ON own.id = page_id",
-    "digests": f"""SELECT own.slug, day, framing, sections, ledger, teller, "key", struck, told_at, mailed_at
-        FROM digest JOIN ({_PAGE}) AS own ON own.id = page_id""",
-    "episodes": f"""SELECT own.slug, source."key", source.name, published, minutes, ai_generated, takeaways,
-        chapters FROM episode JOIN ({_PAGE}) AS own ON own.id = page_id
+        JOIN standing AS own ON own.id = coalesce(identifier.page_id, paper.page_id)""",
+    "threads": "SELECT own.slug, claim, status FROM thread JOIN standing AS own ON own.id = page_id",
+    "digests": """SELECT own.slug, day, framing, sections, ledger, teller, "key", struck, told_at, mailed_at
+        FROM digest JOIN standing AS own ON own.id = page_id""",
+    "episodes": """SELECT own.slug, source."key", source.name, published, minutes, ai_generated, takeaways,
+        chapters FROM episode JOIN standing AS own ON own.id = page_id
         JOIN source ON source.id = source_id""",
-    "questions": f"""SELECT own.slug, number, text, state, day, in_text, withdrawn FROM question
-        JOIN ({_PAGE}) AS own ON own.id = page_id""",
-    "predictions": f"""SELECT own.slug, text, made, due, probability, state, resolved, resolution, evidence,
-        origin, created_at FROM prediction JOIN ({_PAGE}) AS own ON own.id = page_id""",
-    "decided links": f"""SELECT own.slug, relation, other.slug, role, note, day, status, origin, confidence,
+    "questions": """SELECT own.slug, number, text, state, day, in_text, withdrawn FROM question
+        JOIN standing AS own ON own.id = page_id""",
+    "predictions": """SELECT own.slug, text, made, due, probability, state, resolved, resolution, evidence,
+        origin, created_at FROM prediction JOIN standing AS own ON own.id = page_id""",
+    "decided links": """SELECT own.slug, relation, other.slug, role, note, day, status, origin, confidence,
         reason, evidence, signals, created_at, decided_at FROM link
-        JOIN ({_PAGE}) AS own ON own.id = source_id JOIN ({_PAGE}) AS other ON other.id = target_id
+        JOIN standing AS own ON own.id = source_id JOIN standing AS other ON other.id = target_id
         WHERE status <> 'proposed'""",
-    "red links": f"""SELECT own.slug, "key", name, relation, sentence FROM red_link
-        JOIN ({_PAGE}) AS own ON own.id = page_id""",
-    "searchable texts": f"""SELECT own.slug, page_text.title, names, text, hash FROM page_text
-        JOIN ({_PAGE}) AS own ON own.id = page_id""",
-    "decisions about links": f"""SELECT decision.id, at, who, verdict, decision.reason, batch, undone, undoes_id,
+    "red links": """SELECT own.slug, "key", name, relation, sentence FROM red_link
+        JOIN standing AS own ON own.id = page_id""",
+    "searchable texts": """SELECT own.slug, page_text.title, names, text, hash FROM page_text
+        JOIN standing AS own ON own.id = page_id""",
+    "decisions about links": """SELECT decision.id, at, who, verdict, decision.reason, batch, undone, undoes_id,
         agreed, superseded, decision.confidence, signal, decision.kind, own.slug, relation, other.slug
         FROM decision JOIN link ON link.id = link_id
-        JOIN ({_PAGE}) AS own ON own.id = source_id JOIN ({_PAGE}) AS other ON other.id = target_id""",
+        JOIN standing AS own ON own.id = source_id JOIN standing AS other ON other.id = target_id""",
     "decisions about papers": """SELECT decision.id, at, who, verdict, reason, batch, undone, undoes_id, title
         FROM decision JOIN paper ON paper.id = paper_id WHERE change_id IS NULL""",
     "decisions about other proposals": """SELECT decision.id, at, who, verdict, decision.reason, undone,
         change.kind, change.title FROM decision JOIN change ON change.id = change_id""",
-    "revisions": f"""SELECT own.slug, number, title, body, author_kind FROM revision
-        JOIN ({_PAGE}) AS own ON own.id = page_id""",
-    "proposals that wait": f"""SELECT own.slug, relation, other.slug FROM link
-        JOIN ({_PAGE}) AS own ON own.id = source_id JOIN ({_PAGE}) AS other ON other.id = target_id
+    "revisions": """SELECT own.slug, number, title, body, author_kind FROM revision
+        JOIN standing AS own ON own.id = page_id""",
+    "proposals that wait": """SELECT own.slug, relation, other.slug FROM link
+        JOIN standing AS own ON own.id = source_id JOIN standing AS other ON other.id = target_id
         WHERE status = 'proposed'""",
     "papers that wait": "SELECT title FROM paper WHERE state = 'waiting'",
 }
 
 
 def _rows(connection: Connection, statement: str) -> list[tuple[str, ...]]:
-    return sorted(tuple(map(str, row)) for row in connection.execute(sa.text(statement)))
+    return sorted(
+        tuple(map(str, row)) for row in connection.execute(sa.text(f"{_STANDING} {statement}"))
+    )
 
 
 def compare(

@@ -594,7 +594,7 @@ def test_the_graph_is_exported_as_graphml(run: Run, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_exported_or_written_is_refused(run: Run, tmp_path: Path) -> None:
-    refused(run("export", "--format", "pdf"), 2, "jsonl, bibtex, csl, ris, graphml")
+    refused(run("export", "--format", "pdf"), 2, "jsonl, bibtex, csl, ris, graphml, markdown, site")
     refused(run("export", "--query", "x"), 2, "whole")
     refused(
         run("export", "--format", "graphml", "-o", tmp_path / "no" / "x"), 1, "cannot be written"

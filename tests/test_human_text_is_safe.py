@@ -365,7 +365,7 @@ def test_a_day_and_a_month_that_a_person_edited_are_told_no_more(app: App, autho
 def test_a_digest_that_came_in_and_was_edited_keeps_the_edit(app: App) -> None:
     def come(version: int) -> None:
         page = PageArrival(ref="that-day", kind=PageKind.DIGEST, title="A day", text=told(version))
-        one = DigestArrival(page=page, day=DAY)
+        one = DigestArrival(page=page, day=DAY, framing="", sections=(), ledger={})
         deliver(
             app,
             Document(

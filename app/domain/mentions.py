@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from app.domain.file_names import is_file_name
 from app.domain.markdown import WikiLink, is_linkable, plain_text, wikilinks
 from app.domain.sentences import sentence_spans
 
@@ -45,7 +46,7 @@ def sought(names: Sequence[str]) -> tuple[str, ...]:
 def in_body(body: str, names: Sequence[str], *, title: str, slug: str) -> Mention | None:
     """The first place where a body says one of the names, and the body with a link to the page there.
 
-    The link is to the title, or to the address where no link can hold the title.
+    The link is to the title, or to the address where no link or no file can be called so.
     """
     if len(body) > _READ:
         return None
@@ -99,7 +100,7 @@ def _pattern(name: str) -> str:
 
 def _links(written: str, title: str, slug: str) -> Iterator[str]:
     """The ways to write the link, the plainest first; in a table the bar wants a backslash."""
-    target = title if is_linkable(title) else slug
+    target = title if is_linkable(title) and is_file_name(title) else slug
     if written == target:
         yield f"[[{target}]]"
     yield f"[[{target}|{written}]]"

@@ -22,11 +22,15 @@ _WORD = re.compile(r"\w+|\s+|[^\w\s]")
 
 @dataclass(frozen=True)
 class Merge:
-    """The joined text; not `clean` when it holds `conflicts` places set between marks."""
+    """The joined text; not `clean` when it holds `conflicts` places set between marks.
+
+    `alike` counts the places in which both made the same change, which stands there once.
+    """
 
     text: str
     clean: bool
     conflicts: int
+    alike: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,18 +50,19 @@ def merge3(base: str, mine: str, theirs: str) -> Merge:
     between conflict marks: nothing that either side wrote is lost.
     """
     if mine == theirs or theirs == base:
-        return Merge(mine, True, 0)
+        return Merge(mine, True, 0, int(mine != base and theirs != base))
     if mine == base:
         return Merge(theirs, True, 0)
     old = _lines(base)
     newline = "\r\n" if "\r\n" in base + mine + theirs else "\n"
     parts: list[str] = []
-    conflicts = at = 0
+    conflicts = alike = at = 0
     for start, end, ours, others in _regions(_changes(old, mine), _changes(old, theirs)):
         parts += old[at:start]
         my_lines, their_lines = _applied(old, start, end, ours), _applied(old, start, end, others)
         if not others or my_lines == their_lines:
             parts += my_lines
+            alike += bool(ours and others)
         elif not ours:
             parts += their_lines
         else:
@@ -67,7 +72,7 @@ def merge3(base: str, mine: str, theirs: str) -> Merge:
         at = end
     parts += old[at:]
     joined = "".join([*_ended(parts[:-1], newline), *parts[-1:]])
-    return Merge(joined, conflicts == 0, conflicts)
+    return Merge(joined, conflicts == 0, conflicts, alike)
 
 
 def _lines(text: str) -> list[str]:

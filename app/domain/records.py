@@ -306,6 +306,12 @@ def _of_an_act() -> Any:
     return Field(default=None, index=True)
 
 
+def _by_itself(name: str, condition: str = "") -> sa.Index:
+    """An index by time over rows that are of no act: those that the activity log tells one by one."""
+    where = sa.text(f"act_id IS NULL AND {condition}" if condition else "act_id IS NULL")
+    return sa.Index(name, "at", sqlite_where=where, postgresql_where=where)
+
+
 # ---------------------------------------------------------------- what arrived
 
 
@@ -590,7 +596,10 @@ class PageTag(SQLModel, table=True):
 class Revision(SQLModel, table=True):
     """A page as it stood. Revisions are never changed or removed."""
 
-    __table_args__ = (sa.UniqueConstraint("page_id", "number"),)
+    __table_args__ = (
+        sa.UniqueConstraint("page_id", "number"),
+        _by_itself("ix_revision_of_people", "author_kind IN ('person', 'vault')"),
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     page_id: int = Field(foreign_key="page.id", ondelete="CASCADE")
@@ -914,6 +923,7 @@ class Decision(SQLModel, table=True):
         _record("ix_decision_by_kind", "kind", "signal"),
         _record("ix_decision_by_concept", "concept_id", "confidence"),
         _record("ix_decision_by_time", "at"),
+        _by_itself("ix_decision_by_itself"),
     )
 
     id: int | None = Field(default=None, primary_key=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from uuid import uuid4
 
@@ -42,7 +42,7 @@ from app.store.db import bump
 from app.store.pages import Author, Content
 from app.store.remembered import chunks
 
-SHOWN = 20  # of what stays is named
+MOST_NAMED = 500  # of what stays: kept with the undo
 
 
 @dataclass(frozen=True)
@@ -131,8 +131,10 @@ def _check(session: Session, act: Act) -> None:
 def _note(
     session: Session, doing: Doing, undoes: int, done: Undone, taken: forgetting.Rows
 ) -> None:
+    done.counts = +done.counts  # without what there was none of
     row = acts.get(session, doing.row(session))
-    row.undoes_id, row.taken = undoes, taken
+    stays = [asdict(each) for each in done.stays[:MOST_NAMED]]
+    row.undoes_id, row.taken = undoes, {**taken, **({acts.STAYS: stays} if stays else {})}
     row.counts = dict(done.counts) | ({"stays": len(done.stays)} if done.stays else {})
     session.add(row)
     session.flush()
@@ -438,5 +440,6 @@ def _put_again(session: Session, act: Act, done: Undone, *, now: datetime) -> No
             done.stays.append(Stays(change.title, str(error).rstrip("."), page.slug))
         else:
             done.counts["back"] += 1
-    done.counts["rows"] += sum(len(rows) for rows in act.taken.values())
-    forgetting.put(session, act.taken)
+    rows = {name: some for name, some in act.taken.items() if name != acts.STAYS}
+    done.counts["rows"] += sum(map(len, rows.values()))
+    forgetting.put(session, rows)

@@ -29,10 +29,10 @@ from sqlalchemy.engine import Engine
 from sqlmodel import Session, SQLModel, col, select
 
 from app import __version__
-from app.domain.records import Mirror, Page, Raw, Unmirrored
+from app.domain.records import Raw
 from app.errors import CerebroError, Conflict, Invalid, Unavailable, Unreadable
 from app.sources import archive
-from app.store import runs, schema, snapshots
+from app.store import mirror, runs, schema, snapshots
 from app.store.db import broken_references, damage, reading, writing
 
 FORMAT, VERSION = "cere-bro backup", 1
@@ -686,7 +686,8 @@ def _look(path: Path, manifest: dict[str, Any], members: Mapping[str, _Member], 
                 known = set(session.exec(select(Raw.sha256)))
             _agree(known, members, manifest, file)
             if not any(name.startswith("vault/") for name in members):
-                _mirror_anew(engine)
+                with writing(engine) as session:
+                    mirror.mark_all(session)  # there is no file to compare a page with
     except sa.exc.DatabaseError as error:
         raise _damaged(file, f"its {DATABASE} is no database of a wiki") from error
     except Unavailable as error:
@@ -705,16 +706,6 @@ def _agree(
         raise _damaged(file, f"it holds raw bytes of which its database does not know ({more[0]})")
     if missing := sorted(known - there - left_out):
         raise _damaged(file, f"raw bytes that its database names are missing ({missing[0]})")
-
-
-def _mirror_anew(engine: Engine) -> None:
-    """Without a file of the vault there is none to compare pages with: all are to be written."""
-    with writing(engine) as session:
-        connection = session.connection()
-        connection.execute(sa.delete(Mirror))
-        connection.execute(sa.delete(Unmirrored))
-        every = sa.select(col(Page.id), sa.literal(1))
-        connection.execute(sa.insert(Unmirrored).from_select(["page_id", "seq"], every))
 
 
 def _put(place: Place, staged: _Staged) -> None:

@@ -16,14 +16,14 @@ from datetime import datetime
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy.engine import Engine
 from sqlmodel import Session, col, select
 
 from app.domain.records import Raw
 from app.errors import CerebroError, Unavailable
-from app.store import checks, derived, schema, search, snapshots, vectors
+from app.store import checks, derived, mirror, schema, search, snapshots, vectors
 from app.store.db import (
     COUNTED,
     SHOWN,
@@ -36,6 +36,8 @@ from app.store.db import (
     writing,
 )
 from app.store.links import ACCEPTED
+from app.vault import journal
+from app.vault.folder import MARK, Vault
 
 Progress = Callable[[str], None]
 
@@ -62,11 +64,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class Patient:
-    """What is looked at: the database, and the folders of data and raw bytes."""
+    """What is looked at: the database, and the folders of data, raw bytes and the vault."""
 
     engine: Engine
     data: Path
     raw: Path
+    vault: Path
 
 
 def examine(
@@ -104,6 +107,7 @@ class _Doctor:
                 names = ("concepts", TEXTS, SHOWN, ACCEPTED, *map(rows_of, sorted(COUNTED)))
                 checks.count_all(session, names)
         yield self._references()
+        yield self._vault()
         yield self._raw()
         yield self._loose_files()
 
@@ -213,6 +217,40 @@ class _Doctor:
         return Finding(look.check, True, f"{says}: {look.done}", wrong, mended=True)
 
     # -- files
+
+    def _vault(self) -> Finding:
+        """Whether the files are those that were written or taken up, by their bytes.
+
+        One that was edited since shows by its time and is left to the next sync. What is not shown by
+        a time is looked at anew by that sync, and what only machines read is written anew by it.
+        """
+        self.progress("vault")
+        with reading(self.patient.engine) as session:
+            rows = mirror.written_files(session)
+            told = mirror.newest_decision(session)
+        root = self.patient.vault
+        if not rows:
+            return Finding("vault", True, "no file was written to it yet")
+        if not (root / MARK).is_file():
+            return Finding(
+                "vault",
+                False,
+                f"its files are not in {root}. Nothing is deleted for that: bring the folder back, "
+                "or have it written again with `cerebro sync --anew`",
+                len(rows),
+            )
+        other = [row for row in rows if _is_other(root / row.path, row)]
+        beside = [row for row in rows if row.side_hash and _side(root, row.slug) != row.side_hash]
+        last = max((each.get("n", 0) for each in journal.decisions(Vault(root))), default=0)
+        behind = told > last
+        wrong = len(other) + len(beside) + behind
+        if wrong and not self.dry_run:
+            with writing(self.patient.engine) as session:
+                mirror.look_again(session, [row.id for row in other])
+                mirror.write_beside(session, [row.page_id for row in beside])
+                if behind:
+                    mirror.note_decisions(session, last)
+        return self._found(_VAULT, wrong)
 
     def _raw(self) -> Finding:
         """Whether every row has its bytes; bytes without a row are kept: they cost their room alone."""
@@ -441,6 +479,12 @@ _AT_ONCE = (
         lambda session, *, ids, now: checks.workers(session, now=now),
     ),
 )
+_VAULT = _Look(
+    "vault",
+    "every file has the bytes that were written or taken up",
+    "or files of it were not as they were written, though nothing showed that they were edited",
+    "noted, and brought in step by the next sync",
+)
 _REFERENCES = _Look(
     "references",
     "every row points at a row that is there",
@@ -456,6 +500,24 @@ def _rows(number: int) -> str:
 
 def _files(number: int) -> str:
     return f"{number:,} {'file' if number == 1 else 'files'}"
+
+
+def _is_other(path: Path, row: Any) -> bool:
+    """Whether a file looks as it did when it was last seen, and holds other bytes."""
+    try:
+        found = path.lstat()
+        if (found.st_size, found.st_mtime_ns) != (row.size, row.mtime_ns):
+            return False
+        return _hash(path) != row.hash
+    except OSError:
+        return False
+
+
+def _side(root: Path, slug: str) -> str:
+    try:
+        return _hash(root / journal.companion_path(slug))
+    except (OSError, CerebroError):
+        return ""
 
 
 def _hash(path: Path) -> str:

@@ -28,7 +28,7 @@ from app.domain.summaries import literal
 from app.domain.untrusted import line
 from app.llm.base import Answer, Failure, Prompt, Request
 from app.llm.prompts import THINKING, fill, load
-from app.store import changes, edits, judging, runs, sections
+from app.store import changes, edits, judging, pages, runs, sections
 from app.store import second_look as asked
 
 PURPOSE, STEP = "page texts", "page edits"
@@ -285,7 +285,7 @@ def _propose(
                 "key": work.section,
                 "title": work.heading,
                 "before_hash": work.before_hash,
-                "text": written,
+                "text": pages.by_file_names(session, written),
                 "sentences": [each.as_json() for each in prose.standing(every)],
             }
         ],

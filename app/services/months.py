@@ -131,7 +131,8 @@ def store(session: Session, work: Work, *, now: datetime, owner: str = "") -> bo
     kept = _kept(session, work.month)
     if facts is None or (kept is not None and not _is_ours(session, kept[0])):
         return False
-    document, body = telling.document(facts), telling.as_markdown(facts)
+    document = telling.document(facts)
+    body = pages.by_file_names(session, telling.as_markdown(facts))
     key = sha256(json.dumps(document.as_json(), sort_keys=True).encode()).hexdigest()[:16]
     if kept is not None and kept[0].key == key:
         return False

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlmodel import Session
 
+from app.domain.merge import merge3
 from app.domain.records import Page
 from app.errors import EditConflict, Invalid
 from app.store import pages, removal
@@ -35,7 +36,8 @@ def save(
     """Save an edit that began from revision `base` (0: a new page).
 
     When the page moved on meanwhile, the two edits are merged line by line. Raises EditConflict,
-    carrying both texts and the merge with marks, when they touch the same lines, also when the page
+    carrying both texts and the merge with marks, when they touch the same lines, even with the same
+    change: what both wrote may be meant twice. Likewise when the page
     was merged into another one meanwhile, and the edit began from its own text, or removed; Invalid for
     content no page may have; NotFound when `base` names a page that is gone.
     """
@@ -92,7 +94,8 @@ def _merged(session: Session, page: Page, mine: Content, base: int, began: Page)
     else:
         common = Content(title="", kind=mine.kind)
     joined, clean = pages.joined(common, mine, theirs)
-    if not clean:
+    # Who counted from four to five would not be counted where somebody else did so too.
+    if not clean or merge3(common.body, mine.body, theirs.body).alike:
         raise EditConflict(
             "The page was changed while you wrote. Both texts are below; nothing was lost.",
             mine=mine.body,

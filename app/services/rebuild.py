@@ -685,18 +685,17 @@ class _Restoring:
             number = line.get("n")
             if isinstance(number, int) and not isinstance(number, bool) and 0 < number < 2**31:
                 lines[number] = _clean(line)
-        undone = {
-            line["undoes"]
-            for line in lines.values()
-            if isinstance(line.get("undoes"), int) and line["undoes"] in lines
-        }
+        for line in lines.values():
+            if not isinstance(line.get("undoes"), int):
+                line["undoes"] = None
+        undone = {line["undoes"] for line in lines.values() if line["undoes"] in lines}
         states = self._states(lines, undone)
         rows: dict[int, dict[str, Any]] = {}
         proposals = _Proposals(self._page_at, self._next)
         for number in sorted(lines):
             line = lines[number]
             about = self._about(line, states, proposals)
-            undoes = line.get("undoes")
+            undoes = line["undoes"]
             if not about or (undoes is not None and undoes not in rows):
                 self._done.left_out += 1
                 continue

@@ -269,7 +269,7 @@ def _accept_concept(
     content = Content(
         title=title.strip() or change.title,
         kind=PageKind.CONCEPT,
-        body=str(change.content.get("body", "")),
+        body=pages.by_file_names(session, str(change.content.get("body", ""))),
         aliases=tuple(aliases),
     ).cleaned()
     _, memory = concepts.write(

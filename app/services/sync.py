@@ -88,6 +88,9 @@ class Report:
     copied: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)  # pages, because their files were deleted
     deleted: list[str] = field(default_factory=list)  # files, because their pages are gone
+    renamed: dict[str, str] = field(
+        default_factory=dict
+    )  # what pages of moved files are called now
     refused: dict[str, str] = field(default_factory=dict)
     decisions: int = 0
     waiting: int = 0
@@ -132,6 +135,7 @@ class Report:
         """As programs get it, with what stands refused by paths."""
         return {
             **{name: getattr(self, name) for name in self._DONE},
+            "renamed": self.renamed,
             "refused": [{"path": p, "reason": r} for p, r in sorted(refused.items())],
             "decisions": self.decisions,
             "waiting": self.waiting,
@@ -339,6 +343,8 @@ class Sync:
             seen = {each.path: each for each in self.vault.scan()}
             every: Collection[str] = {*seen, *known}
             self._note_passed_over()
+            left = {path for path in self._problems if not path.startswith(".")}
+            self._solve(left - {"", *seen, *known, *self.vault.problems})
         else:
             every = {path for path in paths if names.is_page(path)} | set(self._looks)
             seen = {each.path: each for path in every if (each := self.vault.seen(path))}
@@ -602,6 +608,8 @@ class Sync:
         pages.revise(
             session, page, content, author=VAULT, now=now, note="its file was renamed in the vault"
         )
+        if page.title != before.title:
+            self.report.renamed[file.path] = page.title
 
     def _note_seen(self, page_id: int, file: _File) -> None:
         with writing(self.engine, alone=False) as session:
@@ -862,7 +870,7 @@ class Sync:
             stands = link is not None and link.status == LinkStatus.ACCEPTED
             if link is not None and stands and link.origin != Origin.AUTHOR:
                 decisions.take_out(
-                    session, link, now=now, reason="taken out in the vault", batch=batch
+                    session, link, now=now, reason="taken out of its file", batch=batch
                 )
         for relation, target_id in sorted(has - had):
             if target_id == page.id:
@@ -874,7 +882,7 @@ class Sync:
                 target_id,
                 relation,
                 now=now,
-                reason="put in in the vault",
+                reason="put into its file",
                 batch=batch,
             )
         self._note_red(session, page, file.links, found, now)
@@ -895,7 +903,7 @@ class Sync:
                 page.id,
                 Relation.PART_OF,
                 now=now,
-                reason="put in in the vault",
+                reason="put into its file",
             )
 
     def _note_red(
@@ -1196,8 +1204,12 @@ class Sync:
             for stem in (names.stem_of(title, slug), names.stem_of("", slug))
         }
         taken = mirror.taken(session, [], list(wanted)) | self._taken
+        meant = pages.resolve(session, [title for _, title, _, _ in rows])
         for page_id, title, slug, kind in rows:
-            path = names.free_path(kind, title, slug, taken)
+            # A wikilink by a name that means another page must not find this one's file.
+            means = meant.get(name_key(title))
+            mine = means is None or means.id == page_id
+            path = names.free_path(kind, title if mine else "", slug, taken)
             taken.add(names.stem_key(path))
             session.add(
                 Mirror(
@@ -1488,7 +1500,7 @@ def _fields(head: str) -> Note | None:
 def _split(data: bytes, body: str, newline: str) -> dict[str, str]:
     """Head and line ends of a file that was rendered with this text."""
     end = body.replace("\n", newline).encode()
-    if newline in ("\n", "\r\n") and body.count("\n") and data.endswith(end):
+    if newline in ("\n", "\r\n") and data.endswith(end):  # to parse takes most of a first writing
         return {"head": data[: len(data) - len(end)].decode(), "newline": newline}
     parsed = notes.parse(data)
     return {"head": parsed.head, "newline": parsed.newline}

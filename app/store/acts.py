@@ -37,6 +37,7 @@ from app.store.db import LARGEST_ID, writing
 log = logging.getLogger("cerebro.acts")
 
 MARKED = (Revision, Link, Change, Decision, Item, Paper)
+STAYS = "stays"  # in `Act.taken` of an undo, beside the rows: what it left, and why
 _ON_SESSION = "act"
 
 

@@ -164,11 +164,30 @@ def is_known(session: Session, rows: Mapping[str, list[Memory]]) -> bool:
     return False
 
 
+def _came_again(session: Session, rows: Mapping[str, list[Memory]]) -> set[int]:
+    """Of taken papers those that are here by now: by identifier, by title those that have none."""
+    named: dict[int, list[Memory]] = {}
+    for row in rows.get(Identifier.__name__, []):
+        named.setdefault(row["paper_id"], []).append(row)
+    found = set[int]()
+    for row in rows.get(Paper.__name__, []):
+        mine = named.get(row["id"], [])
+        alike = select(Paper.id).where(Paper.title_key == row["title_key"])
+        if is_known(session, {Identifier.__name__: mine}) or (
+            not mine and session.exec(alike).first() is not None
+        ):
+            found.add(row["id"])
+    return found
+
+
 def put(session: Session, rows: Mapping[str, list[Memory]]) -> None:
     """Insert taken rows again. What refers to something that is gone, or came anew, is left out."""
     placed: dict[Any, dict[int, int]] = {}
+    anew = _came_again(session, rows)
     for table, refers in _TABLES:
         found = [dict(row) for row in rows.get(table.__name__, [])]
+        if table is Paper:
+            found = [row for row in found if row["id"] not in anew]
         for column, other in refers.items():
             away = {row["id"] for row in rows.get(other.__name__, [])}
             found = _led(session, found, (table, column), other, placed.get(other, {}), away)

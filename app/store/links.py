@@ -274,7 +274,9 @@ def outgoing(session: Session, page_id: int, *, limit: int = 200) -> list[Any]:
 
 
 _OUTGOING = (
-    sa.select(col(Link.id), *(col(c) for c in _SHOWN), col(Link.day), col(Link.evidence), col(Link.origin))
+    sa.select(
+        col(Link.id), *(col(c) for c in _SHOWN), col(Link.day), col(Link.evidence), col(Link.origin)
+    )
     .join(Page, col(Page.id) == col(Link.target_id))
     .where(col(Link.source_id) == sa.bindparam("page"), col(Link.status) == LinkStatus.ACCEPTED)
     .order_by(col(Link.relation), col(Page.title), col(Link.id))
@@ -333,7 +335,9 @@ def papers_linking(session: Session, page_id: int) -> int:
 def by_status(session: Session) -> Counter[str]:
     """How many links there are of each status."""
     rows = sa.select(col(Link.status), sa.func.count()).group_by(col(Link.status))
-    return Counter({str(status.value): number for status, number in session.connection().execute(rows)})
+    return Counter(
+        {str(status.value): number for status, number in session.connection().execute(rows)}
+    )
 
 
 def _accepted(side: Any) -> sa.Select[Any]:
@@ -471,21 +475,23 @@ def _among(since: bool, before: bool) -> sa.Select[Any]:
     )
 
 
-def stood(status: LinkStatus, *, since: Any = None, before: Any = None) -> list[Any]:
+def stood(
+    status: LinkStatus, *, since: Any = None, before: Any = None, link: Any = Link
+) -> list[Any]:
     """Conditions on links that had this status just before the moment `before`; None is now.
 
     What was decided or undone later counts as it stood then: the first decision since then says how
     the link was before it. With `since`, only links that came to stand from that moment on: when
-    they were decided, or made if nobody did.
+    they were decided, or made if nobody did. `link` is the alias the statement knows links by.
     """
-    moment = sa.func.coalesce(col(Link.decided_at), col(Link.created_at))
+    moment = sa.func.coalesce(col(link.decided_at), col(link.created_at))
     from_then = [moment >= since] if since is not None else []
     if before is None:
-        return [col(Link.status) == status, *from_then]
+        return [col(link.status) == status, *from_then]
     later = col(Decision.link_id).is_not(None) & (col(Decision.at) >= before)
-    undecided_since = col(Link.id).not_in(sa.select(col(Decision.link_id)).where(later))
-    as_it_is = (col(Link.status) == status) & (moment < before) & undecided_since
-    as_it_was = (col(Link.created_at) < before) & col(Link.id).in_(_before_that(status, later))
+    undecided_since = col(link.id).not_in(sa.select(col(Decision.link_id)).where(later))
+    as_it_is = (col(link.status) == status) & (moment < before) & undecided_since
+    as_it_was = (col(link.created_at) < before) & col(link.id).in_(_before_that(status, later))
     return [as_it_is | as_it_was, *from_then]
 
 

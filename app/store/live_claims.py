@@ -34,6 +34,7 @@ from app.domain.records import (
     Topic,
 )
 from app.store import pages
+from app.store.links import stood
 from app.store.pages import PageRef
 from app.store.questions import stands
 
@@ -213,16 +214,16 @@ def _first(found: Found) -> tuple[int, Relation] | None:
 
 
 def _standing(link: Any, target: int | None, relation: Relation | None, claim: Claim) -> list[Any]:
-    conditions: list[Any] = [col(link.status) == _literal(LinkStatus.ACCEPTED)]
+    accepted = [col(link.status) == _literal(LinkStatus.ACCEPTED)]
+    if claim.asof:
+        accepted = stood(LinkStatus.ACCEPTED, before=_after(claim.asof), link=link)
+    conditions: list[Any] = accepted
     if target is not None:
         conditions.append(col(link.target_id) == target)
     if relation is not None:
         conditions.append(col(link.relation) == _literal(relation))
     if claim.role and target is not None and relation is Relation.PART_OF:
         conditions.append(col(link.role) == Role(claim.role))
-    if claim.asof:
-        moment = sa.func.coalesce(col(link.decided_at), col(link.created_at))
-        conditions.append(moment < _after(claim.asof))
     return conditions
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -95,6 +95,40 @@ def files(session: Session) -> dict[str, tuple[int, int]]:
 _FILES = sa.select(col(Mirror.path), col(Mirror.size), col(Mirror.mtime_ns)).where(
     col(Mirror.version) > 0
 )
+
+
+def written_files(session: Session) -> list[Any]:
+    """Every file of a page as it was last seen: id, page_id, slug, path, hash, size, mtime_ns, side_hash."""
+    return list(session.connection().execute(_WRITTEN_FILES))
+
+
+_WRITTEN_FILES = (
+    sa.select(
+        *(
+            getattr(Mirror, name)
+            for name in ("id", "page_id", "path", "hash", "size", "mtime_ns", "side_hash")
+        ),
+        col(Page.slug),
+    )
+    .join(Page, col(Page.id) == col(Mirror.page_id))
+    .where(col(Mirror.version) > 0)
+    .order_by(col(Mirror.id))
+)
+
+
+def look_again(session: Session, mirror_ids: Sequence[int]) -> None:
+    """Let the next look read these files, whatever their size and time say."""
+    for some in _chunks(mirror_ids):
+        anew = sa.update(Mirror).where(col(Mirror.id).in_(some)).values(mtime_ns=0)
+        session.connection().execute(anew)
+
+
+def write_beside(session: Session, page_ids: Sequence[int]) -> None:
+    """Let the companions of these pages be written again."""
+    for some in _chunks(page_ids):
+        anew = sa.update(Mirror).where(col(Mirror.page_id).in_(some)).values(side_hash="")
+        session.connection().execute(anew)
+    mark(session, page_ids)
 
 
 def count(session: Session) -> int:
@@ -238,8 +272,9 @@ _MARK_LINKING = sa.text(
 
 
 def mark_all(session: Session) -> None:
-    """Forget every file, and let every page wait for its own."""
+    """Forget every file, and let every page wait for its own, and every decision to be told again."""
     connection = session.connection()
+    note_decisions(session, 0)
     connection.execute(sa.delete(Mirror))
     connection.execute(_MARK_ALL)
 

@@ -297,10 +297,11 @@ def _body(session: Session, papers: int, claim_from: int) -> str:
     if page is None:
         return f"Put together from {papers} papers.\n"
     title = " ".join(page.title.translate(_NO_LABEL).split())
-    return (
+    told = (
         f"Put together from {papers} papers. The claim is a sentence of [[{page.slug}|{title}]], "
         "as it stands there.\n"
     )
+    return pages.by_file_names(session, told)
 
 
 _NO_LABEL = str.maketrans({"[": "(", "]": ")", "{": "(", "}": ")", "|": "/", "\n": " ", "`": "'"})

@@ -6,6 +6,7 @@ page, its revision, its names, its outgoing wikilinks and its searchable text ne
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -16,8 +17,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
+from app.domain.file_names import is_file_name, stem
 from app.domain.identifiers import is_slug, slugify
-from app.domain.markdown import link_keys, name_key, plain_text, wikilinks
+from app.domain.markdown import is_linkable, link_keys, name_key, plain_text, wikilinks
 from app.domain.merge import merge3
 from app.domain.ownership import PEOPLE, Owner
 from app.domain.questions import left_open
@@ -32,6 +34,7 @@ from app.domain.records import (
     Identifier,
     Link,
     LinkStatus,
+    Mirror,
     Origin,
     Page,
     PageKind,
@@ -213,6 +216,62 @@ def _lookups() -> tuple[Any, ...]:
         .join(Page, col(Page.id) == col(Alias.page_id))
         .where(col(Alias.key).in_(keys)),
     )
+
+
+def file_names(session: Session, refs: Iterable[PageRef]) -> dict[int, str]:
+    """By page id the name that a wikilink says so that it leads to the page here and, in the vault, to
+    its file: the file's name or the title that it will be, else the slug.
+
+    Of two pages with one title the name means the older one: the other is called by its slug.
+    """
+    by_id = {ref.id: ref for ref in refs}
+    paths: dict[int, str] = {}
+    for some in _chunked(sorted(by_id), 400):
+        for page_id, path in session.connection().execute(_PATHS, {"ids": some}):
+            paths[page_id] = path
+    wanted = {
+        page_id: name
+        for page_id, ref in by_id.items()
+        if is_linkable(name := stem(paths[page_id]) if page_id in paths else ref.title)
+        and (page_id in paths or is_file_name(name))
+    }
+    meant = resolve(session, wanted.values())
+    found = {page_id: ref.slug for page_id, ref in by_id.items()}
+    for page_id, name in wanted.items():
+        ref_of = meant.get(name_key(name))
+        if ref_of is not None and ref_of.id == page_id:
+            found[page_id] = name
+    return found
+
+
+def by_file_names(session: Session, text: str) -> str:
+    """A text of the machine's with its wikilinks by the names of `file_names`; its words stay."""
+    links_there = wikilinks(text) if "[[" in text else []
+    refs = resolve(session, [link.target for link in links_there])
+    names = file_names(session, refs.values())
+    told = text
+    for link in reversed(links_there):
+        ref = refs.get(name_key(link.target))
+        found = _PLAIN_LINK.fullmatch(text[link.start : link.end])
+        if ref is None or found is None or found[1] != link.target:
+            continue
+        name, shown = names[ref.id], found[3]
+        made = f"[[{name}]]" if shown in (name, None) else f"[[{name}{found[2]}{shown}]]"
+        if shown is not None:
+            told = f"{told[: link.start]}{made}{told[link.end :]}"
+    same = [link.text or link.target for link in links_there]
+    return told if same == [link.text or link.target for link in wikilinks(told)] else text
+
+
+_PATHS = sa.select(col(Mirror.page_id), col(Mirror.path)).where(
+    col(Mirror.page_id).in_(sa.bindparam("ids", expanding=True))
+)
+_PLAIN_LINK = re.compile(r"\[\[([^\[\]|#\\]+)(?:(\\?\|)([^\[\]|]*))?\]\]")
+
+
+def _chunked(numbers: list[int], size: int) -> Iterable[list[int]]:
+    for start in range(0, len(numbers), size):
+        yield numbers[start : start + size]
 
 
 def _standing() -> sa.ColumnElement[bool]:
@@ -910,7 +969,7 @@ def _put_in(session: Session, page: Page, *, now: datetime) -> None:
             left.append([word, name])
         elif target.id != page.id:
             decisions.put_in(
-                session, page.id, target.id, Relation(word), now=now, reason="put in in the vault"
+                session, page.id, target.id, Relation(word), now=now, reason="put into its file"
             )
     if left != waiting:
         kept = {key: value for key, value in page.extra.items() if key != PUT_IN}

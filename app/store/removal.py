@@ -145,11 +145,13 @@ def remove_all(
         session.add(page)
         session.flush()
     session.expire_all()
+    _look_again(session, ids)
     speaking = {link["source_id"] for link in before.values() if link["origin"] == Origin.AUTHOR}
     pages.relink_all(session, speaking & {*writers, *ids}, now=now)
     for page in gone:
         numbers.note(session, page)
     _rest_links(session, ids)
+    _look_again(session, ids)
     after = _links(session, ids, writers, before)
     for page_id, became in _by_page(remembered.difference(before, after), memories, before, after):
         memories[page_id]["links"] = became
@@ -159,6 +161,12 @@ def remove_all(
     )
     concepts.say_so(session)
     return made
+
+
+def _look_again(session: Session, ids: Sequence[int]) -> None:
+    """Read pages together that would be read one by one."""
+    for some in chunks(ids):
+        session.exec(select(Page).where(col(Page.id).in_(some))).all()
 
 
 def _links(
@@ -275,36 +283,40 @@ def _decide(
     dropped: bool,
 ) -> list[Decision]:
     batch = batch or uuid4().hex
-    made = []
-    for page in gone:
-        memory = memories[page.id or 0]
-        change = Change(
+    removals = [
+        Change(
             kind=ChangeKind.REMOVE,
             key=f"remove:{uuid4().hex}",
             title=page.title,
             source_id=page.id,
             status=LinkStatus.ACCEPTED,
             origin=Origin.AUTHOR,
-            content=memory,
+            content=memories[page.id or 0],
             created_at=now,
             decided_at=now,
         )
-        session.add(change)
-        session.flush()
-        decision = Decision(
-            at=now,
-            who=who,
-            verdict=Verdict.ACCEPT,
-            change_id=change.id,
-            # The last word on its paper: no import keeps it again.
-            paper_id=memory["paper"]["id"] if dropped and "paper" in memory else None,
-            reason=reason.strip()[:1000],
-            # Taken back, it waits nowhere.
-            before={"status": LinkStatus.REJECTED.value, "did": {"page": page.id}},
-            batch=batch,
+        for page in gone
+    ]
+    session.add_all(removals)
+    session.flush()
+    made = []
+    for page, change in zip(gone, removals, strict=True):
+        memory = memories[page.id or 0]
+        made.append(
+            Decision(
+                at=now,
+                who=who,
+                verdict=Verdict.ACCEPT,
+                change_id=change.id,
+                # The last word on its paper: no import keeps it again.
+                paper_id=memory["paper"]["id"] if dropped and "paper" in memory else None,
+                reason=reason.strip()[:1000],
+                # Taken back, it waits nowhere.
+                before={"status": LinkStatus.REJECTED.value, "did": {"page": page.id}},
+                batch=batch,
+            )
         )
-        session.add(decision)
-        made.append(decision)
+    session.add_all(made)
     session.flush()
     return made
 

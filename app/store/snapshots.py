@@ -151,10 +151,11 @@ def first_filled(engine: Engine) -> str:
 
     Makes nothing. Workers' leases and the counters of changes do not count.
     """
-    if not schema.holds_a_wiki(engine):
-        return ""
+    with _apart(engine) as own:
+        if not schema.holds_a_wiki(own):
+            return ""
     left = {*transfer.LEFT, "generation"}
-    with reading(engine) as session:
+    with _apart(engine) as own, reading(own) as session:
         connection = session.connection()
         there = set(sa.inspect(connection).get_table_names())
         for table in SQLModel.metadata.sorted_tables:
@@ -163,6 +164,16 @@ def first_filled(engine: Engine) -> str:
                 if connection.execute(any_row).first():
                     return table.name
     return ""
+
+
+@contextmanager
+def _apart(engine: Engine) -> Iterator[Engine]:
+    """The same database by connections of its own: those of `engine` would keep a file that is replaced."""
+    own = open_engine(engine.url.render_as_string(hide_password=False))
+    try:
+        yield own
+    finally:
+        own.dispose()
 
 
 def put(path: Path, engine: Engine) -> None:
@@ -192,10 +203,9 @@ def _let_go(engine: Engine, place: Path) -> None:
         raise Conflict(f"There is a wiki in {place} already (table {table}).")
     if place.stat().st_size:
         try:
-            with engine.connect() as connection:
+            with _apart(engine) as own, own.connect() as connection:
                 _one_file(connection.connection.dbapi_connection)
         except Exception as error:
             raise Conflict(
                 f"Another program has {place} open: stop the server and its worker first."
             ) from error
-    engine.dispose()

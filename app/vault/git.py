@@ -165,7 +165,9 @@ def _commit(
     lock = _lock(index_path, patience)
     try:
         entries, version = _index(index_path)
-        stale = _check_staged(repo, entries, head)
+        stale = _is_behind(repo, entries, head)
+        if stale:
+            entries = _brought_up(entries, _tree(repo, head))
         changed, made = _compare(repo, root, entries, _written_at(index_path))
         if not changed and not stale:
             lock.abort()
@@ -246,7 +248,7 @@ def _tree(repo: Repo, commit_id: Any) -> dict[bytes, tuple[Any, int]]:
     }
 
 
-def _check_staged(repo: Repo, entries: Mapping[bytes, IndexEntry], head: Any) -> bool:
+def _is_behind(repo: Repo, entries: Mapping[bytes, IndexEntry], head: Any) -> bool:
     """Whether the index stayed behind the last commit, which was ours, and nothing is staged.
 
     Raises Conflict when somebody staged something: it is theirs to commit.
@@ -263,6 +265,18 @@ def _check_staged(repo: Repo, entries: Mapping[bytes, IndexEntry], head: Any) ->
         "Changes are staged in the vault's git repository that are not cere-bro's. Commit or unstage "
         "them: then it goes on."
     )
+
+
+def _brought_up(
+    entries: Mapping[bytes, IndexEntry], tree: Mapping[bytes, tuple[Any, int]]
+) -> dict[bytes, IndexEntry]:
+    """The entries of an index as they were to be at a commit; of what changed nothing is known by stat."""
+    return {
+        path: entry
+        if (entry := entries.get(path)) is not None and entry.sha == sha
+        else IndexEntry(0, 0, 0, 0, mode, 0, 0, 0, sha)
+        for path, (sha, mode) in tree.items()
+    }
 
 
 def _compare(

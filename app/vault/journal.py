@@ -109,7 +109,8 @@ def companion_path(slug: str) -> str:
 
 def companion_text(data: Mapping[str, Any]) -> bytes:
     """A companion as its file has it."""
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, sort_keys=True, indent=1)
+    # In the order given: that of a digest's ledger is one that readers see.
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, indent=1)
     return (text + "\n").encode("utf-8", "replace")
 
 

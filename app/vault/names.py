@@ -6,12 +6,24 @@ file in Obsidian too, and otherwise the slug.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Container, Mapping
 from pathlib import PurePosixPath
 
+from app.domain.file_names import MAX_STEM, is_device, is_file_name, is_page, stem
 from app.domain.records import PageKind
+
+__all__ = [
+    "FOLDERS",
+    "MAX_STEM",
+    "free_path",
+    "is_page",
+    "kind_of_folder",
+    "path_key",
+    "stem",
+    "stem_key",
+    "stem_of",
+]
 
 FOLDERS: Mapping[PageKind, str] = {
     PageKind.CONCEPT: "concepts",
@@ -24,24 +36,12 @@ FOLDERS: Mapping[PageKind, str] = {
 }
 """Where the file of a page is made; a person may move it anywhere."""
 
-MAX_STEM = 120  # bytes: with folder, `.md` and a conflict copy's mark well below 255
 _KINDS = {folder: kind for kind, folder in FOLDERS.items()}
-_FORBIDDEN = re.compile(r'[\\/:*?"<>|#^\[\]]')
-# What no eye sees, or sees as a blank that it is not.
-_UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
-_DEVICE = re.compile(
-    r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])[ ]*(?:\..*)?", re.IGNORECASE
-)
-_OTHERS = re.compile(
-    r"""\.sync-conflict- | \(conflict | \(conflicted[ ]copy | 's[ ]conflicted[ ]copy
-      | ^~ | ~$ | ^\#.*\#$ | \.(?:tmp|temp|swp|swo|swx|part|partial|crdownload|icloud|bak|orig)$""",
-    re.IGNORECASE | re.VERBOSE,
-)
 
 
 def stem_of(title: str, slug: str) -> str:
     """What the file of a page is called, without `.md`. Twins are the caller's to see (free_path)."""
-    return title if _is_file_name(title) else _safe(slug)
+    return title if is_file_name(title) else _safe(slug)
 
 
 def path_key(path: str) -> str:
@@ -53,27 +53,6 @@ def path_key(path: str) -> str:
 def stem_key(path: str) -> str:
     """The key of a file's name without folder and ending: a wikilink finds a file by it."""
     return path_key(stem(path))
-
-
-def stem(path: str) -> str:
-    """A file's name without folder and ending."""
-    name = path.rpartition("/")[2]
-    return name[:-3] if name.lower().endswith(".md") else name
-
-
-def is_page(path: str) -> bool:
-    """Whether a file of this path (relative, with slashes) is taken for a page.
-
-    Hidden files and folders, what editors and sync programs leave beside a file (temp files, backups,
-    conflict copies), names that are no Unicode, and what does not end in .md are none.
-    """
-    parts = path.split("/")
-    if any(not part or part.startswith(".") for part in parts):
-        return False
-    if not parts[-1].lower().endswith(".md") or not _is_text(path):
-        return False
-    # Both `x.tmp.md` and `x.md~`: the mark stands before the ending or instead of it.
-    return _OTHERS.search(stem(path)) is None
 
 
 def kind_of_folder(path: str) -> PageKind | None:
@@ -101,26 +80,4 @@ def free_path(kind: PageKind, title: str, slug: str, taken: Container[str]) -> s
 
 
 def _safe(slug: str) -> str:
-    return f"{slug}_" if _DEVICE.fullmatch(slug) else slug
-
-
-def _is_file_name(title: str) -> bool:
-    if not title or title != title.strip() or title[0] in ".-" or title[-1] == ".":
-        return False
-    if _FORBIDDEN.search(title) or _DEVICE.fullmatch(title) or title.lower().endswith(".md"):
-        return False
-    if any(unicodedata.category(sign) in _UNSEEN for sign in title):
-        return False
-    if any(sign.isspace() and sign != " " for sign in title):
-        return False
-    if not unicodedata.is_normalized("NFC", title) or len(title.encode()) > MAX_STEM:
-        return False
-    return is_page(f"{title}.md")
-
-
-def _is_text(path: str) -> bool:
-    try:
-        path.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return "\x00" not in path
+    return f"{slug}_" if is_device(slug) else slug

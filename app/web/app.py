@@ -20,8 +20,9 @@ from app.store.db import reading
 from app.web import templating
 from app.web.assets import Assets, Static
 from app.web.deps import facts
-from app.web.memory import Bodies, Facts, Fragments
+from app.web.memory import Bodies, Facts, Fragments, Sent
 from app.web.routes import (
+    activity,
     api,
     atlas,
     concepts,
@@ -71,6 +72,7 @@ ROUTERS = (
     page,
     removal,
     history,
+    activity,
     export,
     questions,
     predictions,
@@ -106,6 +108,7 @@ def create(app: App) -> FastAPI:
     web.state.facts = Facts()
     web.state.bodies = Bodies()
     web.state.fragments = Fragments()
+    web.state.sent = Sent()
     web.state.ending = Event()  # set when the server is about to stop
     web.state.streams = Streams(web.state.ending)
     assets = Assets.load()

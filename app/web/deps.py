@@ -14,7 +14,7 @@ from starlette.datastructures import FormData
 
 from app.bootstrap import App
 from app.store.db import reading, writing
-from app.web.memory import Bodies, Facts, Fragments, changes
+from app.web.memory import Bodies, Facts, Fragments, Sent, changes
 from app.web.templating import is_partial, keep, tagged
 
 
@@ -56,6 +56,11 @@ def bodies(request: Request) -> Bodies:
 def fragments(request: Request) -> Fragments:
     """Parts of screens that have been written before."""
     return cast(Fragments, request.app.state.fragments)
+
+
+def sent(request: Request) -> Sent:
+    """Forms that were sent lately."""
+    return cast(Sent, request.app.state.sent)
 
 
 def _unless_known(request: Request, session: Annotated[Session, Depends(_reads)]) -> None:

@@ -42,6 +42,25 @@ def changes(session: Session, *tables: str) -> tuple[int, ...] | None:
     return tuple(counted.get(name, 0) for name in names)
 
 
+class Sent:
+    """Forms that were sent, by the name that each had when it was shown."""
+
+    def __init__(self, most: int = 500) -> None:
+        self._most = most
+        self._lock = Lock()
+        self._known: OrderedDict[Hashable, None] = OrderedDict()
+
+    def again(self, name: str, *fields: object) -> bool:
+        """Whether the form of this name was sent before with these fields; "" is no name."""
+        key = name, sha256(repr(fields).encode()).digest()
+        with self._lock:
+            known = bool(name) and key in self._known
+            self._known[key] = None
+            while len(self._known) > self._most:
+                self._known.popitem(last=False)
+        return known
+
+
 class Facts:
     """Values by key, each made anew when a table that it is counted over was written into."""
 

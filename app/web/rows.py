@@ -1,4 +1,4 @@
-"""Questions and predictions as templates show them, wherever they stand, and where their forms lead."""
+"""What templates show wherever it stands: questions, predictions, who wrote something."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from sqlmodel import Session
 
 from app.domain.predictions import STATE_WORDS
+from app.domain.records import AuthorKind
 from app.store import predictions
 from app.store.predictions import PredictionRow
 from app.store.questions import QuestionRow
@@ -69,3 +70,22 @@ def prediction_rows(rows: Sequence[PredictionRow]) -> list[dict[str, Any]]:
 def due_rows(session: Session, today: date) -> list[dict[str, Any]]:
     """What is due today, for predictions/_due.html."""
     return prediction_rows(predictions.due(session, until=today.isoformat()))
+
+
+def author_words(kind: AuthorKind, name: str = "") -> str:
+    """Who wrote something, as a reader is told."""
+    return "you" if kind == AuthorKind.PERSON else name or _AUTHORS[kind]
+
+
+_AUTHORS = {
+    AuthorKind.MODEL: "a model",
+    AuthorKind.AGENT: "an agent",
+    AuthorKind.IMPORT: "an import",
+    AuthorKind.VAULT: "the vault",
+    AuthorKind.EXTRACT: "extraction",
+}
+
+
+def listed_words(words: Sequence[str]) -> str:
+    """["you", "a model", "an import"] -> "you, a model and an import"."""
+    return " and ".join([*([", ".join(words[:-1])] if words[1:] else []), *words[-1:]])

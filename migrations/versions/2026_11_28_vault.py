@@ -16,6 +16,12 @@ down_revision = '0010'
 branch_labels = None
 depends_on = None
 
+BY_ITSELF = {
+    'ix_revision_of_people': (
+        'revision', "act_id IS NULL AND author_kind IN ('person', 'vault')"
+    ),
+    'ix_decision_by_itself': ('decision', 'act_id IS NULL'),
+}
 OF_AN_ACT = ('revision', 'link', 'change', 'decision', 'item', 'paper')
 
 MARK = (
@@ -140,6 +146,10 @@ def upgrade() -> None:
     for table in OF_AN_ACT:
         op.add_column(table, sa.Column('act_id', sa.Integer(), nullable=True))
         op.create_index(op.f(f'ix_{table}_act_id'), table, ['act_id'])
+    for name, (table, where) in BY_ITSELF.items():
+        op.create_index(
+            name, table, ['at'], sqlite_where=sa.text(where), postgresql_where=sa.text(where)
+        )
     op.create_table('mirror',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('page_id', sa.Integer(), nullable=True),
@@ -207,6 +217,8 @@ def downgrade() -> None:
             op.execute(f"DROP TRIGGER {name}")
     for table in ('vault_problem', 'vault_conflict', 'unmirrored', 'mirror'):
         op.drop_table(table)
+    for name, (table, _) in BY_ITSELF.items():
+        op.drop_index(name, table_name=table)
     for table in OF_AN_ACT:
         op.drop_index(op.f(f'ix_{table}_act_id'), table_name=table)
         op.drop_column(table, 'act_id')

@@ -532,8 +532,12 @@ def test_a_place_that_was_only_looked_at_is_empty(file: Path, empty: Place) -> N
     (empty.vault / ".cerebro" / "vault.json").write_text("{}")
     (empty.vault / "concepts").mkdir()
     restore(empty, file)
-    assert len(rows(empty)["page"]) == 2
-    assert set(VAULT) <= set(files(empty.vault))
+    url = empty.engine.url.render_as_string(hide_password=False)
+    empty.engine.dispose()  # its connections were of the file that was replaced
+    again = replace(empty, engine=open_engine(url))
+    assert len(rows(again)["page"]) == 2
+    assert set(VAULT) <= set(files(again.vault))
+    again.engine.dispose()
 
 
 def test_a_log_left_beside_a_lost_database_is_not_read_into_the_new_one(

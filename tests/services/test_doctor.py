@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from sqlmodel import SQLModel
 from app.domain.records import (
     Assessment,
     AuthorKind,
+    Decision,
     Listing,
     ListingPaper,
     Page,
@@ -26,11 +28,14 @@ from app.domain.records import (
     PaperState,
     RunState,
     Topic,
+    Verdict,
 )
 from app.services.doctor import Finding, Patient, examine
+from app.services.sync import Sync
 from app.store import derived, items, pages, runs, vectors
 from app.store.db import SHOWN, generation, open_engine, reading, writing
 from app.store.pages import PERSON, Author, Content
+from app.vault.folder import Vault
 from tests.factories import THEN, make_engine
 
 BODY = """# On tides
@@ -98,7 +103,7 @@ def patient(tmp_path: Path) -> Iterator[Patient]:
         session.add(ListingPaper(day="2026-05-02", paper_id=1))
         session.flush()
         vectors.want(session, "m@1", setting="m")
-    yield Patient(engine, data, data / "raw")
+    yield Patient(engine, data, data / "raw", data / "vault")
     engine.dispose()
 
 
@@ -286,6 +291,85 @@ def test_somebody_who_is_at_work_is_left_alone(patient: Patient) -> None:
             assert runs.get(session, run.id or 0).state == RunState.RUNNING
 
 
+# ---------------------------------------------------------------- the vault
+
+
+@pytest.fixture
+def mirrored(patient: Patient) -> Patient:
+    synced(patient)
+    return patient
+
+
+def synced(patient: Patient) -> None:
+    sync = Sync(patient.engine, Vault(patient.vault), clock=lambda: THEN)
+    sync.begin()
+    sync.open()
+    for _ in range(3):
+        sync.look()
+        sync.write()
+        time.sleep(0.35)
+    sync.tell_decisions()
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "replaced" not in path.parts
+    }
+
+
+def test_a_mirror_that_is_in_step_is_well(mirrored: Patient) -> None:
+    assert doctor(mirrored)["vault"] == Finding(
+        "vault", True, "every file has the bytes that were written or taken up"
+    )
+
+
+def test_a_file_with_other_bytes_and_the_same_time_is_looked_at_anew(mirrored: Patient) -> None:
+    path = next(mirrored.vault.glob("concepts/Tide.md"))
+    told, data = path.stat(), path.read_bytes()
+    path.write_bytes(data.replace(b"Of water.", b"Of waves."))
+    os.utime(path, ns=(told.st_atime_ns, told.st_mtime_ns))
+    assert not doctor(mirrored, dry_run=True)["vault"].ok
+    assert doctor(mirrored)["vault"].wrong == 1
+    synced(mirrored)
+    with reading(mirrored.engine) as session:
+        assert pages.get(session, "tide").body == "Of waves."
+    assert doctor(mirrored)["vault"].wrong == 0
+
+
+def test_what_machines_read_in_the_vault_is_written_anew(mirrored: Patient) -> None:
+    with writing(mirrored.engine) as session:
+        page = pages.get(session, "tide")
+        session.add(Decision(at=THEN, verdict=Verdict.ACCEPT, link_id=1))
+        assert page.id
+    synced(mirrored)
+    before = files(mirrored.vault)
+    (mirrored.vault / ".cerebro/pages/tide.json").unlink()
+    (mirrored.vault / ".cerebro/pages/moon.json").write_bytes(b"{}")
+    (mirrored.vault / ".cerebro/decisions.jsonl").unlink()
+    assert doctor(mirrored)["vault"].wrong == 3
+    synced(mirrored)
+    assert files(mirrored.vault) == before
+    assert doctor(mirrored)["vault"].wrong == 0
+
+
+def test_a_vault_that_vanished_is_named_and_nothing_is_deleted(mirrored: Patient) -> None:
+    shutil.rmtree(mirrored.vault)
+    found = doctor(mirrored)["vault"]
+    assert not found.ok
+    assert "cerebro sync --anew" in found.says
+    with reading(mirrored.engine) as session:
+        assert pages.get(session, "tide").kind == PageKind.CONCEPT
+
+
+def test_pages_that_nobody_noted_are_written(mirrored: Patient) -> None:
+    sql(mirrored, "UPDATE mirror SET version = 0", "DELETE FROM unmirrored")
+    assert doctor(mirrored)["mirror"].wrong == 3
+    synced(mirrored)
+    assert doctor(mirrored)["mirror"].wrong == 0
+
+
 # ---------------------------------------------------------------- what cannot be mended
 
 
@@ -382,7 +466,7 @@ def _damage(patient: Patient, *names: str) -> Patient:
         data[(root - 1) * 4096 + 8 : root * 4096] = bytes(4096 - 8)
     harmed = path.with_name("harmed.sqlite3")
     harmed.write_bytes(data)
-    return Patient(open_engine(f"sqlite:///{harmed}"), patient.data, patient.raw)
+    return replace(patient, engine=open_engine(f"sqlite:///{harmed}"))
 
 
 @pytest.mark.sqlite_only

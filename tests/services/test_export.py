@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from functools import partial
 
 import pytest
+from bs4 import BeautifulSoup
 from sqlmodel import col, select
 from starlette.testclient import TestClient
 
 from app.bootstrap import READERS, App
 from app.domain.records import Paper
 from app.errors import Invalid
+from app.exporting import FOLDERS
 from app.services.export import FORMATS, bibliography
 from app.services.ingest import Outcome, Report, import_files
+from app.services.interchange import whole
 from app.sources.base import File
 from app.store.db import reading, writing
+from app.web.routes import export as routes
 from tests.web.conftest import app, client, load  # noqa: F401
 
 LIBRARY = r"""
@@ -188,6 +194,37 @@ def test_export_and_citation_over_http(library: App, client: TestClient) -> None
     load(library, [{"type": "concept", "id": "tide", "title": "Tide"}])
     assert client.get("/w/tide/cite").status_code == 404
     assert client.get("/w/none/cite").status_code == 404
+
+
+def test_what_there_is_to_take_along(library: App, client: TestClient) -> None:  # noqa: F811
+    page = BeautifulSoup(client.get("/export").text, "html.parser")
+    offered = {link["href"] for link in page.select("main li a")}
+    assert offered == {f"/export?format={name}" for name in ("jsonl", "graphml", *FOLDERS)}
+    assert {button["value"] for button in page.select("main form button")} == set(FORMATS)
+    for name in ("jsonl", "graphml", *FOLDERS):
+        answer = client.get(f"/export?format={name}")
+        assert answer.status_code == 200 and answer.content, name
+        assert "attachment" in answer.headers["content-disposition"]
+        if name in FOLDERS:
+            with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+                assert archive.testzip() is None and len(archive.namelist()) > 4
+    with reading(library.engine) as session:
+        assert client.get("/export?format=jsonl").text == "".join(whole(session))
+    assert client.get("/export?format=jsonl&q=tide").status_code == 422
+    assert not [path for path in library.settings.data.iterdir() if path.name.startswith("tmp")]
+
+
+def test_of_a_large_wiki_the_command_is_named(
+    library: App,
+    client: TestClient,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(routes, "MOST", 3)
+    page = client.get("/export").text
+    assert "cerebro export --format jsonl -o wiki.jsonl" in page
+    answer = client.get("/export?format=site")
+    assert answer.status_code == 422 and "cerebro export --format site" in answer.text
+    assert client.get("/export?format=bibtex").status_code == 200
 
 
 # What once made a paper other than it was, when our own export of it came back.

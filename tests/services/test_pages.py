@@ -155,6 +155,27 @@ def test_edits_of_the_same_line_are_a_conflict_that_carries_both(engine: Engine)
     assert stands(engine, "tides").body == error.merged
 
 
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [
+        ("Two so far.\n", "Two so far.\n"),
+        ("Two so far.\n\nOne.\n\nMine.\n", "Two so far.\n\nOne.\n"),
+        ("Two so far.\n\nOne.\n\nMine.\n", "Two so far.\n\nOurs.\n"),
+    ],
+)
+def test_the_same_change_by_two_is_a_conflict_for_it_may_be_meant_twice(
+    engine: Engine, mine: str, theirs: str
+) -> None:
+    save(engine, "tally", "One so far.\n\nOne.\n", title="Tally", base=0)
+    save(engine, "tally", theirs, title="Tally", base=1)
+    with pytest.raises(EditConflict) as conflict:
+        save(engine, "tally", mine, title="Tally", base=1)
+    assert (conflict.value.mine, conflict.value.theirs) == (mine, theirs)
+    assert conflict.value.merged.count("Two so far.") == 1
+    assert "Mine." not in mine or "Mine." in conflict.value.merged
+    assert stands(engine, "tally").body == theirs
+
+
 def test_two_different_new_titles_are_a_conflict(engine: Engine) -> None:
     save(engine, "tides", POEM)
     save(engine, "tides", POEM, base=1, title="Ebb")

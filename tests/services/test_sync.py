@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy.engine import Engine
 from sqlmodel import Session, col, select
 
+from app.domain.markdown import name_key
 from app.domain.records import (
     AuthorKind,
     Decision,
@@ -148,7 +149,11 @@ class Wiki:
             assert found.body == page.note.body
             assert (found.title or page.note.title) == page.note.title
             assert found.id == page.note.id
-            assert {*found.links} == {*page.note.links}
+            said, meant = (
+                {(link.relation, name_key(link.name)) for link in note.links}
+                for note in (found, page.note)
+            )
+            assert said == meant
             assert (found.aliases, found.tags) == (page.note.aliases, page.note.tags)
         assert len(self.files()) == len(told)
 
@@ -319,7 +324,7 @@ def test_a_link_put_in_accepts_its_proposal(wiki: Wiki) -> None:
     [link] = wiki.all(Link)
     assert link.status is LinkStatus.ACCEPTED
     [decision] = wiki.all(Decision)
-    assert decision.agreed is True and decision.reason == "put in in the vault"
+    assert decision.agreed is True and decision.reason == "put into its file"
     lines = list(journal.decisions(Vault(wiki.root)))
     assert [line["link"] for line in lines] == [
         {"source": "one", "relation": "about", "target": "two"}

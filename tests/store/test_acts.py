@@ -51,6 +51,19 @@ def page(session: Session, title: str) -> Page:
     return pages.create(session, content, author=PERSON, now=THEN)
 
 
+def lose(engine: Engine) -> None:
+    """Make a page in a transaction that fails."""
+    with writing(engine) as session:
+        page(session, "Lost")
+        raise RuntimeError
+
+
+def lose_within(session: Session) -> None:
+    with session.begin_nested():
+        page(session, "Lost as well")
+        raise RuntimeError
+
+
 def acts_of(engine: Engine) -> list[Act]:
     with reading(engine) as session:
         found = session.exec(select(Act).order_by(Act.id)).all()  # type: ignore[arg-type]
@@ -122,13 +135,11 @@ def test_a_persons_own_save_is_of_no_act(engine: Engine) -> None:
 
 def test_what_is_rolled_back_leaves_nothing_and_what_follows_has_its_act(engine: Engine) -> None:
     with acts.doing(engine, ActKind.IMPORT, "Import", clock=clock) as act:
-        with pytest.raises(RuntimeError), writing(engine) as session:
-            page(session, "Lost")
-            raise RuntimeError
+        with pytest.raises(RuntimeError):
+            lose(engine)
         with writing(engine) as session:
-            with pytest.raises(RuntimeError), session.begin_nested():
-                page(session, "Lost as well")
-                raise RuntimeError
+            with pytest.raises(RuntimeError):
+                lose_within(session)
             page(session, "Kept")
             assert session.exec(select(Revision.act_id)).all() == [act.id]
     (found,) = acts_of(engine)
@@ -136,13 +147,8 @@ def test_what_is_rolled_back_leaves_nothing_and_what_follows_has_its_act(engine:
 
 
 def test_a_dry_run_leaves_no_row(engine: Engine) -> None:
-    with (
-        pytest.raises(RuntimeError),
-        acts.doing(engine, ActKind.IMPORT, "Import", clock=clock),
-        writing(engine) as session,
-    ):
-        page(session, "Lost")
-        raise RuntimeError
+    with acts.doing(engine, ActKind.IMPORT, "Import", clock=clock), pytest.raises(RuntimeError):
+        lose(engine)
     assert acts_of(engine) == []
 
 

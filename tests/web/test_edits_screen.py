@@ -86,9 +86,7 @@ def test_it_is_accepted_seen_and_undone_on_the_screens(app: App, client: TestCli
     page = parsed(client.get(f"/w/{slug}"))
     assert "unreviewed" not in words(page.select_one("article"))
     told = words(page.select_one(".rail"))
-    assert (
-        "“recent” is written by claude-test" in told and "All else is written by a person" in told
-    )
+    assert "“recent” is written by claude-test" in told and "All else is written by you" in told
     decided = parsed(client.get("/review?tab=decided"))
     assert "a new text" in words(decided.main) and decided.select_one(f'a[href="/w/{slug}"]')
     undo = decided.select_one('form[action$="/undo"]')["action"]

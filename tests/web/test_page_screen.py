@@ -63,7 +63,7 @@ def form_of(client: TestClient, slug: str, **changes: str) -> Row:
     """The editor's fields as the page offers them, with some of them changed."""
     page = parsed(client.get(f"/w/{slug}/edit"))
     fields: Row = {}
-    for name in ("title", "kind", "aliases", "tags", "body", "base_rev"):
+    for name in ("title", "kind", "aliases", "tags", "body", "base_rev", "sent"):
         element = page.select_one(f"#editor [name={name}]")
         assert element is not None, name
         if element.name == "select":
@@ -369,13 +369,13 @@ def test_links_to_a_page_come_in_parts_the_newest_first(app: App, client: TestCl
     load(app, [{"type": "page", "kind": "note", "id": f"n-{n}", "title": f"N {n}", "text": "[[hub]]"} for n in range(230)])  # fmt: skip
     page = parsed(client.get("/w/hub/links"))
     assert "Linked from 230" in words(page.main)
-    seen = [str(a["href"]) for a in page.select("section:first-of-type li p > a")]
+    seen = [str(a["href"]) for a in page.select("section:first-of-type li p > a:not(.n)")]
     more = page.select_one("li.more a")
     assert (len(seen), seen[0]) == (100, "/w/n-229")
     while more is not None:
         rows = parsed(client.get(str(more["href"]), headers=PARTIAL))
         assert rows.html is None
-        seen += [str(a["href"]) for a in rows.select("li:not(.more) p > a")]
+        seen += [str(a["href"]) for a in rows.select("li:not(.more) p > a:not(.n)")]
         more = rows.select_one("li.more a")
     assert seen == [f"/w/n-{n}" for n in range(229, -1, -1)]
     assert client.get("/w/hub/links?before=x").status_code == 200
@@ -539,6 +539,19 @@ def test_a_conflict_shows_both_texts_and_can_be_solved(wiki: App, client: TestCl
     solved = post(client, "paging", second | {"body": "Our words.", "base_rev": str(base["value"])})
     assert solved.status_code == 303
     assert client.get("/w/paging.md").text == "Our words."
+
+
+def test_the_same_change_by_two_is_a_conflict_and_a_second_click_is_none(
+    wiki: App, client: TestClient
+) -> None:
+    """Two who count from four to five have counted to six."""
+    first, second = form_of(client, "paging"), form_of(client, "paging")
+    for _ in range(2):
+        assert post(client, "paging", first | {"body": "5 so far."}).status_code == 303
+    response = post(client, "paging", second | {"body": "5 so far."})
+    assert response.status_code == 409
+    assert parsed(response).select_one("#editor [name=body]").get_text().strip() == "5 so far."  # type: ignore[union-attr]
+    assert len(parsed(client.get("/w/paging/history")).select("tbody tr")) == 2
 
 
 def test_a_page_that_somebody_made_meanwhile_is_a_conflict(wiki: App, client: TestClient) -> None:

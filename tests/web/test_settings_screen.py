@@ -10,8 +10,10 @@ from starlette.testclient import TestClient
 
 from app.bootstrap import App
 from app.domain.money import LLMSettings
+from app.domain.records import VaultProblem
+from app.services import commits
 from app.settings import Settings
-from app.store.db import reading
+from app.store.db import reading, writing
 from tests.web.conftest import parsed, words
 
 YEAR = 365 * 24 * 60 * 60
@@ -216,3 +218,23 @@ def test_what_will_not_do_is_refused_and_stays_in_the_form(
 
 def test_the_screen_says_what_keeps_the_model_from_being_called(client: TestClient) -> None:
     assert "No model is set." in words(parsed(client.get("/settings")).select_one("#model p"))
+
+
+def test_when_the_vault_is_committed_is_chosen_here(client: TestClient, app: App) -> None:
+    def chosen() -> str:
+        page = parsed(client.get("/settings"))
+        return str(page.select_one("#git input[checked]")["value"])
+
+    assert chosen() == "off"
+    answer = client.post("/settings/git", data={"when": "daily"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/settings?saved=1#git")
+    assert chosen() == "daily"
+    with writing(app.engine) as session:
+        session.add(
+            VaultProblem(path=commits.PROBLEM, reason="A merge is under way.", at=app.clock())
+        )
+    assert "A merge is under way." in words(parsed(client.get("/settings")).select_one("#git"))
+    assert client.post("/settings/git", data={"when": "--exec"}).status_code == 422
+    assert chosen() == "daily"
+    client.post("/settings/git", data={"when": "off"})
+    assert "merge" not in words(parsed(client.get("/settings")).select_one("#git"))

@@ -12,7 +12,7 @@ from sqlmodel import Session
 
 from app.domain.blame import Paragraph, blame
 from app.domain.merge import diff_lines
-from app.domain.records import AuthorKind, Origin, Revision, Verdict
+from app.domain.records import Origin, Revision, Verdict
 from app.errors import NotFound
 from app.services import pages as editing
 from app.store import decisions, links, pages, rules
@@ -20,6 +20,7 @@ from app.store import history as stored
 from app.store.db import LARGEST_ID
 from app.web.deps import Form, Reads, TheApp, UnlessKnown, Writes, text, whole
 from app.web.routes.page import head_of, shown
+from app.web.rows import author_words
 from app.web.templating import page as screen
 
 router = APIRouter(include_in_schema=False)
@@ -27,23 +28,6 @@ router = APIRouter(include_in_schema=False)
 REVISIONS = 50  # each with its whole text, to count what changed
 PARAGRAPHS = 200
 DECISIONS = 50
-
-
-def by_words(kind: AuthorKind, name: str) -> str:
-    """Who wrote something, as a reader is told."""
-    if kind == AuthorKind.PERSON:
-        return "you"
-    return name or _AUTHORS[kind]
-
-
-_AUTHORS = {
-    AuthorKind.PERSON: "you",
-    AuthorKind.MODEL: "a model",
-    AuthorKind.AGENT: "an agent",
-    AuthorKind.IMPORT: "an import",
-    AuthorKind.VAULT: "the vault",
-    AuthorKind.EXTRACT: "extraction",
-}
 
 
 def tabs_of(slug: str, current: str) -> list[tuple[str, str, None, bool]]:
@@ -101,7 +85,7 @@ def _revision(row: Any, older: Any, page: Any) -> dict[str, Any]:
     return {
         "number": row.number,
         "at": row.at,
-        "author": by_words(row.author_kind, row.author),
+        "author": author_words(row.author_kind, row.author),
         "author_kind": row.author_kind.value,
         "note": row.note,
         "prompt": row.prompt,
@@ -144,7 +128,7 @@ def diff(request: Request, slug: str, session: Reads) -> Response:
         page=head_of(page),
         before=before,
         after=after,
-        by=by_words(after.author_kind, after.author),
+        by=author_words(after.author_kind, after.author),
         lines=[
             {"kind": row.kind.value, "parts": list(row.spans), "hidden": row.hidden}
             for row in diff_lines(before.body, after.body)
@@ -234,7 +218,7 @@ def _maker(row: Any, *, earlier: bool) -> dict[str, Any]:
     return {
         "number": row.number,
         "kind": row.author_kind.value,
-        "name": "somebody" if earlier else by_words(row.author_kind, row.author),
+        "name": "somebody" if earlier else author_words(row.author_kind, row.author),
         "prompt": "" if earlier else row.prompt,
         "at": row.at,
         "earlier": earlier,
@@ -323,7 +307,7 @@ def _decided(session: Session, rows: Sequence[Any]) -> list[dict[str, Any]]:
             "who": "" if row.who == "person" else row.who,
             "rule": rules.number_of(row.who),
             "undone": row.undone,
-            "undo": row.id in last and row.origin != Origin.AUTHOR,
+            "undo": row.id in last and row.origin != Origin.AUTHOR and "lost" not in row.before,
             "batch_size": batches.get(row.batch, 1),
             "relation": row.relation.value,
             "source": {"slug": row.source_slug, "title": row.source_title},

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from secrets import token_hex
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -71,6 +72,7 @@ from app.web.deps import (
     bodies,
     facts,
     lines,
+    sent,
     text,
     whole,
 )
@@ -78,7 +80,7 @@ from app.web.memory import Facts
 from app.web.routes import past
 from app.web.routes.removal import gone
 from app.web.routes.threads import order_of, thread_context
-from app.web.rows import prediction_rows, question_rows
+from app.web.rows import author_words, listed_words, prediction_rows, question_rows
 from app.web.templating import Failure, is_partial, keep_form, plural
 from app.web.templating import page as screen
 
@@ -604,26 +606,20 @@ def _provenance(page: Any) -> list[dict[str, str]]:
 
 
 def _machines(session: Session, page: Any) -> list[dict[str, str]]:
-    """Which sections of a page that people and machines wrote together are a machine's."""
+    """Which sections of a page that people and machines wrote together are a machine's, and whose the others."""
     rows = sections.kept(session, page.id)
     own = [row for row in rows if row.owner in MACHINES]
     if not own or len(own) == len(rows):
         return []
+    others = {author_words(row.owner, row.author): None for row in rows if row not in own}
     return [
         {
             "words": f"\u201c{row.key.replace('-', ' ') or 'The beginning'}\u201d is written by "
-            f"{row.author or _MACHINE[row.owner]}, {row.at:%Y-%m-%d}",
+            f"{author_words(row.owner, row.author)}, {row.at:%Y-%m-%d}",
             "url": f"#{row.key}" if row.key else "",
         }
         for row in own
-    ] + [{"words": "All else is written by a person", "url": ""}]
-
-
-_MACHINE = {
-    AuthorKind.MODEL: "a model",
-    AuthorKind.AGENT: "the machine",
-    AuthorKind.EXTRACT: "extraction",
-}
+    ] + [{"words": f"All else is written by {listed_words(list(others))}", "url": ""}]
 
 
 # ---------------------------------------------------------------- links
@@ -696,6 +692,7 @@ class _Fields:
     tags: str = ""
     body: str = ""
     base_rev: str = ""
+    sent: str = ""  # names this very form, so that it counts once however often it is sent
 
 
 @router.get("/new")
@@ -744,6 +741,7 @@ def _editor(
 ) -> Response:
     if draft is not None and draft.body == form.body:
         draft = None
+    form = replace(form, sent=token_hex(8))
     return screen(
         request,
         "pages/edit.html",
@@ -782,6 +780,7 @@ def _fields(form: FormData) -> _Fields:
         tags=text(form, "tags"),
         body=text(form, "body"),
         base_rev=text(form, "base_rev"),
+        sent=text(form, "sent"),
     )
 
 
@@ -799,6 +798,7 @@ def save(
     if "preview" in form:
         shown = rendered(session, fields.body)
         return _editor(request, slug, fields, new=not fields.base_rev.strip(), preview=shown.html)
+    again = sent(request).again(fields.sent, slug, fields)
     try:
         content = _content(slug, form, fields)
         base = _base(fields.base_rev)
@@ -810,6 +810,8 @@ def save(
             request, slug, fields, new=not fields.base_rev.strip(), status=422, errors=errors
         )
     except EditConflict as error:
+        if again and error.mine == error.theirs:  # a second click on the button
+            return RedirectResponse(f"/w/{slug}", 303)
         fields.body, fields.base_rev = error.merged, str(error.revision)
         return _editor(request, slug, fields, new=False, status=409, conflict=error)
     notice = "?saved=merged" if saved.merged else ""

@@ -583,7 +583,7 @@ def undo(request: Request, decision_id: int, form: Form, session: Writes, app: T
     rows = _restored(session, [d.link_id for d in taken_back if d.link_id is not None])
     changed = [d.change_id for d in taken_back if d.change_id is not None]
     rows += _restored_changes(session, changed)
-    waiting = [d.paper_id for d in taken_back if d.paper_id is not None]
+    waiting = [d.paper_id for d in taken_back if d.paper_id and d.change_id is None]
     words = f"Undone: {len(taken_back)} decisions" if len(taken_back) > 1 else "Undone"
     return fragment(
         request,
@@ -617,7 +617,7 @@ def _back(form: Any, default: str) -> str:
     wanted = text(form, "next")
     return (
         wanted
-        if wanted.startswith(("/w/", "/review", "/rules/", "/triage/", "/links/"))
+        if wanted.startswith(("/w/", "/review", "/rules/", "/triage/", "/links/", "/activity"))
         and "//" not in wanted
         else default
     )

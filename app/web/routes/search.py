@@ -321,6 +321,7 @@ _COMMANDS = (
     ("Go to Settings", "/settings"),
     ("Add a source", "/sources"),
     ("Import papers or notes", "/import"),
+    ("Export", "/export"),
     ("Export papers as BibTeX", "/export?format=bibtex"),
     ("First steps", "/welcome"),
 )
