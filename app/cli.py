@@ -1127,13 +1127,31 @@ def undo(
     decision: Annotated[
         int | None, typer.Argument(help="The decision; the last one when left out.")
     ] = None,
+    act: Annotated[
+        int | None,
+        typer.Option(
+            help="An import, a run or the like, as `cerebro activity` lists it, as a whole."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Take back a decision, with all others of the same action."""
+    """Take back a decision, with all others of the same action; or all of an import or a run."""
+    from app.services import acts
     from app.services import review as deciding
     from app.store.db import writing
 
+    if act is not None and decision is not None:
+        raise Invalid("Name a decision or an act, not both.")
     app = _open()
+    if act is not None:
+        with writing(app.engine) as session:
+            done = acts.undo(session, act, now=app.clock())
+        if as_json:
+            _out(done.as_json())
+        else:
+            for line in done.in_words():
+                print(line)
+        return
     with writing(app.engine) as session:
         taken = deciding.undo(session, decision, now=app.clock()).decisions
         ids = [each.id for each in taken]
@@ -1141,6 +1159,47 @@ def undo(
         _out({"undone": ids})
     else:
         print(f"Undone: {len(ids)} decision{'s' if len(ids) != 1 else ''}.")
+
+
+@cli.command()
+def activity(
+    limit: Annotated[int, typer.Option(help="How many lines.", min=1, max=1000)] = 20,
+    kind: Annotated[
+        str, typer.Option(help="save, decision, removal, merge or act; all when left out.")
+    ] = "",
+    who: Annotated[str, typer.Option(help="you, machine, or a rule as in rule:3.")] = "",
+    page: Annotated[str, typer.Option(help="Only what happened to this page, by address.")] = "",
+    day: Annotated[str, typer.Option(help="Only of one day, YYYY-MM-DD.")] = "",
+    as_json: Json = False,
+) -> None:
+    """What happened, newest first: saves, decisions, removals, and imports and runs as a whole."""
+    from app.services.acts import counts_in_words
+    from app.store import activity as log
+    from app.store.db import reading
+
+    asked = log.Asked(what=log.what(kind), who=who, page=page, day=day)
+    app = _open()
+    with reading(app.engine) as session:
+        events, _ = log.listed(session, asked, zone=app.zone, limit=limit)
+    if as_json:
+        for each in events:
+            _out(log.as_json(each))
+        return
+    for each in events:
+        number = f"act {each.act}" if each.what == log.What.ACT else ""
+        number = number or (f"decision {each.decision}" if each.decision else "")
+        about = f"{each.title} → {each.other[1]}" if each.other else each.title
+        rest = [
+            counts_in_words(each.counts, undo=each.undoes),
+            each.reason,
+            "undone" if each.undone else "",
+        ]
+        told = "; ".join(part for part in rest if part)
+        at = each.at.astimezone(app.zone)
+        words = f"{at:%Y-%m-%d %H:%M}  {number:<14}  {each.verb} {about}"
+        print(f"{words} ({told})" if told else words)
+    if not events:
+        print("Nothing of this kind happened.")
 
 
 @cli.command()

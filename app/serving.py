@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -61,9 +62,15 @@ def serve(
             timeout_graceful_shutdown=5,
         ),
     )
+    # uvicorn ends by the signal that it was sent: by default at once, and the worker would be left alone.
+    signal.signal(signal.SIGTERM, _terminated)
     print(f"cere-bro is at http://{_shown(host)}:{port} (stop with Ctrl-C)", flush=True)
     with _WorkerProcess() if with_worker else _Nothing():
         server.run(sockets=[listening])
+
+
+def _terminated(number: int, _: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def load_starter(app: App) -> int:

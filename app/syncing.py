@@ -36,6 +36,7 @@ LONGEST_PAUSE = 30.0
 HOLD_SECONDS = 60.0  # for which a command waits for whoever is at it
 _ONE = 1  # the subject of the hold: there is one vault
 _WRITTEN = 500  # pages that are written before others may have the hold
+_RESTART_SECONDS = 2.0  # between two tries to watch
 _ROUNDS = 20  # of one pass by command, until nothing moves any more
 
 
@@ -165,6 +166,7 @@ class Watch:
         self._lock = Lock()
         self._paths: set[str] = set()
         self._missed = True
+        self._begun_at = -_RESTART_SECONDS
         self._stop = Event()
         self._thread: Thread | None = None
         self.woken = Event()
@@ -185,8 +187,12 @@ class Watch:
             self._thread.join(5.0)
 
     def _begin(self) -> None:
-        if self._stop.is_set() or not self._root.is_dir():
+        now = time.monotonic()
+        if self._stop.is_set() or now - self._begun_at < _RESTART_SECONDS:
             return
+        if not self._root.is_dir():
+            return
+        self._begun_at = now
         with self._lock:
             self._missed = True
         self._thread = Thread(target=self._run, name="watch", daemon=True)
@@ -203,6 +209,7 @@ class Watch:
     def _watch(self, *, polling: bool) -> None:
         from watchfiles import watch  # what it needs would slow every command's start
 
+        folder = self._root.stat().st_ino
         for changes in watch(
             self._root,
             stop_event=self._stop,
@@ -217,8 +224,8 @@ class Watch:
             ignore_permission_denied=True,
         ):
             self._note(path for _, path in changes)
-            if not self._root.is_dir():
-                return  # another folder may come to its place
+            if not self._root.is_dir() or self._root.stat().st_ino != folder:
+                return  # another folder comes to its place
 
     def _note(self, changed: Iterable[str]) -> None:
         found = set()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -196,7 +198,10 @@ def test_help_is_there_at_once_and_loads_nothing_heavy() -> None:
         "worker",
         "migrate",
         "assets",
+        "backup",
+        "restore",
         "doctor",
+        "rebuild",
         "health",
         "import",
         "link",
@@ -391,6 +396,114 @@ def test_the_commands_of_a_day(run: Run, tmp_path: Path) -> None:
     harmed = run("doctor", "--json")
     assert harmed.code == 1
     assert [check["check"] for check in harmed.json if not check["ok"]] == ["raw bytes"]
+
+
+def elsewhere(tmp_path: Path) -> dict[str, str]:
+    """Settings of another, empty place on the engine under test."""
+    place = {"data": str(tmp_path / "other")}
+    return {**place, "database_url": databases.create()} if databases.on_postgresql() else place
+
+
+def vault_files(data: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(data).as_posix(): path.read_bytes()
+        for path in sorted((data / "vault").rglob("*"))
+        if path.is_file() and "replaced" not in path.parts
+    }
+
+
+def test_a_backup_is_restored_to_the_same_export_and_the_same_files(
+    run: Run, tmp_path: Path
+) -> None:
+    assert run("import", write(tmp_path, WIKI)).code == 0
+    assert run("decide", "1", "accept").code == 0
+    assert run("sync").code == 0
+    had, files = run("export", "--format", "jsonl").out, vault_files(tmp_path / "data")
+    made = run("backup", "wiki.zip", "--json")
+    assert (made.code, made.json["counts"]["decision"], made.json["left_out"]) == (0, 1, [])
+    refused(run("backup", "wiki.zip"), 1, "--force")
+    assert run("backup", "wiki.zip", "--force").code == 0
+    refused(run("backup", tmp_path / "no" / "wiki.zip"), 2, "There is no folder")
+    refused(run("restore", "wiki.zip"), 1, "There is a wiki in the database already")
+    other = elsewhere(tmp_path)
+    restored = run("restore", "wiki.zip", **other)
+    assert (restored.code, restored.err) == (0, "")
+    assert restored.out.startswith("Restored from wiki.zip, made 2026-05-14 09:00: 3 pages with ")
+    assert run("export", "--format", "jsonl", **other).out == had
+    assert vault_files(tmp_path / "other") == files
+    checks = run("doctor", "--json", **other)
+    assert checks.code == 0
+    assert not any(each["wrong"] for each in checks.json)
+    assert run("sync", **other).err == "In step.\n"
+    (tmp_path / "no.zip").write_bytes(b"PK nothing")
+    refused(run("restore", "no.zip", data=str(tmp_path / "third")), 1, "no whole zip")
+
+
+def test_what_a_backup_could_not_read_is_named(run: Run, tmp_path: Path) -> None:
+    assert run("import", write(tmp_path, WIKI)).code == 0
+    for path in (tmp_path / "data" / "raw").glob("*/*"):
+        path.unlink()
+    made = run("backup", "wiki.zip")
+    assert made.code == 3
+    assert "it is gone from the data folder" in made.err
+    restored = run("restore", "wiki.zip", **elsewhere(tmp_path))
+    assert restored.code == 0
+    assert "is missing here too" in restored.err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_a_restore_that_is_killed_is_nothing_or_gone_on_with(run: Run, tmp_path: Path) -> None:
+    """SIGKILL at any moment: the next start finds an empty place, or finishes the restore."""
+    assert run("import", write(tmp_path, WIKI)).code == 0
+    notes = tmp_path / "data" / "vault"
+    notes.mkdir(exist_ok=True)
+    for number in range(300):
+        (notes / f"n{number}.txt").write_bytes(os.urandom(2_000))
+    had = run("export", "--format", "jsonl").out
+    assert run("backup", "wiki.zip").code == 0
+    for turn, seconds in enumerate((0.0, 0.03, 0.1)):
+        other = elsewhere(tmp_path) | {"data": str(tmp_path / f"killed{turn}")}
+        environment = {**SETTINGS, **{f"CEREBRO_{k.upper()}": v for k, v in other.items()}}
+        going = subprocess.Popen(
+            [sys.executable, "-m", "app.cli", "restore", str(tmp_path / "wiki.zip")],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        while going.poll() is None and not (Path(other["data"]) / ".restore.json").exists():
+            time.sleep(0.005)
+        time.sleep(seconds)
+        going.kill()
+        going.wait()
+        there = run("export", "--format", "jsonl", **other)
+        assert there.code == 0
+        if there.out != had:
+            assert not [line for line in there.lines if line.get("type") == "page"]
+            shutil.rmtree(other["data"])
+            again = other | (elsewhere(tmp_path) if databases.on_postgresql() else {})
+            assert run("restore", "wiki.zip", **again | {"data": other["data"]}).code == 0
+        assert not list(Path(other["data"]).rglob(".restore*"))
+
+
+def test_a_wiki_is_rebuilt_from_its_vault(run: Run, tmp_path: Path) -> None:
+    assert run("import", write(tmp_path, WIKI)).code == 0
+    assert run("sync").code == 0
+    vault, other = tmp_path / "data" / "vault", {"data": str(tmp_path / "other")}
+    had = run("export").out
+    refused(run("rebuild", "--from", tmp_path / "nowhere", **other), 1, "nowhere")
+    (vault / "notes" / "mine.md").write_bytes(b"\xff")
+    done = run("rebuild", "--from", vault, "--json", **other)
+    assert done.code == 3
+    assert done.json["problems"] == [
+        {"path": "notes/mine.md", "reason": "Line 1 of the file is not UTF-8. Save it as UTF-8."}
+    ]
+    pages = {row["slug"] for row in map(json.loads, had.splitlines()) if "slug" in row}
+    assert sum(done.json["pages"].values()) == len(list(vault.rglob("*.md"))) - 1
+    assert pages <= {path.stem for path in (vault / ".cerebro" / "pages").iterdir()}
+    refused(run("rebuild", "--from", vault, **other), 1, "not empty")
+    assert "nothing was wrong" in run("rebuild", **other).out
+    assert run("rebuild", "--json", **other).json["texts"] == 0
 
 
 def test_the_atlas_counts_papers_by_topic_and_week(run: Run, tmp_path: Path) -> None:

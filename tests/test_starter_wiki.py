@@ -84,8 +84,8 @@ KEYS = {
 LENGTHS = {"concept": (180, 450), "paper": (90, 200), "thread": (80, 200)}
 
 WIKILINK = re.compile(
-    r"\[\[(?:(?P<relation>[a-z-]+)::)?(?P<page>[^\[\]|#]+)"
-    r"(?:#(?P<heading>[^\[\]|]+))?(?:\|(?P<text>[^\[\]]+))?\]\]"
+    r"\[\[(?:(?P<relation>[a-z-]+)::)?(?P<page>[^\[\]|#\\]+)"
+    r"(?:#(?P<heading>[^\[\]|]+))?(?:\\?\|(?P<text>[^\[\]]+))?\]\]"
 )
 CODE = re.compile(r"```[^`]*```")
 MATHS = re.compile(r"\$(?P<tex>[^$\n]+)\$")

@@ -37,7 +37,7 @@ from tests.factories import make_engine
 NOW = datetime(2026, 5, 14, 9, 0, tzinfo=UTC)
 STARTER = Path(__file__).parent.parent / "wiki"
 _CODE = re.compile(r"```.*?```|`[^`\n]*`", re.S)
-_LINK = re.compile(r"(?<!!)\[\[([^\[\]|#^\n]+)((?:[#^][^\[\]|\n]*)?)(?:\\?\|[^\[\]\n]*)?\]\]")
+_LINK = re.compile(r"(?<!!)\[\[([^\[\]|#^\\\n]+)((?:[#^][^\[\]|\n]*)?)(?:\\?\|[^\[\]\n]*)?\]\]")
 
 
 @dataclass
@@ -135,15 +135,29 @@ TITLES = {
 def test_what_the_machine_writes_leads_to_the_right_files(app: App) -> None:
     load(
         app,
-        *({"type": "concept", "id": slug, "title": title} for slug, title in TITLES.items()),
+        *(
+            {"type": "concept", "id": slug, "title": title, "text": "Some."}
+            for slug, title in TITLES.items()
+        ),
+        *(
+            {
+                "type": "assessment",
+                "paper": f"p-{slug}",
+                "scorer": "s",
+                "day": "2026-05-12",
+                "relevance": 9,
+                "novelty": 5,
+            }
+            for slug in TITLES
+        ),
         *(
             {
                 "type": "paper",
-                "id": f"arxiv:2604.{n:05}",
+                "id": f"arxiv:2605.{n:05}",
                 "slug": f"p-{slug}",
                 "title": f"On {title}"[:300],
                 "abstract": f"We study {title} at length.",
-                "day": "2026-04-14",
+                "day": "2026-05-12",
                 "keep": True,
             }
             for n, (slug, title) in enumerate(TITLES.items(), 1)
@@ -166,8 +180,8 @@ def test_what_the_machine_writes_leads_to_the_right_files(app: App) -> None:
                 mentions.link(session, slug, "words", now=NOW)
             except review.Conflict:
                 continue  # no link can be written there: a heading, or brackets in the name
-        assert digest.store(session, digest.read(session, "2026-04-14", zone=UTC), now=NOW)
-        work = months.read(session, "2026-04", today=date(2026, 5, 14), zone=UTC)
+        assert digest.store(session, digest.read(session, "2026-05-12", zone=UTC), now=NOW)
+        work = months.read(session, "2026-05", today=date(2026, 6, 2), zone=UTC)
         assert months.store(session, work, now=NOW)
     syncing.once(app, "test")
     followed = follow(app)
@@ -175,7 +189,7 @@ def test_what_the_machine_writes_leads_to_the_right_files(app: App) -> None:
     assert [each for each in followed.wrong if "[[con|" not in each] == []
     assert followed.counts["right"] >= 25
     with reading(app.engine) as session:
-        told = session.exec(select(Page.body).where(Page.slug == "digest-2026-04")).one()
+        told = session.exec(select(Page.body).where(Page.slug == "digest-2026-05")).one()
         assert "[[KV cache]]" in told
         assert "[[what-is-it|What is it: a question?]]" in told
         written = session.exec(
@@ -218,7 +232,6 @@ def test_the_starter_wiki_can_be_walked_in_obsidian(app: App) -> None:
     import_paths(app, [STARTER])
     syncing.once(app, "test")
     followed = follow(app)
-    print(followed.counts, followed.wrong[:10])
     assert followed.wrong == []
     with reading(app.engine) as session:
         assert pages.count(session, PageKind.CONCEPT) >= 20

@@ -95,6 +95,22 @@ def _pages(name: str, *kinds: PageKind) -> LineType:
     )
 
 
+def _same(*names: str) -> dict[str, str]:
+    return {name: name for name in names}
+
+
+def _two(
+    name: str, table: type[SQLModel], fields: Mapping[str, str], first: tuple[str, ...]
+) -> tuple[LineType, LineType]:
+    """Two types of line for a table: of what the format has words for, and `other_…` of what it has not.
+
+    Without words are a link to a page that is gone, and a decision that is on no paper or was undone.
+    """
+    order = tuple(dict.fromkeys((*first, *fields.values())))
+    parts = (Part(table, fields=fields),)
+    return LineType(name, parts, order), LineType(f"other_{name}", parts, order)
+
+
 _PAPER = {
     "title": "title",
     "abstract": "abstract",
@@ -116,6 +132,7 @@ _LINK = {
     "reason": "reason",
     "evidence": "evidence",
 }
+_PREDICTION = _same("text", "made", "due", "probability", "state", "resolved", "resolution")
 _ASSESSMENT = {
     "day": "day",
     "scorer": "scorer",
@@ -133,7 +150,7 @@ TYPES: tuple[LineType, ...] = (
         (
             Part(
                 records.Topic,
-                fields={n: n for n in ("id", "name", "keep", "filter", "tier", "threshold")},
+                fields=_same("id", "name", "keep", "filter", "tier", "threshold"),
                 spread=True,
             ),
         ),
@@ -141,11 +158,8 @@ TYPES: tuple[LineType, ...] = (
     ),
     _pages("concept", PageKind.CONCEPT),
     _pages("thread", PageKind.THREAD),
-    _pages(
-        "page",
-        *(k for k in records.KINDS if k not in (PageKind.CONCEPT, PageKind.THREAD)),
-    ),
-    _pages("gone", *records.GONE),
+    _pages("page", PageKind.NOTE, PageKind.ARTICLE, PageKind.EPISODE, PageKind.DIGEST),
+    _pages("other_page", PageKind.PAPER, *records.GONE),
     LineType(
         "paper",
         (
@@ -158,38 +172,11 @@ TYPES: tuple[LineType, ...] = (
         ),
         (PageKind.PAPER,),
     ),
-    LineType(
-        "link",
-        (Part(records.Link, fields=_LINK),),
-        ("source", "relation", "target", *[n for n in _LINK.values() if n != "relation"]),
-    ),
+    *_two("link", records.Link, _LINK, ("source", "relation", "target")),
     _like("change", records.Change),
-    LineType(
-        "decision",
-        (Part(records.Decision, fields={n: n for n in ("verdict", "at", "reason")}),),
-        ("paper", "verdict", "at", "reason"),
-    ),
-    LineType(
-        "question",
-        (Part(records.Question, fields={n: n for n in ("text", "state", "day")}),),
-        ("page", "text", "state", "day"),
-    ),
-    LineType(
-        "prediction",
-        (
-            Part(
-                records.Prediction,
-                fields={
-                    name: name
-                    for name in (
-                        *("text", "made", "due", "probability"),
-                        *("state", "resolved", "resolution"),
-                    )
-                },
-            ),
-        ),
-        ("page", "text", "made", "due", "probability", "state", "resolved", "resolution"),
-    ),
+    *_two("decision", records.Decision, _same("verdict", "at", "reason"), ("paper",)),
+    *_two("question", records.Question, _same("text", "state", "day"), ("page",)),
+    *_two("prediction", records.Prediction, _PREDICTION, ("page",)),
     _like("prediction_touch", records.PredictionTouch),
     _like("alias", records.Alias),
     _like("page_tag", records.PageTag),

@@ -303,7 +303,13 @@ class Act(SQLModel, table=True):
 
 def _of_an_act() -> Any:
     """The act that made a row; null of what a person did by itself, and of what is older."""
-    return Field(default=None, index=True)
+    return Field(default=None)
+
+
+def _by_act(table: str) -> sa.Index:
+    """An index of the rows that acts made, by act; of the others `_by_itself` is one."""
+    where = sa.text("act_id IS NOT NULL")
+    return sa.Index(f"ix_{table}_act_id", "act_id", sqlite_where=where, postgresql_where=where)
 
 
 def _by_itself(name: str, condition: str = "") -> sa.Index:
@@ -432,7 +438,7 @@ class Item(SQLModel, table=True):
     `state` is what its source says of it: starred, upvotes, score, comments.
     """
 
-    __table_args__ = (sa.UniqueConstraint("source_id", "key"),)
+    __table_args__ = (sa.UniqueConstraint("source_id", "key"), _by_act("item"))
 
     id: int | None = Field(default=None, primary_key=True)
     source_id: int = Field(foreign_key="source.id", index=True)
@@ -598,6 +604,7 @@ class Revision(SQLModel, table=True):
 
     __table_args__ = (
         sa.UniqueConstraint("page_id", "number"),
+        _by_act("revision"),
         _by_itself("ix_revision_of_people", "author_kind IN ('person', 'vault')"),
     )
 
@@ -710,6 +717,7 @@ class Paper(SQLModel, table=True):
         # What the atlas counts, in the order in which it is grouped.
         sa.Index("ix_paper_topic_by_day", "topic_id", "came", "state", "score"),
         sa.Index("ix_paper_published_of_page", "page_id", "published"),
+        _by_act("paper"),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -793,6 +801,7 @@ class Link(SQLModel, table=True):
         sa.Index("ix_link_out", "source_id", "status", "confidence", "target_id", "relation"),
         sa.Index("ix_link_in", "target_id", "status", "confidence", "source_id", "relation"),
         sa.CheckConstraint("source_id <> target_id", name="not_to_itself"),
+        _by_act("link"),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -839,7 +848,7 @@ class Change(SQLModel, table=True):
     """
 
     # The id of one taken back is never given again: somebody may still have it on their screen.
-    __table_args__ = {"sqlite_autoincrement": True}
+    __table_args__ = (_by_act("change"), {"sqlite_autoincrement": True})
 
     id: int | None = Field(default=None, primary_key=True)
     kind: ChangeKind = Field(sa_type=choice(ChangeKind))
@@ -923,6 +932,7 @@ class Decision(SQLModel, table=True):
         _record("ix_decision_by_kind", "kind", "signal"),
         _record("ix_decision_by_concept", "concept_id", "confidence"),
         _record("ix_decision_by_time", "at"),
+        _by_act("decision"),
         _by_itself("ix_decision_by_itself"),
     )
 

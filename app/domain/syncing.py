@@ -9,15 +9,15 @@ its own. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from unicodedata import normalize
 
 from app.domain.markdown import name_key
 from app.domain.merge import Merge, merge3
-from app.domain.notes import NamedLink, Note
-from app.domain.records import Relation
+from app.domain.notes import FACTS, NamedLink, Note
+from app.domain.records import PageKind, Relation
 
 MASS = 20
 """Files that may vanish at once: of more than these, if they are also `SHARE` of all, none is believed."""
@@ -183,16 +183,6 @@ def _without(links: Iterable[NamedLink], others: Iterable[NamedLink]) -> tuple[N
 # ---------------------------------------------------------------- names of files
 
 
-def followed(
-    *, stem: str, was: tuple[str, str], now: tuple[str, str], stem_of: Callable[[str, str], str]
-) -> bool:
-    """Whether a file that is called `stem` follows the page's title: it was called by it, or by the slug.
-
-    `was` and `now` are title and slug as the file says them and as the page does.
-    """
-    return stem in (stem_of(*was), was[1], stem_of(*now), now[1])
-
-
 def renamed(old: str, new: str, *, title: str) -> Renamed:
     """What it means that a person called a file `new` that was called `old`, of a page of this title."""
     if old == new:
@@ -208,10 +198,22 @@ class Renamed(StrEnum):
     ALIAS = "alias"  # it also goes by that name
 
 
-def worded(links: Sequence[NamedLink], said: Sequence[NamedLink]) -> tuple[NamedLink, ...]:
-    """Links as a file words them, where it finds the same files by that: in other case, or with a folder."""
-    words = {_short(link): link for link in said}
-    return tuple(link if "/" in link.name else words.get(_short(link), link) for link in links)
+def worded(note: Note, said: Note, *, by_folder: PageKind) -> Note:
+    """What a file is to say, in the words it has: `said` are its fields as they stand.
+
+    Links keep theirs where they find the same files: in other case, or with a folder. A kind that its
+    folder says is not said again, and then what other kinds would tell by is somebody else's.
+    """
+    words = {_short(link): link for link in said.links}
+    links = tuple(
+        link if "/" in link.name else words.get(_short(link), link) for link in note.links
+    )
+    if said.kind is not None or note.kind is not by_folder:
+        return replace(note, links=links)
+    others = {
+        name: value for name, value in said.facts.items() if name not in FACTS.get(by_folder, ())
+    }
+    return replace(note, links=links, kind=None, facts={**others, **note.facts})
 
 
 def _short(link: NamedLink) -> tuple[Relation, str]:

@@ -7,7 +7,7 @@ by undoing it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from uuid import uuid4
@@ -64,18 +64,25 @@ class Undone:
 
     def in_words(self) -> Iterator[str]:
         """Sentences for a terminal or a screen."""
-        done = [
-            f"{number:,} {one if number == 1 else many}"
-            for name, (one, many) in _WORDS.items()
-            if (number := self.counts[name])
-        ]
-        yield f"Undone: {', '.join(done)}." if done else "There was nothing left to take back."
+        done = _told(self.counts, _WORDS)
+        yield f"Undone: {done}." if done else "There was nothing left to take back."
+        yield from self._left()
+
+    def _left(self) -> Iterator[str]:
         reasons = Counter(each.why for each in self.stays)
         for why, number in reasons.most_common():
             some = [each.title for each in self.stays if each.why == why]
             named = ", ".join(some[:3]) + (", …" if number > 3 else "")
             stay = "1 stays" if number == 1 else f"{number:,} stay"
             yield f"{stay}: {why} ({named})."
+
+    def as_json(self) -> dict[str, object]:
+        """What programs get of it."""
+        return {
+            "act": self.act,
+            "counts": dict(self.counts),
+            "stays": [asdict(each) for each in self.stays],
+        }
 
 
 _WORDS = {
@@ -89,6 +96,31 @@ _WORDS = {
     "items": ("entry forgotten", "entries forgotten"),
     "rows": ("row back", "rows back"),
 }
+
+
+_MADE = {
+    "pages": ("page", "pages"),
+    "texts": ("text changed", "texts changed"),
+    "papers": ("paper", "papers"),
+    "links": ("link", "links"),
+    "proposals": ("proposal", "proposals"),
+    "decisions": ("decision", "decisions"),
+    "items": ("entry", "entries"),
+}
+_STAYED = {"stays": ("stays", "stay")}
+
+
+def counts_in_words(counts: Mapping[str, int], *, undo: bool) -> str:
+    """What an act made, or an `undo` did, in words: "3 pages, 1 paper"."""
+    return _told(counts, {**(_WORDS if undo else _MADE), **_STAYED})
+
+
+def _told(counts: Mapping[str, int], words: Mapping[str, tuple[str, str]]) -> str:
+    return ", ".join(
+        f"{number:,} {one if number == 1 else many}"
+        for name, (one, many) in words.items()
+        if (number := counts.get(name, 0))
+    )
 
 
 def undo(session: Session, act_id: int, *, now: datetime) -> Undone:

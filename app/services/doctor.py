@@ -508,7 +508,7 @@ def _is_other(path: Path, row: Any) -> bool:
         found = path.lstat()
         if (found.st_size, found.st_mtime_ns) != (row.size, row.mtime_ns):
             return False
-        return _hash(path) != row.hash
+        return _hash(path) != str(row.hash)
     except OSError:
         return False
 

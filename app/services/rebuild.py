@@ -517,11 +517,13 @@ class _Restoring:
         owner: tuple[str, int],
         held: dict[type[SQLModel], list[dict[str, Any]]],
     ) -> None:
-        versions: dict[tuple[Any, Any], list[int]] = {}
+        versions: dict[tuple[str, str], list[int]] = {}
         kept = []
         for each in _objects(found.side.get("identifiers")):
-            pair = (each.get("scheme"), each.get("value"))
-            versions[pair] = [v for v in each.get("versions") or () if isinstance(v, int)]
+            pair = (str(each.get("scheme")), str(each.get("value")))
+            told = each.get("versions")
+            if isinstance(told, list):
+                versions[pair] = [version for version in told if isinstance(version, int)]
             kept.append(f"{pair[0]}:{pair[1]}")
         said = kept if found.broken else list(found.note.identifiers)
         if not is_slug(found.note.id) and found.note.id:
@@ -983,7 +985,8 @@ def _supersede(rows: Iterable[dict[str, Any]]) -> None:
 def _is_copy(found: _Found) -> tuple[bool, str]:
     """Of two files with one id the one that is called what its page is called goes first."""
     called = names.stem_of(found.note.title.strip(), found.note.id)
-    return names.stem(found.path) not in (called, found.note.id), found.path
+    keys = {names.path_key(called), names.path_key(found.note.id)}
+    return names.stem_key(found.path) not in keys, found.path
 
 
 def _free(slug: str, taken: Mapping[str, object], former: set[str]) -> str:

@@ -323,11 +323,7 @@ class Sync:
     def waits(self) -> bool:
         """Whether the database has something to be written."""
         with self._reading() as session:
-            return bool(
-                mirror.pending(session)
-                or mirror.without_page(session, limit=1)
-                or mirror.decisions_after(session, mirror.newest_decision(session), limit=1)
-            )
+            return mirror.waits(session)
 
     def left(self) -> int:
         """How much is left for another time: pages without their file, files not taken up."""
@@ -674,6 +670,9 @@ class Sync:
                     standing.version = page.version if same else base_version or page.version
             session.add(standing)
             session.flush()
+            changed = page.version != told.version or (
+                mirror.told(session, [page_id])[page_id].note != told.note
+            )
             mirror.mark(session, [page_id])
             if refused:
                 mirror.note_problem(session, file.path, " ".join(refused), now=now)
@@ -683,9 +682,9 @@ class Sync:
             self.report.refused[file.path] = " ".join(refused)
         if conflict:
             self.report.conflicts.append(file.path)
-        elif joined.action is Action.MERGE:
+        elif changed and joined.action is Action.MERGE:
             self.report.merged.append(file.path)
-        elif joined.action is Action.TAKE and not moved:
+        elif changed and not moved:
             self.report.taken.append(file.path)
         return True
 
@@ -1283,19 +1282,15 @@ class Sync:
         if row.path.startswith(".moved/"):
             return None
         head = row.head
-        if not names_kind(head) and names.kind_of_folder(row.path) in (note.kind, None):
-            says = names.kind_of_folder(row.path) or PageKind.NOTE
-            note = replace(note, kind=None) if says == note.kind else note
         data = notes.render(note, head=head, newline=row.newline)
         if sha256(data).hexdigest() == row.hash:
             return made
         if (said := _fields(head)) is not None:
-            links_said = syncing.worded(note.links, said.links)
-            if links_said != note.links:
-                note = replace(note, links=links_said)
-                data = notes.render(note, head=head, newline=row.newline)
-                if sha256(data).hexdigest() == row.hash:
-                    return made
+            by_folder = names.kind_of_folder(row.path) or PageKind.NOTE
+            note = syncing.worded(note, said, by_folder=by_folder)
+            data = notes.render(note, head=head, newline=row.newline)
+            if sha256(data).hexdigest() == row.hash:
+                return made
         try:
             standing, _ = self.vault.read(row.path)
         except NotFound:
@@ -1479,11 +1474,6 @@ class Sync:
 
 
 # ---------------------------------------------------------------- small things
-
-
-def names_kind(head: str) -> bool:
-    """Whether front matter says the kind."""
-    return any(line.lstrip().startswith("kind") for line in head.splitlines())
 
 
 def _fields(head: str) -> Note | None:

@@ -129,22 +129,10 @@ def _arrivals(data: bytes) -> Iterator[Arrival | Rejected]:
 
 def _is_for_others(fields: dict[str, object]) -> bool:
     """Whether a line of a whole wiki says something to any wiki; its own rows are taken out of it."""
-    kind = str(fields.get("type"))
-    if kind not in _TYPES:
-        return False
     for inside in ("row", "page", "thread"):
         if isinstance(fields.get(inside), dict):
             del fields[inside]
-    return all(name in fields for name in _NAMED.get(kind, ()))
-
-
-# Of what no page or paper is named: what was undone, or belongs to a page that is gone.
-_NAMED = {
-    "link": ("source", "target"),
-    "decision": ("paper",),
-    "question": ("page",),
-    "prediction": ("page",),
-}
+    return fields.get("type") in _TYPES
 
 
 def _lines(data: bytes) -> Iterator[bytes]:

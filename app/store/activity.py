@@ -69,6 +69,17 @@ class Asked:
     day: str = ""
 
 
+def what(word: str) -> What | None:
+    """Read the name of a kind, "" for all. Raises Invalid, naming those there are."""
+    if not word.strip():
+        return None
+    try:
+        return What(word.strip().lower())
+    except ValueError as error:
+        known = ", ".join(each.value for each in What)
+        raise Invalid(f"Nothing of the kind {word[:40]!r} happens. Use {known}.") from error
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a row stands in the log: when, in which table, and its number there. Written at~table~id."""
@@ -136,7 +147,7 @@ def listed(
     session: Session,
     asked: Asked,
     *,
-    zone: tzinfo,
+    zone: tzinfo | None,
     after: Place | None = None,
     limit: int = PER_PAGE,
 ) -> tuple[list[Event], Place | None]:
@@ -169,14 +180,17 @@ def _page_id(session: Session, slug: str) -> int:
     return page.id
 
 
-def _span(day: str, zone: tzinfo) -> tuple[datetime, datetime] | None:
+def _span(day: str, zone: tzinfo | None) -> tuple[datetime, datetime] | None:
     if not day:
         return None
     try:
         first = date.fromisoformat(day)
-        begin = datetime.combine(first, time(), zone)
-        return begin, datetime.combine(first + timedelta(days=1), time(), zone)
-    except (ValueError, OverflowError) as error:
+        begin, end = (
+            datetime.combine(each, time(), zone) for each in (first, first + timedelta(days=1))
+        )
+        # Without a zone it is the day as this machine has it.
+        return (begin, end) if zone else (begin.astimezone(), end.astimezone())
+    except (ValueError, OverflowError, OSError) as error:
         raise Invalid(f"{day[:40]!r} is no day: write YYYY-MM-DD.") from error
 
 

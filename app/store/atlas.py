@@ -233,7 +233,7 @@ _ITEMS = (
     )
     .select_from(Mention)
     .join(Item, col(Item.id) == col(Mention.item_id))
-    .outerjoin(Page, col(Page.id) == col(Item.page_id))
+    .outerjoin(Page, sa.and_(col(Page.id) == col(Item.page_id), col(Page.kind).not_in(GONE)))
     .join(Paper, col(Paper.id) == col(Mention.paper_id))
     .where(*_SPOKEN_BETWEEN, col(Item.source_id) == sa.bindparam("source"))
     .group_by(

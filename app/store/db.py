@@ -188,6 +188,11 @@ def is_there(engine: Engine) -> bool:
         return False
 
 
+def file_of(engine: Engine) -> Path | None:
+    """The file that holds the database; None where a server does."""
+    return None if on_postgresql(engine) else Path(engine.url.database or "")
+
+
 def many_may_work(engine: Engine) -> bool:
     """Whether several workers at once are of use: SQLite has one writer, and they would wait."""
     return on_postgresql(engine)

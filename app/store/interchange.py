@@ -37,9 +37,8 @@ from app.store import papers
 from app.store.db import load
 
 CHUNK = 500
-_VERDICTS = (Verdict.KEEP, Verdict.DROP, Verdict.DEFER)
-# How far the machine has come with the files of one vault: not the reader's choice.
-_OF_A_VAULT = "vault_%"
+# How far the machine has come with the files of one vault: nobody's choice.
+_OF_A_VAULT = ("vault_wiki", "vault_decisions", "vault_git_done")
 
 Rows = dict[str, dict[str, Any]]  # of one line, by the name of their table
 
@@ -85,11 +84,33 @@ def _query(kind: LineType) -> sa.Select[Any]:
         query = query.outerjoin(
             Page, (col(Page.id) == col(Paper.page_id)) & (col(Page.kind) == PageKind.PAPER)
         )
+    elif kind.name.removeprefix("other_") in _IN_WORDS:
+        in_words = _IN_WORDS[kind.name.removeprefix("other_")]
+        query = query.where(~in_words if kind.name.startswith("other_") else in_words)
     elif main is PredictionTouch:
         query = query.where(col(PredictionTouch.dismissed))  # the others are derived
     elif main is Preference:
-        query = query.where(col(Preference.name).not_like(_OF_A_VAULT))
+        query = query.where(col(Preference.name).not_in(_OF_A_VAULT))
     return query
+
+
+def _is_there(page_id: Any) -> sa.ColumnElement[bool]:
+    return sa.exists().where(col(Page.id) == page_id, col(Page.kind).not_in(GONE))
+
+
+# What the format has words for; of the same table all else is in lines of another type.
+_IN_WORDS: dict[str, sa.ColumnElement[bool]] = {
+    "link": sa.and_(_is_there(col(Link.source_id)), _is_there(col(Link.target_id))),
+    "decision": sa.and_(
+        col(Decision.paper_id).is_not(None),
+        col(Decision.change_id).is_(None),
+        col(Decision.undoes_id).is_(None),
+        ~col(Decision.undone),
+        col(Decision.verdict).in_((Verdict.KEEP, Verdict.DROP, Verdict.DEFER)),
+    ),
+    "question": sa.and_(~col(Question.withdrawn), _is_there(col(Question.page_id))),
+    "prediction": _is_there(col(Prediction.page_id)),
+}
 
 
 # ---------------------------------------------------------------- for readers of the format
@@ -175,32 +196,19 @@ def _listed(session: Session, ids: Collection[int]) -> dict[int, dict[str, Any]]
     }
 
 
-def _refs(session: Session, page_ids: Collection[int]) -> dict[int, str]:
-    """How the format names pages; those that are gone have no name."""
-    gone = sa.select(col(Page.id)).where(col(Page.id).in_(page_ids), col(Page.kind).in_(GONE))
-    lost = set(session.connection().execute(gone).scalars())
-    return papers.references(session, [each for each in page_ids if each not in lost])
-
-
 def _links_told(session: Session, some: Sequence[Rows]) -> Iterator[dict[str, Any]]:
-    links = [each[_LINK] for each in some]
-    refs = _refs(session, {each[end] for each in links for end in ("source_id", "target_id")})
-    for link in links:
-        ends = (refs.get(link["source_id"]), refs.get(link["target_id"]))
-        yield {"source": ends[0], "target": ends[1]} if all(ends) else {}
+    links = [each["link"] for each in some]
+    ids = {each[end] for each in links for end in ("source_id", "target_id")}
+    refs = papers.references(session, ids)
+    return (
+        {"source": refs[link["source_id"]], "target": refs[link["target_id"]]} for link in links
+    )
 
 
 def _decisions_told(session: Session, some: Sequence[Rows]) -> Iterator[dict[str, Any]]:
-    """The papers of the decisions on papers that stand."""
-    rows = [each[_DECISION] for each in some]
-    stands = [
-        row["paper_id"]
-        if row["verdict"] in _VERDICTS and not row["undone"] and row["undoes_id"] is None
-        else None
-        for row in rows
-    ]
-    named = _paper_refs(session, {each for each in stands if each is not None})
-    return ({"paper": named[each]} if each in named else {} for each in stands)
+    ids = [each["decision"]["paper_id"] for each in some]
+    named = _paper_refs(session, set(ids))
+    return ({"paper": named[each]} for each in ids)
 
 
 def _paper_refs(session: Session, paper_ids: Collection[int]) -> dict[int, str]:
@@ -218,11 +226,9 @@ def _paper_refs(session: Session, paper_ids: Collection[int]) -> dict[int, str]:
 
 
 def _of_pages_told(session: Session, some: Sequence[Rows]) -> Iterator[dict[str, Any]]:
-    rows = [next(iter(each.values())) for each in some]
-    refs = _refs(session, {row["page_id"] for row in rows})
-    for row in rows:
-        shown = row["page_id"] in refs and not row.get("withdrawn")
-        yield {"page": refs[row["page_id"]]} if shown else {}
+    ids = [row["page_id"] for each in some for row in each.values()]
+    refs = papers.references(session, set(ids))
+    return ({"page": refs[each]} for each in ids)
 
 
 def _assessments_told(session: Session, some: Sequence[Rows]) -> Iterator[dict[str, Any]]:
@@ -239,13 +245,12 @@ def _assessments_told(session: Session, some: Sequence[Rows]) -> Iterator[dict[s
         yield {"paper": named[row["paper_id"]], **own_topics}
 
 
-_LINK, _DECISION = str(Link.__tablename__), str(Decision.__tablename__)
 _TOLD = {
     "paper": _papers_told,
     "link": _links_told,
     "decision": _decisions_told,
-    str(Question.__tablename__): _of_pages_told,
-    str(Prediction.__tablename__): _of_pages_told,
+    "question": _of_pages_told,
+    "prediction": _of_pages_told,
     "assessment": _assessments_told,
 }
 

@@ -14,6 +14,7 @@ from sqlmodel import Session, col, select
 
 from app.domain.items import SourceRef
 from app.domain.records import (
+    GONE,
     Item,
     Link,
     LinkStatus,
@@ -145,7 +146,7 @@ _MENTIONS: Any = (
     )
     .join(Item, col(Item.id) == col(Mention.item_id))
     .join(Source, col(Source.id) == col(Item.source_id))
-    .outerjoin(Page, col(Page.id) == col(Item.page_id))
+    .outerjoin(Page, sa.and_(col(Page.id) == col(Item.page_id), col(Page.kind).not_in(GONE)))
     .where(col(Mention.paper_id) == sa.bindparam("paper"))
     .order_by(_SAID_ON.desc(), col(Mention.id))
     .limit(sa.bindparam("limit"))

@@ -227,8 +227,10 @@ def file_names(session: Session, refs: Iterable[PageRef]) -> dict[int, str]:
     by_id = {ref.id: ref for ref in refs}
     paths: dict[int, str] = {}
     for some in _chunked(sorted(by_id), 400):
-        for page_id, path in session.connection().execute(_PATHS, {"ids": some}):
-            paths[page_id] = path
+        paths |= {
+            row.page_id or 0: row.path
+            for row in session.connection().execute(_PATHS, {"ids": some})
+        }
     wanted = {
         page_id: name
         for page_id, ref in by_id.items()

@@ -23,6 +23,7 @@ from sqlmodel import Session, col, select
 
 from app.domain.records import Attempt, Hold, Lease, Run, RunState
 from app.errors import NotFound
+from app.store import lives
 from app.store.db import LARGEST_ID, writing
 
 log = logging.getLogger("cerebro.worker")
@@ -231,19 +232,30 @@ def at_work(engine: Engine, *, beat: Callable[[str], None] = lambda owner: None)
     """A new owner of holds, whose lease and holds are renewed until the block ends, then given back.
 
     `beat(owner)` is called at each renewal, from the thread that renews. What cannot be renewed
-    (the database is away, say) runs out, and what was done meanwhile is not stored.
+    (the database is away, say) runs out, and what was done meanwhile is not stored. What one held that
+    was killed on this machine is anybody's as soon as another begins (see `lives`).
     """
     owner = uuid4().hex
     ended, signed_on = Event(), Event()
+    life = lives.begin(engine, owner)
+
+    def renew() -> None:
+        dead = lives.ended(engine)
+        with writing(engine, alone=False) as session:
+            for each in dead:
+                give_back(session, each)
+                session.connection().execute(sa.delete(Lease).where(col(Lease.owner) == each))
+            _renew(session, owner, clock=time.time())
+        lives.bury(engine, dead)
 
     def keep() -> None:
         while not ended.is_set():
-            try:
-                with writing(engine, alone=False) as session:
-                    _renew(session, owner, clock=time.time())
-                beat(owner)
-            except Exception as error:
-                log.warning("a worker's lease was not renewed: %s", error)
+            # Each for itself: that the database is away keeps nobody from seeing that it has to end.
+            for step in (renew, lambda: beat(owner)):
+                try:
+                    step()
+                except Exception as error:
+                    log.warning("a worker's lease was not renewed: %s", error)
             signed_on.set()
             ended.wait(SECONDS / 4)
 
@@ -258,6 +270,7 @@ def at_work(engine: Engine, *, beat: Callable[[str], None] = lambda owner: None)
         with suppress(Exception), writing(engine, alone=False) as session:
             give_back(session, owner)
             session.connection().execute(sa.delete(Lease).where(col(Lease.owner) == owner))
+        life.end()
 
 
 def give_back(session: Session, owner: str) -> None:

@@ -86,7 +86,9 @@ def from_history(session: Session, page: Page) -> list[dict[str, Any]]:
     held: list[Owned] = []
     for each in session.connection().execute(_HISTORY, {"page": page.id}):
         author = Owner(each.author_kind, each.author, each.prompt)
-        if before is None or (not rows and (author.kind, author.name) == (before.kind, before.name)):
+        if before is None or (
+            not rows and (author.kind, author.name) == (before.kind, before.name)
+        ):
             held = [Owned(found.key, found.hash, author) for found in sections(each.body)]
         else:
             held = owners(held, each.body, author)

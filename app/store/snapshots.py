@@ -201,6 +201,7 @@ def _let_go(engine: Engine, place: Path) -> None:
     """Raises Conflict unless the database is empty and nobody else has it open."""
     if table := first_filled(engine):
         raise Conflict(f"There is a wiki in {place} already (table {table}).")
+    engine.dispose()
     if place.stat().st_size:
         try:
             with _apart(engine) as own, own.connect() as connection:

@@ -16,6 +16,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
 from app.domain.records import (
+    GONE,
     Attempt,
     Delivery,
     DeliveryState,
@@ -702,7 +703,7 @@ def items(session: Session, source_id: int, *, before: int, limit: int) -> list[
             ),
             sa.func.coalesce(sa.cast(col(Paper.state), sa.String), ""),
         )
-        .outerjoin(own, col(own.id) == col(Item.page_id))
+        .outerjoin(own, sa.and_(col(own.id) == col(Item.page_id), col(own.kind).not_in(GONE)))
         .outerjoin(Paper, col(Paper.id) == col(Item.paper_id))
         .outerjoin(paper, col(paper.id) == col(Paper.page_id))
         .where(col(Item.source_id) == source_id, col(Item.id) < (before or LARGEST_ID))

@@ -145,7 +145,13 @@ def upgrade() -> None:
     op.create_index(op.f('ix_act_run_id'), 'act', ['run_id'])
     for table in OF_AN_ACT:
         op.add_column(table, sa.Column('act_id', sa.Integer(), nullable=True))
-        op.create_index(op.f(f'ix_{table}_act_id'), table, ['act_id'])
+        op.create_index(
+            op.f(f'ix_{table}_act_id'),
+            table,
+            ['act_id'],
+            sqlite_where=sa.text('act_id IS NOT NULL'),
+            postgresql_where=sa.text('act_id IS NOT NULL'),
+        )
     for name, (table, where) in BY_ITSELF.items():
         op.create_index(
             name, table, ['at'], sqlite_where=sa.text(where), postgresql_where=sa.text(where)

@@ -150,6 +150,19 @@ def filled(engine: Engine) -> Engine:
         revise(session, tide, content, author=Author(AuthorKind.MODEL, "m"), now=later)
         rename(session, tide, "tides", now=later)
         _rest(session, tide.id, page.id, thread.id, note.id, waits.id or 0, kept.id or 0)
+        session.add(
+            Link(
+                source_id=note.id,
+                target_id=gone.id,
+                relation=Relation.RELATED,
+                status=LinkStatus.REJECTED,
+                origin=Origin.AGENT,
+                created_at=THEN,
+            )
+        )
+        session.add(
+            Prediction(page_id=gone.id, key="g", text="G", origin=Origin.IMPORT, created_at=THEN)
+        )
         session.flush()
         gone.kind, gone.slug, gone.title_key = PageKind.MERGED, "gone-merged", ""
         for table in ("page_text", "alias"):
@@ -479,13 +492,7 @@ def test_fields_of_the_format_come_first_and_are_theirs(source: Engine) -> None:
     assert (link["source"], link["target"]) == ("arxiv:2605.00001", "thread")
     assert link["evidence"][0]["quote"] == ODD
     decisions = [line for line in lines if line["type"] == "decision"]
-    assert [line.get("paper") for line in decisions] == [
-        "arxiv:2605.00001",
-        None,
-        None,
-        "later",
-        None,
-    ]
+    assert [line["paper"] for line in decisions] == ["arxiv:2605.00001", "later"]
     concept = first(lines, "concept")
     assert concept["mine"] == [1, 2.5, None, {"ü": "\\"}]
     assert concept["row"]["extra"] == {"title": "taken", "row": 3}
@@ -587,14 +594,17 @@ HOSTILE: list[tuple[Callable[[list[dict[str, Any]]], Any], str]] = [
     (lambda lines: first(lines, "concept")["row"].update(author_kind="god"), "none of person"),
     (lambda lines: first(lines, "concept")["row"].update(extra=[]), "not an object"),
     (lambda lines: first(lines, "page").update(kind="merged"), '"kind" is none of'),
-    (lambda lines: first(lines, "gone").update(kind="note"), '"kind" is none of'),
+    (lambda lines: first(lines, "other_page").update(kind="note"), '"kind" is none of'),
     (lambda lines: first(lines, "link").update(confidence="1"), "not a number"),
     (lambda lines: first(lines, "link").update(evidence=["x"]), "list of objects"),
     (lambda lines: first(lines, "link").update(evidence=[{"quote": 1}]), "is not a text"),
     (lambda lines: first(lines, "link").update(spell=1), "knows no field"),
     (lambda lines: first(lines, "link")["row"].update(target_id=999), "no page further up"),
     (lambda lines: first(lines, "link")["row"].update(target_id=None), "whole number"),
-    (lambda lines: first(lines, "decision")["row"].update(undoes_id=99), "no decision further up"),
+    (
+        lambda lines: first(lines, "other_decision")["row"].update(undoes_id=99),
+        "no decision further up",
+    ),
     (lambda lines: first(lines, "raw")["row"].update(sha256="../" * 21 + "x"), "no SHA-256"),
     (lambda lines: first(lines, "source")["row"].update(created_at=None), "ISO form"),
     (lambda lines: first(lines, "identifier")["row"].update(page_id=1), "contradicts itself"),

@@ -15,7 +15,6 @@ from app.store import activity
 from app.store.activity import Asked, Event, Place, What
 from app.web.deps import Reads, TheApp, UnlessKnown, Writes
 from app.web.templating import page as screen
-from app.web.templating import plural
 
 router = APIRouter(include_in_schema=False)
 
@@ -79,12 +78,12 @@ def _address(values: dict[str, str]) -> str:
 
 def row_of(event: Event) -> dict[str, Any]:
     """A line as it is shown, with where it leads and what takes it back."""
-    counts = in_words(event.counts)
+    counts = undoing.counts_in_words(event.counts, undo=event.undoes)
     return {
         "event": event,
         "url": _leads_to(event),
         "counts": counts,
-        "undo": "" if event.undone or event.undoes and not event.act else _undo(event),
+        "undo": _undo(event),
     }
 
 
@@ -97,42 +96,12 @@ def _leads_to(event: Event) -> str:
 
 
 def _undo(event: Event) -> str:
-    """The address of the form that takes a line back; "" for a save, which its history restores."""
+    """The address of the form that takes a line back, or "": a save is restored by its history."""
+    if event.undone:
+        return ""
     if event.what == What.ACT:
         return f"/activity/{event.act}/undo"
-    return f"/decisions/{event.decision}/undo" if event.decision else ""
-
-
-_WORDS = {
-    "pages": "page",
-    "texts": "text changed",
-    "papers": "paper",
-    "links": "link",
-    "proposals": "proposal",
-    "decisions": "decision",
-    "items": "entry",
-    "removed": "page removed",
-    "back": "page put back",
-    "rows": "row put back",
-    "stays": "page stays",
-}
-_MANY = {
-    "texts": "texts changed",
-    "items": "entries",
-    "removed": "pages removed",
-    "back": "pages put back",
-    "rows": "rows put back",
-    "stays": "pages stay",
-}
-
-
-def in_words(counts: dict[str, Any]) -> str:
-    """What an act made, as words: "3 pages, 1 paper"."""
-    return ", ".join(
-        plural(number, _WORDS[name], _MANY.get(name, ""))
-        for name, number in counts.items()
-        if name in _WORDS and number
-    )
+    return f"/decisions/{event.decision}/undo" if event.decision and not event.undoes else ""
 
 
 @router.get("/activity/{act_id}")

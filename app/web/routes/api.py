@@ -17,6 +17,7 @@ from app.domain.months import in_words, is_month
 from app.domain.records import KINDS, ChangeKind, Page, PageKind, QuestionState, Relation
 from app.errors import Conflict, EditConflict, Invalid, NotFound
 from app.services import (
+    acts,
     costs,
     health,
     linker,
@@ -35,7 +36,7 @@ from app.services import pages as editing
 from app.services import threads as keeping
 from app.services import topics as registry
 from app.services.search import search as find
-from app.store import assessments, changes, editions, links, pages, papers, record
+from app.store import activity, assessments, changes, editions, links, pages, papers, record
 from app.store import predictions as stored_predictions
 from app.store import questions as stored_questions
 from app.store import rules as stored_rules
@@ -374,6 +375,40 @@ def _base(if_match: str | None, page: Page | None, slug: str) -> int:
             fields={"If-Match": "Send the ETag that reading the page gave."},
         )
     return int(tag)
+
+
+# ---------------------------------------------------------------- what happened
+
+
+@router.get("/activity", responses=_REFUSED)
+def what_happened(
+    session: Reads,
+    app: TheApp,
+    kind: Annotated[str, Query(max_length=20)] = "",
+    who: Annotated[str, Query(max_length=40)] = "",
+    page: Annotated[str, Query(max_length=300)] = "",
+    day: Annotated[str, Query(max_length=40)] = "",
+    after: Annotated[str, Query(max_length=80)] = "",
+    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+) -> dict[str, object]:
+    """What happened, newest first: saves, decisions, removals, and what was done as a whole.
+
+    `kind` is save, decision, removal, merge or act; `who` you, machine or a rule (rule:3); `page` an
+    address, `day` an ISO day. `next` is the `after` of the next part, null at the end.
+    """
+    asked = activity.Asked(what=activity.what(kind), who=who, page=page, day=day)
+    place = activity.Place.read(after)
+    events, more = activity.listed(session, asked, zone=app.zone, after=place, limit=limit)
+    return {
+        "activity": [activity.as_json(each) for each in events],
+        "next": str(more) if more else None,
+    }
+
+
+@router.post("/activity/{act}/undo", responses=_REFUSED)
+def undo_act(act: int, session: Writes, app: TheApp) -> dict[str, object]:
+    """Take back an import, a delivery or a run as a whole; what was worked on since stays, and is named."""
+    return acts.undo(session, act, now=app.clock()).as_json()
 
 
 # ---------------------------------------------------------------- review

@@ -37,6 +37,7 @@ def tabs_of(slug: str, current: str) -> list[tuple[str, str, None, bool]]:
         (f"{address}/history", "Versions", None, current == "history"),
         (f"{address}/blame", "Who wrote what", None, current == "blame"),
         (f"{address}/decisions", "Links", None, current == "decisions"),
+        (f"/activity?page={slug}", "Activity", None, False),
     ]
 
 

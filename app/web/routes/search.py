@@ -315,6 +315,7 @@ _COMMANDS = (
     ("Go to Predictions", "/predictions"),
     ("Go to Health", "/health"),
     ("Go to Vault", "/vault"),
+    ("Go to Activity", "/activity"),
     ("Go to Search", "/search"),
     ("Go to Sources", "/sources"),
     ("Go to Jobs", "/jobs"),
