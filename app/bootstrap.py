@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, tzinfo
@@ -243,6 +244,8 @@ def build(settings: Settings) -> App:
         raise Unavailable(
             f"The folder {settings.data} cannot be made: {error.strerror}."
         ) from error
+    if not os.access(settings.data, os.R_OK | os.X_OK):
+        raise Unavailable(f"The folder {settings.data} cannot be read: check whose it is.")
     engine = open_engine(settings.url)
     if said := backup.finish(place_of(settings, engine)):
         log.warning(said)

@@ -314,7 +314,8 @@ class Syncing:
             with _one_act(self._tools, self._sync):
                 self._sync.look(self._paths)
             self._paths = set()
-            while self._sync.write(most=_WRITTEN):
+            after = 0
+            while after := self._sync.write(after=after, most=_WRITTEN):
                 _let_go(self._tools.engine, self._owner)
                 if not _hold(self._tools.engine, self._owner):
                     return self._sync.report

@@ -34,26 +34,25 @@ class Answer:
 
 
 class Client:
-    """Speaks to one server over one connection, which is opened again when it was cut."""
+    """Speaks to one server, over a new connection each time: the server may be another by then."""
 
     def __init__(self, port: int, *, seconds: float = 90.0) -> None:
         self.port = port
         self._seconds = seconds
-        self._connection: HTTPConnection | None = None
 
     def ask(self, method: str, path: str, body: str = "", **headers: str) -> Answer:
         """One request. Raises Gone when no whole answer came."""
-        if self._connection is None:
-            self._connection = HTTPConnection("127.0.0.1", self.port, timeout=self._seconds)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=self._seconds)
         try:
             named = {name.replace("_", "-"): value for name, value in headers.items()}
-            self._connection.request(method, path, body.encode() or None, named)
-            answer = self._connection.getresponse()
+            connection.request(method, path, body.encode() or None, named)
+            answer = connection.getresponse()
             text = answer.read().decode()
             return Answer(answer.status, answer.headers.get("ETag", "").strip('W/"'), text)
         except (HTTPException, OSError) as error:
-            self.close()
             raise Gone(str(error)) from error
+        finally:
+            connection.close()
 
     def get(self, path: str) -> Answer:
         return self.ask("GET", path)
@@ -76,11 +75,6 @@ class Client:
         shown = self.post("/import", {"text": text})
         token = _TOKEN.search(shown.text)
         return self.post("/import/run", {"token": token[1]}) if token else shown
-
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
 
 
 def free_port() -> int:

@@ -239,7 +239,6 @@ class _Run:
                 if client.get("/healthz").ok:
                     break
             time.sleep(0.02)
-        client.close()
         self.found.back.append(time.monotonic() - begun)
         self.found.cpu.append(cpu_below(self.process.pid))
         self._start_seconds = statistics.median(self.found.back)
@@ -312,7 +311,6 @@ class _Run:
                 with self._lock:
                     self._asking -= 1
             time.sleep(0.01)
-        client.close()
 
     def _count(self, answer: Answer) -> bool:
         self.acknowledged.answers[str(answer.status)] += 1

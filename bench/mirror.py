@@ -1,11 +1,13 @@
 """The vault of a made-up wiki: what it costs to write it, to look at it, and how soon it follows.
 
     python -m bench.mirror [--pages 5000] [--database sqlite] [--times 10]
+    python -m bench.mirror --looks 50000
 
 CPU seconds of this process: every page written for the first time; a pass with nothing to do, which
 looks at every file; one of the looks that a worker takes twice a second while nothing happens. Then a
 worker's thread runs beside, a page is edited in the wiki and a file outside, in turn, and the seconds
-are told after which both said the same, the longest of all.
+are told after which both said the same, the longest of all. With `--looks` only the looks are measured,
+over so many bare pages whose files and rows are put there straight away (SQLite).
 """
 
 from __future__ import annotations
@@ -13,11 +15,17 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Event, Thread
 
-from app.bootstrap import App
-from app.domain.records import PageKind
+import sqlalchemy as sa
+
+from app.bootstrap import App, build
+from app.domain.records import AuthorKind, Mirror, Page, PageKind, Unmirrored
 from app.services.sync import Sync
+from app.settings import Settings
 from app.store import mirror, pages, runs
 from app.store.db import reading, writing
 from app.store.pages import PERSON
@@ -31,7 +39,16 @@ def main() -> None:
     options.add_argument("--pages", type=int, default=5_000)
     options.add_argument("--database", choices=built.ENGINES, default="sqlite")
     options.add_argument("--times", type=int, default=10)
+    options.add_argument("--looks", type=int, default=0)
     chosen = options.parse_args()
+    if chosen.looks:
+        with TemporaryDirectory(prefix="cerebro-bench-", dir=built.place()) as folder:
+            app = build(Settings(data=Path(folder)))
+            _pretend(app, chosen.looks)
+            with runs.at_work(app.engine) as owner:
+                _look(app, owner)
+            app.engine.dispose()
+        return
     with built.opened(chosen.pages, chosen.database) as wiki:
         app = wiki.app
         with writing(app.engine) as session:
@@ -40,16 +57,69 @@ def main() -> None:
             spent = time.process_time()
             report = once(app, owner)
             _say("written for the first time", time.process_time() - spent, len(report.written))
-            spent = time.process_time()
-            report = once(app, owner)
-            _say("a pass with nothing to do", time.process_time() - spent, report.done)
-        sync = Sync(app.engine, Vault(app.vault_folder), clock=app.clock)
-        spent = time.process_time()
-        for _ in range(100):
-            sync.waits()
-            sync.restless()
-        _say("a look at the database alone", (time.process_time() - spent) / 100, 0)
+            _look(app, owner)
         _follow(app, chosen.times)
+
+
+def _look(app: App, owner: str) -> None:
+    spent = time.process_time()
+    report = once(app, owner)
+    _say("a pass with nothing to do", time.process_time() - spent, report.done)
+    sync = Sync(app.engine, Vault(app.vault_folder), clock=app.clock)
+    spent = time.process_time()
+    for _ in range(100):
+        sync.waits()
+        sync.restless()
+    _say("a look at the database alone", (time.process_time() - spent) / 100, 0)
+
+
+def _pretend(app: App, number: int) -> None:
+    """So many notes, each with its file and the row that says so."""
+    with runs.at_work(app.engine) as owner:
+        once(app, owner)  # the folder is claimed
+    rows, files = [], []
+    now = app.clock()
+    for at in range(1, number + 1):
+        data = f"---\nid: note-{at}\nkind: note\ntitle: Note {at}\n---\nText {at}.\n"
+        path = f"notes/Note {at}.md"
+        (app.vault_folder / path).write_text(data)
+        seen = (app.vault_folder / path).stat()
+        rows.append(
+            {
+                "id": at,
+                "slug": f"note-{at}",
+                "title": f"Note {at}",
+                "kind": PageKind.NOTE,
+                "title_key": f"note {at}",
+                "body": f"Text {at}.\n",
+                "version": 1,
+                "extra": {},
+                "author_kind": AuthorKind.PERSON,
+                "author": "you",
+                "created_at": now,
+                "updated_at": now,
+            }
+        )
+        files.append(
+            {
+                "page_id": at,
+                "path": path,
+                "path_key": path.casefold(),
+                "version": 1,
+                "stem_key": f"note {at}",
+                "head": data.rpartition("Text")[0],
+                "newline": "\n",
+                "hash": sha256(data.encode()).hexdigest(),
+                "side_hash": "",
+                "at": now,
+                "size": seen.st_size,
+                "mtime_ns": seen.st_mtime_ns,
+            }
+        )
+    with writing(app.engine) as session:
+        session.connection().execute(sa.insert(Page), rows)
+        session.connection().execute(sa.insert(Mirror), files)
+        session.connection().execute(sa.delete(Unmirrored))
 
 
 def _say(what: str, seconds: float, number: int) -> None:

@@ -46,6 +46,7 @@ SCREENS = {
     "questions": "/questions",
     "predictions": "/predictions",
     "health": "/health",
+    "activity": "/activity",
     "vault": "/vault",
     "live": "/live?q=count+kind:paper",
     "prediction": "/predictions/1",

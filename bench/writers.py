@@ -139,7 +139,6 @@ def _count(client: Client, turns: int, found: Found, lock: threading.Lock) -> No
                 told = answer.json()
                 found.without_both += not (told.get("mine") and told.get("theirs"))
         done += answer.ok
-    client.close()
 
 
 @contextmanager

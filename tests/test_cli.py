@@ -522,6 +522,31 @@ def test_the_atlas_counts_papers_by_topic_and_week(run: Run, tmp_path: Path) -> 
 # ---------------------------------------------------------------- files
 
 
+def test_a_page_is_removed_and_an_import_undone_as_a_whole(run: Run, tmp_path: Path) -> None:
+    run("import", write(tmp_path, WIKI))
+    gone = run("remove", "kv-cache", "--reason", "twice here", "--json").json
+    refused(run("remove", "kv-cache"), 1, "was removed on", "twice here", "cerebro undo")
+    refused(run("remove", "nowhere"), 1, "There is no page at 'nowhere'")
+    lines = [json.loads(line) for line in run("activity", "--json").out.splitlines()]
+    assert [each["verb"] for each in lines] == ["removed", "imported"]
+    assert lines[0]["decision"] == gone["decision"] and lines[1]["counts"]["pages"] == 3
+    said = run("activity", "--limit", "1").out
+    assert "removed KV cache (twice here)" in said and said.count("\n") == 1
+    refused(run("activity", "--kind", "nonsense"), 2, "Use save, decision")
+    assert run("undo", gone["decision"]).code == 0
+    act = str(lines[1]["act"])
+    refused(run("undo", "1", "--act", act), 2, "not both")
+    refused(run("undo", "--act", "4711"), 1, "There is no act 4711")
+    undone = run("undo", "--act", act)
+    assert undone.code == 0 and "3 pages removed" in undone.out
+    refused(run("undo", "--act", act), 1, "undone already")
+    lines = [
+        json.loads(line) for line in run("activity", "--kind", "act", "--json").out.splitlines()
+    ]
+    back = run("undo", "--act", lines[0]["act"], "--json")
+    assert back.json["counts"]["back"] == 3 and back.json["stays"] == []
+
+
 def test_a_dry_run_changes_nothing(run: Run, tmp_path: Path) -> None:
     run("import", write(tmp_path, WIKI), "--dry-run")
     assert run("threads", "--json").out == ""
@@ -704,6 +729,41 @@ def test_the_graph_is_exported_as_graphml(run: Run, tmp_path: Path) -> None:
     [(_, target, link)] = graph.edges(data=True)
     assert (target, link["relation"]) == ("less-memory", "part-of")
     assert [path.name for path in tmp_path.glob("*.graphml*")] == ["wiki.graphml"]
+
+
+def test_a_whole_wiki_goes_into_a_file_and_comes_back(run: Run, tmp_path: Path) -> None:
+    run("import", write(tmp_path, WIKI))
+    file, again = tmp_path / "whole.jsonl", tmp_path / "again.jsonl"
+    assert run("export", "-o", file).code == 0
+    assert run("export").out == file.read_text("utf-8")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    there = {"data": str(empty)}
+    if databases.on_postgresql():
+        there["database_url"] = databases.url_of(empty)
+    done = run("import", file, "--json", **there)
+    assert done.code == 0 and json.loads(done.out)["kinds"]["revision"]["new"] > 0
+    assert run("export", "-o", again, **there).code == 0
+    assert again.read_bytes() == file.read_bytes()
+    once_more = run("import", file, **there)
+    assert once_more.code == 0 and "only for a wiki that is empty" in once_more.out
+    file.write_bytes(file.read_bytes()[:-30])
+    other = {**there, "data": str(tmp_path / "other")}
+    if databases.on_postgresql():
+        (tmp_path / "other").mkdir()
+        other["database_url"] = databases.url_of(tmp_path / "other")
+    refused(run("import", file, **other), 1, "Nothing was imported")
+
+
+def test_many_files_go_into_an_empty_folder(run: Run, tmp_path: Path) -> None:
+    run("import", write(tmp_path, WIKI))
+    for format, name in (("site", "index.html"), ("markdown", ".cerebro/decisions.jsonl")):
+        folder = tmp_path / format
+        done = run("export", "--format", format, "-o", folder)
+        assert (done.code, done.out, done.err) == (0, "", "")
+        assert (folder / name).is_file()
+        refused(run("export", "--format", format, "-o", folder), 1, "is not empty")
+        refused(run("export", "--format", format), 2, "Name a folder")
 
 
 def test_what_cannot_be_exported_or_written_is_refused(run: Run, tmp_path: Path) -> None:

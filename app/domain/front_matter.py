@@ -25,10 +25,10 @@ class BadField(Exception):
     """Why a part of the front matter is not taken, as one sentence."""
 
 
-def bounds(text: str) -> tuple[int, int, int] | None:
+def bounds(text: str, *, most: int = MAX_FRONT_MATTER) -> tuple[int, int, int] | None:
     """Where the fields begin and end, and where the text below begins; None without front matter.
 
-    Raises BadField when it begins and does not end, or is too long.
+    Raises BadField when it begins and does not end, or has more than `most` signs.
     """
     opening = _OPENING.match(text)
     if opening is None:
@@ -38,8 +38,8 @@ def bounds(text: str) -> tuple[int, int, int] | None:
         if _FIELD.match(text, opening.end()) is None:
             return None  # a rule as the first line, not front matter
         raise BadField("The front matter does not end with ---")
-    if closing.start() - opening.end() > MAX_FRONT_MATTER:
-        raise BadField("The front matter is longer than 64 kB")
+    if closing.start() - opening.end() > most:
+        raise BadField(f"The front matter is longer than {most // 1024} kB")
     return opening.end(), closing.start(), closing.end()
 
 

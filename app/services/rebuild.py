@@ -57,6 +57,7 @@ from app.vault.folder import Vault
 
 Progress = Callable[[int, int, str], None]
 _CHUNK = 500
+_MANY = 3_000  # authors
 _STATES = {
     Verdict.KEEP: PaperState.KEPT,
     Verdict.DROP: PaperState.DROPPED,
@@ -458,6 +459,9 @@ class _Restoring:
             self._paper_of[found.id] = paper_id
             owner = ("paper", paper_id)
             given = {**_object(side.get("paper")), **told}
+            every = _texts(_object(side.get("paper")).get("authors"))
+            if len(every) > _MANY and every[: len(told.get("authors", ()))] == told.get("authors"):
+                given["authors"] = every  # a file has the first of very many
             given["published"] = clean_date(str(given.get("published") or ""))
             # The paper keeps the title it came with, unless its page was given another one since.
             title = given.get("title")

@@ -333,9 +333,10 @@ class Sync:
 
     def _changes(self, paths: Iterable[str] | None) -> tuple[dict[str, Seen | None], int]:
         """Files that are not as they were when last seen, None for those that are gone; of how many."""
-        with self._reading() as session:
-            known = mirror.files(session)
         if paths is None:
+            with self._reading() as session:
+                known = mirror.files(session)
+            number = len(known)
             seen = {each.path: each for each in self.vault.scan()}
             every: Collection[str] = {*seen, *known}
             self._note_passed_over()
@@ -343,6 +344,10 @@ class Sync:
             self._solve(left - {"", *seen, *known, *self.vault.problems})
         else:
             every = {path for path in paths if names.is_page(path)} | set(self._looks)
+            with self._reading() as session:
+                rows = mirror.at(session, every)
+                number = mirror.count(session)
+            known = {p: (row.size, row.mtime_ns) for p, row in rows.items() if row.version > 0}
             seen = {each.path: each for path in every if (each := self.vault.seen(path))}
         found: dict[str, Seen | None] = {}
         for path in sorted(every):
@@ -359,7 +364,7 @@ class Sync:
             for path in every:
                 if path not in found:
                     self._looks.pop(path, None)
-        return found, len(known)
+        return found, number
 
     def _may_be_there(self, path: str) -> bool:
         """Whether a file that no look finds may stand there all the same: it, or a folder, is a link now."""
@@ -1159,23 +1164,23 @@ class Sync:
 
     # ------------------------------------------------------------ writing files
 
-    def write(self, *, most: int | None = None) -> bool:
+    def write(self, *, after: int = 0, most: int | None = None) -> int:
         """Write the files of pages that changed, and take away those of pages that are gone.
 
-        Of at most so many pages; whether any were left.
+        Of at most so many pages, by id `after` one; after which to go on, 0 when none is left.
         """
         self._take_away()
         self._reserve()
-        done = after = 0
+        done = 0
         while most is None or done < most:
             with self._reading() as session:
                 batch = mirror.waiting(session, after=after, limit=_BATCH)
                 told = mirror.told(session, [page_id for page_id, _ in batch])
             if not batch:
-                return False
+                return 0
             self._write_some(batch, told)
             after, done = batch[-1][0], done + len(batch)
-        return True
+        return after
 
     def _reserve(self) -> None:
         """Give pages that have no file yet the path that it will have."""
@@ -1209,6 +1214,11 @@ class Sync:
             means = meant.get(name_key(title))
             mine = means is None or means.id == page_id
             path = names.free_path(kind, title if mine else "", slug, taken)
+            while names.stem(path) not in (title, slug) and mirror.taken(
+                session, [names.path_key(path)], [names.stem_key(path)]
+            ):  # numbered, and that number is taken as well
+                taken.add(names.stem_key(path))
+                path = names.free_path(kind, title if mine else "", slug, taken)
             taken.add(names.stem_key(path))
             session.add(
                 Mirror(

@@ -140,7 +140,8 @@ class Event:
         return self.place.at
 
 
-_REVISIONS, _DECISIONS, _ACTS = 0, 1, 2
+# Of one moment: what was done as a whole had begun before, and a decision saved what it wrote.
+_ACTS, _REVISIONS, _DECISIONS = 0, 1, 2
 
 
 def listed(

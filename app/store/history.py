@@ -106,6 +106,7 @@ def links_then(
     left out of the outgoing ones: they follow the text.
     """
     here, there = (Link.source_id, Link.target_id) if outgoing else (Link.target_id, Link.source_id)
+    among = sa.select(col(Link.id)).where(col(here) == page_id).correlate(None)
     own = [col(Link.origin) != Origin.AUTHOR] if outgoing else []
     statement = (
         sa.select(
@@ -113,7 +114,11 @@ def links_then(
             *(getattr(Page, name) for name in ("slug", "title", "kind")),
         )
         .join(Page, col(Page.id) == col(there))
-        .where(col(here) == page_id, *own, *links.stood(LinkStatus.ACCEPTED, before=before))
+        .where(
+            col(here) == page_id,
+            *own,
+            *links.stood(LinkStatus.ACCEPTED, before=before, among=among),
+        )
         .order_by(col(Link.relation), col(Page.title), col(Link.id))
         .limit(limit)
     )

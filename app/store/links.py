@@ -405,7 +405,12 @@ def _around(statuses: tuple[LinkStatus, ...], since: bool, before: bool) -> sa.S
     best = [
         sa.select(
             sa.select(*_edge_of(status))
-            .where(col(side).in_(pages), *_in_span(status, since, before))
+            .where(
+                col(side).in_(pages),
+                *_in_span(
+                    status, since, before, sa.select(col(Link.id)).where(col(side).in_(pages))
+                ),
+            )
             .order_by(col(Link.confidence).desc(), col(other).desc())
             .limit(most)
             .subquery()
@@ -427,9 +432,12 @@ def _edge_of(status: LinkStatus) -> list[Any]:
     return [then if name == "status" else getattr(Link, name) for name in _EDGE]
 
 
-def _in_span(status: LinkStatus, since: bool, before: bool) -> list[sa.ColumnElement[bool]]:
+def _in_span(
+    status: LinkStatus, since: bool, before: bool, among: sa.Select[Any]
+) -> list[sa.ColumnElement[bool]]:
     return stood(
         status,
+        among=among.correlate(None),
         since=sa.bindparam("since", type_=sa.DateTime) if since else None,
         before=sa.bindparam("before", type_=sa.DateTime) if before else None,
     )
@@ -465,7 +473,12 @@ def _among(since: bool, before: bool) -> sa.Select[Any]:
                 # Found by their sources alone: a page that thousands link to has few of its own.
                 col(Link.source_id).in_(pages),
                 (col(Link.target_id) + 0).in_(pages),
-                *_in_span(status, since, before),
+                *_in_span(
+                    status,
+                    since,
+                    before,
+                    sa.select(col(Link.id)).where(col(Link.source_id).in_(pages)),
+                ),
             )
             for status in _STANDING
         )
@@ -476,19 +489,27 @@ def _among(since: bool, before: bool) -> sa.Select[Any]:
 
 
 def stood(
-    status: LinkStatus, *, since: Any = None, before: Any = None, link: Any = Link
+    status: LinkStatus,
+    *,
+    since: Any = None,
+    before: Any = None,
+    link: Any = Link,
+    among: Any = None,
 ) -> list[Any]:
     """Conditions on links that had this status just before the moment `before`; None is now.
 
     What was decided or undone later counts as it stood then: the first decision since then says how
     the link was before it. With `since`, only links that came to stand from that moment on: when
-    they were decided, or made if nobody did. `link` is the alias the statement knows links by.
+    they were decided, or made if nobody did. `link` is the alias the statement knows links by; `among`
+    selects the ids of the few that it is about, so that not every decision since then is read.
     """
     moment = sa.func.coalesce(col(link.decided_at), col(link.created_at))
     from_then = [moment >= since] if since is not None else []
     if before is None:
         return [col(link.status) == status, *from_then]
     later = col(Decision.link_id).is_not(None) & (col(Decision.at) >= before)
+    if among is not None:
+        later &= col(Decision.link_id).in_(among)
     undecided_since = col(link.id).not_in(sa.select(col(Decision.link_id)).where(later))
     as_it_is = (col(link.status) == status) & (moment < before) & undecided_since
     as_it_was = (col(link.created_at) < before) & col(link.id).in_(_before_that(status, later))

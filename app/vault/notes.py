@@ -19,12 +19,14 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from app.domain import front_matter
 from app.domain.front_matter import BadField, kind_of, mapping, scalar, unquoted_wikilink, written
 from app.domain.grammar import MAX_BODY
-from app.domain.identifiers import clean_date, parse_id
+from app.domain.identifiers import clean_date, is_slug, parse_id
 from app.domain.markdown import name_key
 from app.domain.notes import FACTS, NamedLink, Note
 from app.domain.records import KINDS, LinkStatus, PageKind, Relation
 from app.errors import Unreadable
 
+MAX_HEAD = 262_144  # signs of front matter: some papers have five thousand authors
+_MOST_ITEMS = 8_000  # of all lists of a file together
 LISTS = frozenset({"aliases", "tags", "identifiers", "authors", "categories"})
 _BOM = "\ufeff"
 _KINDS = {kind.value: kind for kind in KINDS}
@@ -67,7 +69,7 @@ def parse(data: bytes) -> Parsed:
     head, problem = mark, ""
     note = Note()
     try:
-        found = front_matter.bounds(rest)
+        found = front_matter.bounds(rest, most=MAX_HEAD)
     except BadField as bad:
         found, problem = None, f"{bad}; the whole file is taken for text."
     if found:
@@ -114,7 +116,7 @@ def same_text(one: str, other: str) -> bool:
 
 
 def _text(data: bytes) -> str:
-    if len(data) > 4 * MAX_BODY + 2 * front_matter.MAX_FRONT_MATTER:
+    if len(data) > 4 * MAX_BODY + 4 * MAX_HEAD:
         raise Unreadable("The file is larger than a page may be: split it.")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise Unreadable("The file is UTF-16 text. Save it as UTF-8.")
@@ -176,7 +178,7 @@ def _splits_there(head: str, body: str) -> bool:
     text = head + body
     mark = len(_BOM) if text.startswith(_BOM) else 0
     try:
-        found = front_matter.bounds(text[mark:])
+        found = front_matter.bounds(text[mark:], most=MAX_HEAD)
     except BadField:
         found = None
     return (found[2] + mark if found else mark) == len(head)
@@ -337,7 +339,19 @@ def _wanted(note: Note) -> dict[str, Value]:
         found[name] = value if isinstance(value, str) == (name not in LISTS) else ""
     for word, relation in _RELATIONS.items():
         found[word] = tuple(link.name for link in note.links if link.relation is relation)
-    return found
+    return _fitting(found)
+
+
+def _fitting(wanted: dict[str, Value]) -> dict[str, Value]:
+    """The fields cut so that they can be read again: of a list that is far too long the first items."""
+    lists = {name: value for name, value in wanted.items() if isinstance(value, tuple)}
+    while (items := sum(map(len, lists.values()))) > 1_000:
+        signs = sum(len(_scalar(text)) + 12 for value in lists.values() for text in value)
+        if items <= _MOST_ITEMS and signs <= MAX_HEAD * 3 // 4:
+            break
+        longest = max(lists, key=lambda name: sum(map(len, lists[name])) + len(lists[name]))
+        lists[longest] = lists[longest][: len(lists[longest]) // 2]
+    return {**wanted, **lists}
 
 
 def _meaning(name: str, value: Value, title: str) -> object:
@@ -375,7 +389,7 @@ def _new_head(note: Note, head: str, end: str) -> str:
     mark = _BOM if head.startswith(_BOM) else ""
     wanted = _wanted(note)
     try:
-        found = front_matter.bounds(head[len(mark) :])
+        found = front_matter.bounds(head[len(mark) :], most=MAX_HEAD)
         root = front_matter.compose(head[len(mark) :][found[0] : found[1]]) if found else None
     except BadField:
         return head
@@ -508,7 +522,11 @@ def _edited(
             for number in own[:-1]:
                 pieces[number].text, pieces[number].name = "", ""
             if own:
-                pieces[own[-1]].text = _rewritten(pieces[own[-1]], name, value, indent, end)
+                piece = pieces[own[-1]]
+                theirs = _of_another_program(name, piece.value)
+                piece.text = _rewritten(piece, name, value, indent, end)
+                if theirs:
+                    piece.text = f"{_ended(piece.text, end)}# {name} was {_quoted(theirs)}{end}"
             elif value:
                 new = _Piece(_lines(name, value, indent, end), name)
                 pieces.insert(place + 1 if place >= 0 else len(pieces), new)
@@ -516,6 +534,14 @@ def _edited(
         if own and pieces[own[-1]].text:
             place = own[-1]
     return "".join(piece.text for piece in pieces)
+
+
+def _of_another_program(name: str, node: Node | None) -> str:
+    """What stands under `id` or `kind` and means nothing here: kept as a remark when ours goes there."""
+    text = _one(node).strip()
+    if name == "id" and not (is_slug(text) or parse_id(text)):
+        return text
+    return text if name == "kind" and text.lower() not in _KINDS else ""
 
 
 def _give_up_links(pieces: list[_Piece]) -> bool:

@@ -167,8 +167,8 @@ def test_everything_that_happened_is_told_once_newest_first(wiki: App, client: T
         "removed Mine old",
         "accepted, taken back Cache is about → Mine",
         "accepted Cache is about → Mine yes",
-        "imported Import of test.jsonl 2 pages, 1 entry",
         "written Mine version 1",
+        "imported Import of test.jsonl 2 pages, 1 entry",
     ]
     assert [each.split()[0] for each in shown(client, "/activity?kind=removal")] == [
         "put",
@@ -229,11 +229,11 @@ def test_the_api_tells_it_and_undoes(wiki: App, client: TestClient) -> None:
     told = client.get("/api/v1/activity", params={"limit": 1}).json()
     rest = client.get("/api/v1/activity", params={"after": told["next"]}).json()
     assert [each["verb"] for each in (*told["activity"], *rest["activity"])] == [
-        "imported",
         "written",
+        "imported",
     ]
     assert rest["next"] is None
-    act = told["activity"][0]["act"]
+    act = rest["activity"][0]["act"]
     assert client.get("/api/v1/activity?kind=nonsense").status_code == 422
     done = client.post(f"/api/v1/activity/{act}/undo").json()
     assert done["counts"]["removed"] == 2 and done["stays"] == []
