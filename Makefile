@@ -37,6 +37,7 @@ check: setup
 	$(BIN)/lint-imports
 
 soak: setup
+	$(BIN)/python -m pytest -q -s -m soak
 	$(BIN)/python -m pytest -q -s -m soak --database postgresql
 
 bench: setup

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
@@ -65,7 +66,7 @@ def serve(
     # uvicorn ends by the signal that it was sent: by default at once, and the worker would be left alone.
     signal.signal(signal.SIGTERM, _terminated)
     print(f"cere-bro is at http://{_shown(host)}:{port} (stop with Ctrl-C)", flush=True)
-    with _WorkerProcess() if with_worker else _Nothing():
+    with _WorkerProcess(lambda: server.started) if with_worker else _Nothing():
         server.run(sockets=[listening])
 
 
@@ -131,7 +132,8 @@ class _Nothing:
 class _WorkerProcess:
     """A `cerebro worker` that lives as long as the server, started again when it dies."""
 
-    def __init__(self) -> None:
+    def __init__(self, ready: Callable[[], bool]) -> None:
+        self._ready = ready
         self._stopping = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._watch = threading.Thread(target=self._keep, name="worker", daemon=True)
@@ -149,6 +151,9 @@ class _WorkerProcess:
                 self._process.kill()
 
     def _keep(self) -> None:
+        while not self._ready():  # readers are answered first: to load it takes as long again
+            if self._stopping.wait(0.05):
+                return
         pause = 1.0
         command = [sys.executable, "-m", "app.cli", "worker"]
         while not self._stopping.is_set():

@@ -102,13 +102,7 @@ def _commit(tools: Tools, sync: Sync) -> None:
     with reading(tools.engine) as session:
         if not commits.is_due(session, today=today):
             return
-    commits.commit(tools.engine, sync.vault.root, now=tools.clock(), today=today)
-
-
-def pending(engine: Engine) -> int:
-    """How many pages wait for their files."""
-    with reading(engine) as session:
-        return mirror.pending(session)
+    commits.make(tools.engine, sync.vault.root, now=tools.clock(), today=today)
 
 
 @contextmanager

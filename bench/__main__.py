@@ -38,6 +38,11 @@ python -m bench hostile    what servers do to a client: seconds against the dead
 python -m bench feeds100   a hundred feeds, thirty hostile: when the others are up to date (by hand)
 python -m bench replay     a day of 1,086 papers from an arXiv on loopback, killed twenty times: what is
                            lost, what is done twice, what is asked again (by hand)
+python -m bench kills      writers over HTTP, and a server killed two hundred times: acknowledged writes
+                           that are gone or torn, and how soon it is back (by hand)
+python -m bench writers    eight writers who count on one page beside an import and backups: lost
+                           updates, answers of 5xx, seconds of a save (by hand)
+python -m bench syscalls   one save under strace: synced before it is answered? (by hand)
 python -m bench workers    pages encoded a second by one worker and by four, on PostgreSQL (by hand)
 """
 
@@ -71,6 +76,9 @@ ALL = (
     "roundtrip",
 )
 BY_HAND = (
+    "kills",
+    "writers",
+    "syscalls",
     "backups",
     "replay",
     "hostile",
@@ -87,6 +95,9 @@ BY_HAND = (
     "learning",
 )
 WITH_OPTIONS = (
+    "kills",
+    "writers",
+    "syscalls",
     "backups",
     "replay",
     "hostile",

@@ -199,8 +199,8 @@ def _tell(app: App, markers: list[tuple[str, str, str]]) -> None:
         if not places:
             lost.append((slug, marker, by))
     print()
-    for (by, places), number in sorted(counted.items()):
-        print(f"{by:<26} {places or 'NOWHERE':<34} {number:5}")
+    for (by, found_in), number in sorted(counted.items()):
+        print(f"{by:<26} {found_in or 'NOWHERE':<34} {number:5}")
     edits = sum(1 for _, marker, _ in markers if marker)
     with reading(app.engine) as session:
         waiting = mirror.pending(session)

@@ -42,6 +42,7 @@ class Found:
     acknowledged: int = 0
     counted: int = 0
     statuses: Counter[int] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)  # what else was answered
     without_both: int = 0  # conflicts whose answer lacks one of the two texts
     seconds: list[float] = field(default_factory=list)
     cpu: float = 0.0
@@ -62,6 +63,7 @@ class Found:
         """What was found, for reading."""
         yield f"{self.acknowledged} saves acknowledged, the page says {self.counted}: {self.lost} lost"
         yield f"answers to saves: {dict(sorted(self.statuses.items()))}, {self.failures} of 5xx"
+        yield from (f"    {number} times {said}" for said, number in self.refused.items())
         yield f"conflicts that lack one of the texts: {self.without_both}"
         cut = statistics.quantiles(self.seconds, n=100)
         yield (
@@ -138,6 +140,8 @@ def _count(client: Client, turns: int, found: Found, lock: threading.Lock) -> No
             elif answer.status == 409:
                 told = answer.json()
                 found.without_both += not (told.get("mine") and told.get("theirs"))
+            else:
+                found.refused[answer.text[:200]] += 1
         done += answer.ok
 
 

@@ -81,7 +81,10 @@ def refused(done: subprocess.CompletedProcess[str], names: Path | str) -> None:
 @pytest.mark.sqlite_only
 @pytest.mark.parametrize(
     "fault",
-    ["a file", "below a file", "cannot be read", "cannot be written", "no database", "torn"],
+    [
+        *("a file", "below a file", "cannot be read", "cannot be written"),
+        *("a wiki that cannot be written", "no database", "torn"),
+    ],
 )
 def test_a_start_that_cannot_be_says_in_one_line_what_is_in_its_way(
     tmp_path: Path, fault: str

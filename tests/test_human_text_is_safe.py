@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
+from app import syncing
 from app.bootstrap import READERS, App
 from app.domain import ownership
 from app.domain.items import (
@@ -28,6 +30,7 @@ from app.domain.items import (
     SourceRef,
 )
 from app.domain.records import (
+    ActKind,
     AuthorKind,
     Change,
     ChangeKind,
@@ -44,13 +47,14 @@ from app.domain.records import (
     Verdict,
 )
 from app.errors import Conflict, EditConflict
-from app.services import digest, mentions, months, review, threads
+from app.services import acts as undoing
+from app.services import digest, mentions, months, removal, review, threads
 from app.services import pages as editing
 from app.services.ingest import Report, import_files, store_delivery
 from app.services.linker import shipped_weights
 from app.settings import Settings
 from app.sources.base import File
-from app.store import edits, pages, prose, sections
+from app.store import acts, edits, pages, prose, sections
 from app.store.db import reading, writing
 from app.store.pages import PERSON, Author
 from app.worker import Worker
@@ -436,9 +440,35 @@ def spoken_of(app: App, session: Session) -> None:
     )
 
 
+def removed_and_back(app: App, session: Session) -> None:
+    removal.remove(session, "mine", now=NOW)
+    removal.restore(session, "mine", now=NOW)
+
+
+def import_undone(app: App, session: Session) -> None:
+    """An import that touched the page after the person did is taken back as a whole."""
+    acts.begin(session, ActKind.IMPORT, "more.jsonl", now=NOW)
+    page = pages.get(session, "mine")
+    tagged = replace(pages.content_of(session, page), tags=("told",))
+    pages.revise(session, page, tagged, author=pages.IMPORT, now=NOW)
+    act = acts.current(session)
+    session.commit()
+    assert act is not None and act.id is not None
+    with writing(app.engine) as later:
+        undoing.undo(later, act.id, now=NOW)
+
+
+def in_step_with_the_vault(app: App, session: Session) -> None:
+    session.commit()
+    syncing.once(app, "test")
+    load(app, {"type": "concept", "id": "mine", "title": "Mine", "text": "Theirs, later."})
+    syncing.once(app, "test")
+
+
 PATHS: list[Callable[[App, Session], None]] = [
     *(merged_into, merged_from, merged_and_back, split, split_and_back, mention_linked, renamed),
-    *(target_renamed, at_work, imported_over, spoken_of),
+    *(target_renamed, at_work, imported_over, spoken_of, removed_and_back, import_undone),
+    in_step_with_the_vault,
 ]
 
 

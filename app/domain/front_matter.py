@@ -7,9 +7,10 @@ text that was written, and the nodes know where in the text they stand.
 from __future__ import annotations
 
 import re
+import warnings
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 MAX_FRONT_MATTER = 65_536
@@ -19,6 +20,9 @@ _UNPRINTABLE = re.compile("[\ud800-\udfff\x00]")
 _OPENING = re.compile(r"---[^\S\r\n]*(?:\r\n|\r|\n)")
 _CLOSING = re.compile(r"(?<=[\r\n])(?:---|\.\.\.)[ \t]*(?:\r\n|\r|\n|\Z)")
 _FIELD = re.compile(r"[ \t]*[\w\"'-]+[ \t]*:")
+
+# A name given twice is the file's own affair: the newer one counts, as YAML 1.2 has it.
+warnings.simplefilter("ignore", ReusedAnchorWarning)
 
 
 class BadField(Exception):

@@ -153,6 +153,8 @@ def backup(
     there already, unless `force`; Unavailable when something cannot be read or written.
     """
     began = time.monotonic()
+    if file.name == "-":
+        raise Invalid("A backup is not written to standard output: name a file, and copy that.")
     if file.is_dir():
         file = file / f"cerebro-{now:%Y-%m-%d-%H%M%S}.zip"
     _refuse_place(place, file, force=force)

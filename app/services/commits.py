@@ -47,7 +47,7 @@ def is_due(session: Session, *, today: str) -> bool:
     return generation(session) != counted
 
 
-def commit(engine: Engine, root: Path, *, now: datetime, today: str) -> str:
+def make(engine: Engine, root: Path, *, now: datetime, today: str) -> str:
     """Commit what changed of the vault; the commit's id, "" when nothing did or it could not be made.
 
     Why it could not is kept as a problem of the vault, until a commit is made.
@@ -57,7 +57,7 @@ def commit(engine: Engine, root: Path, *, now: datetime, today: str) -> str:
         _, _, last = preferences.committed(session)
         newest, written = _written(session, last)
     try:
-        made = git.commit(
+        made = git.record(
             root, lambda changed: (message(changed, written), _author(written)), now=now
         )
     except CerebroError as error:

@@ -58,6 +58,7 @@ from app.vault.folder import Vault
 Progress = Callable[[int, int, str], None]
 _CHUNK = 500
 _MANY = 3_000  # authors
+_LARGEST = 2**30  # a page's number: there is room behind it
 _STATES = {
     Verdict.KEEP: PaperState.KEPT,
     Verdict.DROP: PaperState.DROPPED,
@@ -267,10 +268,22 @@ class _Restoring:
                     )
                     found.note = replace(found.note, identifiers=())
                     found.side = {}
-        for number, found in enumerate(self._found, start=1):
-            found.id = number
-        self._ids[Page] = len(self._found)
+        self._number()
         self._lead()
+
+    def _number(self) -> None:
+        """The numbers that the pages had, new ones behind them: of two that one name fits, the older
+        one has it."""
+        taken: set[int] = set()
+        for found in self._found:
+            number = found.side.get("number")
+            if isinstance(number, int) and 0 < number < _LARGEST and number not in taken:
+                found.id = int(number)
+                taken.add(found.id)
+        self._ids[Page] = max(taken, default=0)
+        for found in self._found:
+            found.id = found.id or self._next(Page)
+        self._found.sort(key=lambda found: found.id)
 
     def _entitle(self, found: _Found) -> None:
         side = found.side

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from hashlib import sha256
 
 from sqlmodel import Session
 
 from app.domain import syncing
 from app.domain.records import PageKind
+from app.errors import Unreadable
 from app.store import mirror
 from app.store.mirror import Told
 from app.vault import journal, names, notes
@@ -72,10 +74,15 @@ def _text(told: Told, renamed: dict[str, str]) -> bytes:
     row = told.mirror
     if row is None or row.version == 0 or told.disputed:
         return notes.render(note)
-    said = notes.parse(row.head.encode()).note
-    if said.kind is None and (names.kind_of_folder(row.path) or PageKind.NOTE) == note.kind:
-        note = replace(note, kind=None)
-    note = replace(note, links=syncing.worded(note.links, said.links))
+    data = notes.render(note, head=row.head, newline=row.newline)
+    try:
+        read = notes.parse(row.head.encode())
+    except Unreadable:
+        return data
+    if sha256(data).hexdigest() == row.hash or read.problem:
+        return data
+    by_folder = names.kind_of_folder(row.path) or PageKind.NOTE
+    note = syncing.worded(note, read.note, by_folder=by_folder)
     return notes.render(note, head=row.head, newline=row.newline)
 
 

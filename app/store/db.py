@@ -14,11 +14,13 @@ import os
 import re
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
+from threading import Event, Lock
 from typing import Any
 
 import sqlalchemy as sa
@@ -80,6 +82,7 @@ def _open_sqlite(path: Path) -> Engine:
     engine = sa.create_engine(
         f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False}
     )
+    turns = _Turns()
     first: list[object] = []  # what the first connection opened
 
     @sa.event.listens_for(engine, "do_connect")
@@ -109,20 +112,84 @@ def _open_sqlite(path: Path) -> Engine:
         opened = connection.info["opened"]
         if write and any(here and here != _identity(file) for file, here in opened.items()):
             raise Unavailable(_MOVED.format(where=path))
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+        if write:
+            _begin_writing(connection, turns)
+        else:
+            connection.exec_driver_sql("BEGIN")
         if opened[wal] is None:  # of a new database it is made now
             opened[wal] = _identity(wal)
 
     @sa.event.listens_for(engine, "checkin")
-    def _end(connection: sqlite3.Connection | None, _record: object) -> None:
+    def _end(connection: sqlite3.Connection | None, record: Any) -> None:
         # A commit that was refused leaves its transaction open, and SQLAlchemy takes it for ended:
         # the next to get this connection would fail, and until then nobody else could write.
         if connection is not None and connection.in_transaction:
             connection.rollback()
+        if record.info.pop("turn", None):
+            turns.give()
 
     return engine
 
 
+def _begin_writing(connection: Connection, turns: _Turns) -> None:
+    """Begin as the one writer, in the order in which the writers of this process came.
+
+    SQLite's own wait looks ten times a second, each waiter for itself: beside an import, which lets
+    go of the database for a moment alone, some would never see it free.
+    """
+    driver: Any = connection.connection.dbapi_connection
+    patience = driver.execute("PRAGMA busy_timeout").fetchone()[0]
+    until = time.monotonic() + patience / 1000
+    if not connection.info.get("turn"):
+        if not turns.take(patience / 1000):
+            raise Unavailable("The database is busy: try again in a moment.")
+        connection.info["turn"] = True
+    driver.execute("PRAGMA busy_timeout=0")
+    try:
+        while time.monotonic() < until:
+            try:
+                driver.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error):
+                    break
+                time.sleep(_LOOK_SECONDS)
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # that fails in SQLAlchemy's words
+    finally:
+        driver.execute(f"PRAGMA busy_timeout={patience}")
+
+
+class _Turns:
+    """Who may begin to write: one at a time, first come first served."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._queue: deque[Event] = deque()  # its first has the turn
+
+    def take(self, seconds: float) -> bool:
+        """Wait for one's turn; False when it did not come in time."""
+        mine = Event()
+        with self._lock:
+            self._queue.append(mine)
+            if self._queue[0] is mine:
+                return True
+        if mine.wait(seconds):
+            return True
+        with self._lock:
+            if self._queue[0] is mine:
+                return True
+            self._queue.remove(mine)
+        return False
+
+    def give(self) -> None:
+        """Let the next one write."""
+        with self._lock:
+            self._queue.popleft()
+            if self._queue:
+                self._queue[0].set()
+
+
+_LOOK_SECONDS = 0.005  # between two tries to begin while another process writes
 _MOVED = (
     "{where} was moved, replaced or taken away while it was open: nothing was saved. Put it back, or "
     "end the program and start it again."

@@ -631,6 +631,7 @@ class _Reading:
         side: dict[str, Any] = {
             "format": 1,
             "id": row.slug,
+            "number": row.id,  # of two pages that one name fits, the older one has it
             "kind": row.kind.value,
             "title": row.title,
             "version": row.version,

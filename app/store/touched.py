@@ -35,6 +35,7 @@ from app.domain.records import (
     Rule,
     Thread,
     ThreadStatus,
+    VaultConflict,
 )
 from app.store.remembered import chunks
 
@@ -110,6 +111,11 @@ def _signs(act_id: int, some: Sequence[int]) -> Iterator[tuple[Why, sa.Select[An
     ):
         here: Any = table.page_id
         yield Why.EDITED, sa.select(here).where(here.in_(some), condition)
+    # Its file says something else, that nobody has put together with it yet.
+    yield (
+        Why.EDITED,
+        sa.select(col(VaultConflict.page_id)).where(col(VaultConflict.page_id).in_(some)),
+    )
     for side in (col(Link.source_id), col(Link.target_id)):
         yield (
             Why.DECIDED,

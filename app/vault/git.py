@@ -75,7 +75,7 @@ def is_own(path: str) -> bool:
     return is_page(path)
 
 
-def commit(
+def record(
     root: Path,
     say: Callable[[Changed], tuple[str, str]],
     *,

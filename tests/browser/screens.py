@@ -122,6 +122,24 @@ def _all_opened(page: Page) -> None:
         closed.first.click()
 
 
+def _sent_in_vain(page: Page) -> None:
+    """Send a form whose words are refused: they are shown, to be put right and sent again."""
+    page.evaluate(
+        """() => {
+          const form = document.createElement("form");
+          Object.assign(form, { method: "post", action: "/w/tide-clock/rename" });
+          for (const [name, value] of [["slug", "Not An Address"], ["title", "A title of many words"]]) {
+            const field = document.createElement("input");
+            Object.assign(field, { name, value });
+            form.append(field);
+          }
+          document.body.append(form);
+          form.submit();
+        }"""
+    )
+    page.locator(".failure textarea").first.wait_for()
+
+
 def _help(page: Page) -> None:
     page.keyboard.press("?")
     page.locator("#help .keys").wait_for()
@@ -240,6 +258,7 @@ SCREENS = (
     Screen("settings, a budget refused", "/settings", _budget_refused),
     Screen("more", "/more"),
     Screen("no such page", "/w/nowhere", status=404),
+    Screen("refused, with what was written", "/more", _sent_in_vain),
     Screen("palette", "/pages?by=recent", _palette),
     Screen("keys", "/threads", _help),
 )

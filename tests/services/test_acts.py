@@ -38,6 +38,7 @@ from app.domain.records import (
     Revision,
     Run,
     RunState,
+    VaultConflict,
     Verdict,
 )
 from app.errors import Conflict, NotFound
@@ -217,6 +218,15 @@ def test_an_edited_page_stays_and_is_named(app: App, tmp_path: Path) -> None:
         assert pages.get(session, "paging").body == "Mine: see [[KV cache]]."
         assert pages.wanted_count(session) == 1, "what it linked to is red"
         assert session.exec(select(Item)).all() == []
+
+
+def test_a_page_whose_file_waits_to_be_put_together_stays(app: App, tmp_path: Path) -> None:
+    act = imported(app, tmp_path, ROWS)
+    with writing(app.engine) as session:
+        page = pages.get(session, "paging")
+        session.add(VaultConflict(page_id=page.id or 0, base=1, text="Mine.", hash="h", at=LATER))
+    done = undone(app, act)
+    assert [each.slug for each in done.stays] == ["paging"]
 
 
 def test_what_was_decided_about_stays(app: App, tmp_path: Path) -> None:

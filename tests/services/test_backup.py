@@ -250,6 +250,8 @@ def test_a_backup_is_not_written_into_what_it_holds_nor_nowhere(place: Place) ->
     for where in (place.vault / "b.zip", place.raw / "b.zip"):
         with pytest.raises(Invalid, match="outside"):
             backup(place, where, now=THEN)
+    with pytest.raises(Invalid, match="name a file"):
+        backup(place, Path("-"), now=THEN)
     with pytest.raises(Invalid, match="no folder"):
         backup(place, place.data / "nowhere" / "b.zip", now=THEN)
     made = backup(place, place.data, now=THEN)

@@ -282,6 +282,7 @@ def _restore(engine: Engine, vault: Vault) -> rebuild.Rebuilt:
 _WHAT: dict[str, Callable[[Session], Any]] = {
     "pages": lambda s: [
         (
+            p.id,
             p.slug,
             p.kind,
             p.title,

@@ -251,3 +251,54 @@ def test_sources_upgrade_keeps_items_and_what_they_mention_and_downgrade_too(
         assert connection.exec_driver_sql("SELECT count(*) FROM mention").scalar() == 1
         assert connection.exec_driver_sql("SELECT key FROM item").scalars().all() == ["day"]
     engine.dispose()
+
+
+def test_the_order_of_the_inbox_is_told_anew_by_an_upgrade_and_again_by_a_downgrade(
+    tmp_path: Path,
+) -> None:
+    engine = open_engine(databases.url_of(tmp_path))
+    with migrating(engine) as connection:
+        command.downgrade(config_on(connection), "0010")
+    marks = {
+        1: (3, 9, 0.02),  # off the reader's topics, and new
+        2: (8, 2, 0.3),
+        3: (7, 4, None),  # a page that came in says no chance
+        4: (None, None, None),
+        5: None,
+    }
+    with engine.execution_options(write="alone").connect() as connection:
+        for number, told in marks.items():
+            connection.exec_driver_sql(
+                "INSERT INTO paper (id, state, title, title_key, abstract, authors, venue, published, "
+                "categories, \"references\", code_url, extra, created_at) "
+                f"VALUES ({number}, 'waiting', 'T', 't', '', '[]', '', '', '[]', '[]', '', '{{}}', "
+                "'2026-05-08 09:00:00')"
+            )
+            if told is not None:
+                said = ", ".join("NULL" if each is None else str(each) for each in told)
+                connection.exec_driver_sql(
+                    "INSERT INTO assessment (paper_id, day, scorer, prompt, comment, topic_comment, tags, "
+                    "at, relevance, novelty, score) "
+                    f"VALUES ({number}, '2026-05-08', 's', '', '', '', '[]', '2026-05-08 09:00:00', {said})"
+                )
+        connection.commit()
+
+    def best_first() -> list[tuple[int, float]]:
+        with engine.connect() as connection:
+            rows = connection.exec_driver_sql("SELECT id, score FROM paper ORDER BY score DESC, id")
+            return [(row[0], round(row[1], 4)) for row in rows]
+
+    before = best_first()
+    assert [number for number, _ in before] == [1, 3, 2, 4, 5]
+    assert schema.upgrade(engine)
+    assert best_first() == [(2, 0.3), (3, 0.2166), (1, 0.02), (4, 0.0), (5, 0.0)]
+    with engine.execution_options(write="alone").connect() as connection:
+        connection.exec_driver_sql("UPDATE assessment SET score = 0.9 WHERE paper_id = 1")
+        connection.exec_driver_sql("DELETE FROM assessment WHERE paper_id = 2")
+        connection.commit()
+    assert best_first()[:2] == [(1, 0.9), (3, 0.2166)]
+    assert best_first()[-1] == (5, 0.0)
+    with migrating(engine) as connection:
+        command.downgrade(config_on(connection), "0010")
+    assert dict(best_first()) == {1: 12.891, 2: 0.0, 3: 11.0, 4: 0.0, 5: 0.0}
+    engine.dispose()

@@ -59,7 +59,7 @@ def commit(root: Path, *, author: str = git.MACHINE, patience: float = 0.2) -> s
         told = [*changed.new, *changed.changed, *(f"-{path}" for path in changed.gone)]
         return "\n".join(["Said", "", *told]), author
 
-    return git.commit(root, say, now=NOW, patience=patience)
+    return git.record(root, say, now=NOW, patience=patience)
 
 
 def tree(root: Path, revision: bytes = b"HEAD") -> dict[str, bytes]:

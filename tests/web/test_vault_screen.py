@@ -15,6 +15,7 @@ from app.domain.records import AuthorKind, PageKind, Revision, VaultConflict, Va
 from app.store import pages
 from app.store.db import reading, writing
 from app.store.pages import PERSON, Content
+from app.syncing import once
 from tests.web.conftest import NOW, parsed, words
 
 BASE = "A first line.\n\nA second line.\n"
@@ -175,7 +176,7 @@ def test_the_vault_says_where_it_is_what_waits_and_what_is_left_alone(
             session.add(VaultProblem(path=path, reason=reason, at=NOW))
     page = parsed(client.get("/vault"))
     text = words(page.main)
-    assert str(wiki.settings.vault_path) in text
+    assert str(wiki.vault_folder) in text
     assert "2 pages to be written" in text and "Nobody watches it" in text
     assert "Left alone 210" in text and "And 10 more." in text
     assert page.select_one("#problems b") is None, "what stands in a reason is text"
@@ -192,3 +193,25 @@ def test_whose_text_it_is_stays_whose_it_was(wiki: App, client: TestClient) -> N
     assert post(client, form_of(client) | {"keep": "file"}).status_code == 303
     with reading(wiki.engine) as session:
         assert pages.get(session, "shelf").author_kind == AuthorKind.VAULT
+
+
+def test_file_and_page_are_put_together_from_edit_to_file(app: App, client: TestClient) -> None:
+    """With the real folder: both edited, the conflict seen, one text saved, and the file has it."""
+    with writing(app.engine) as session:
+        content = Content(title="Shelf", kind=PageKind.CONCEPT, body=BASE)
+        pages.create(session, content, author=PERSON, now=NOW)
+    once(app, "test")
+    file = app.vault_folder / "concepts" / "Shelf.md"
+    file.write_text(file.read_text().replace("second", "filed"))
+    client.post(
+        "/w/shelf/edit", data={"title": "Shelf", "kind": "concept", "base_rev": "1", "body": PAGE}
+    )
+    once(app, "test")
+    assert file.read_text().endswith(FILE) and client.get("/w/shelf.md").text == PAGE
+    joined = BASE.replace("A second", "A filed and typed")
+    saved = post(client, form_of(client) | {"body": joined, "keep": "merged"})
+    assert saved.status_code == 303
+    once(app, "test")
+    assert file.read_text().endswith(joined)
+    assert {body for _, body in bodies(app)} == {BASE, FILE, PAGE, joined}
+    assert "No file is in conflict" in words(parsed(client.get("/vault")).main)

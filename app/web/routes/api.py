@@ -1055,8 +1055,8 @@ def graph(
     """The neighbourhood of a page, or the pages of the highest rank, with the links among them.
 
     At most 300 nodes, the highest PageRank first: from the focus where there is one. `left_out`
-    counts those there was no room for. `since` and `asof` are days: links decided from and up to
-    then, of those that stand today.
+    counts those there was no room for. `since` and `asof` are days: links that came to stand
+    from then on, and links as they stood at the end of that day.
     """
     wanted = graphs.filters(
         kind=kind, thread=thread, since=since, asof=asof, zone=app.settings.zone

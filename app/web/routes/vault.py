@@ -30,7 +30,7 @@ SHOWN = 200  # problems; a folder of thousands of odd files is not told file by 
 @router.get("/vault")
 def overview(request: Request, session: Reads, app: TheApp) -> Response:
     """Where the vault is, what waits, which files are not taken up and why, and what is in conflict."""
-    return screen(request, "vault/page.html", folder=str(app.settings.vault_path), **state(session))
+    return screen(request, "vault/page.html", folder=str(app.vault_folder), **state(session))
 
 
 def state(session: Session) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def _form(
         status_code=409 if moved else 422 if problem else 200,
         page=page,
         path=standing.path if standing else "",
-        folder=str(app.settings.vault_path),
+        folder=str(app.vault_folder),
         sides={
             "hash": sides.row.hash,
             "at": sides.row.at,
