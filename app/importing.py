@@ -34,7 +34,8 @@ from app.sources.obsidian import FOLDER, Obsidian, of_vault
 from app.store import acts
 from app.store.db import settle, writing
 
-BATCH = 100  # things stored between two commits
+BATCH = 100  # things stored between two commits, at most
+HELD = 0.2  # seconds after which a commit comes sooner: others wait for it
 BREATH = 0.02  # seconds in which another writer may begin
 # Of other tools, and copies they made: never pages.
 _SKIPPED = (".git", ".obsidian", ".trash", ".cerebro", "node_modules")
@@ -139,16 +140,18 @@ def _import(
     keep_raw: bool,
     progress: Callable[[int], None],
 ) -> Imported:
-    read = result.report.total(Outcome.NEW)
+    read, stored, since = result.report.total(Outcome.NEW), 0, time.monotonic()
 
     def count() -> None:
-        nonlocal read
+        nonlocal read, stored, since
         read += 1
+        stored += 1
         progress(read)
-        if read % BATCH == 0 and not dry_run:
+        if (stored >= BATCH or time.monotonic() - since > HELD) and not dry_run:
             # Others may write between two batches. An import that is cut off is simply run again.
             session.commit()
             time.sleep(BREATH)
+            stored, since = 0, time.monotonic()
 
     # What takes a while comes before anything is written: others wait for no server and no PDF.
     files, known = _gathered(wiki, paths, format, result, opened)

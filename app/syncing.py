@@ -92,11 +92,11 @@ def once(
             sync.tell_decisions()
         sync.report.waiting = sync.left()
     if write and not sync.report.waiting:
-        _commit(tools, sync)
+        _record(tools, sync)
     return sync.report
 
 
-def _commit(tools: Tools, sync: Sync) -> None:
+def _record(tools: Tools, sync: Sync) -> None:
     """Commit the vault to its git repository, where the reader wants it and something changed."""
     today = tools.today().isoformat()
     with reading(tools.engine) as session:
@@ -318,7 +318,7 @@ class Syncing:
             with suppress(Unavailable):
                 _let_go(self._tools.engine, self._owner)
         if not self._sync.left():
-            _commit(self._tools, self._sync)
+            _record(self._tools, self._sync)
         if waits and not self._sync.report.done:
             self._rest = min(self._rest * 2, LONGEST_PAUSE / 3)
             self._rest_until = time.monotonic() + self._rest

@@ -30,7 +30,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence, Sized
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -42,7 +41,7 @@ from app.store.db import in_words, reading
 from app.vault import notes
 from bench import built, postgres
 from bench.client import Answer, Client, Gone, free_port
-from bench.process import ROOT, cerebro, cpu_below, environment, machine
+from bench.process import ROOT, cerebro, children_of, cpu_below, environment, machine
 
 BACK_SECONDS = 5.0  # in which a server is to answer again
 REST_SECONDS = 2.0  # of rest after which vault and database are to say the same
@@ -245,10 +244,7 @@ class _Run:
 
     def _worker(self) -> int | None:
         assert self.process is not None
-        with suppress(OSError):
-            below = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-            return next(map(int, below.split()), None)
-        return None
+        return next(iter(children_of(self.process.pid)), None)
 
     def kill(self) -> None:
         """End the server and all below it, as a power cut would end them."""

@@ -72,8 +72,17 @@ def cpu_below(pid: int) -> float:
         with suppress(OSError):
             fields = _stat(one)
             total += cpu_of(one) + (int(fields[13]) + int(fields[14])) / TICKS
-            left += map(int, Path(f"/proc/{one}/task/{one}/children").read_text().split())
+            left += children_of(one)
     return total
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that this one started, from whichever of its threads (Linux)."""
+    found: list[int] = []
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found += map(int, (task / "children").read_text().split())
+    return found
 
 
 def _stat(pid: int) -> list[str]:

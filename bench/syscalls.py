@@ -25,7 +25,7 @@ from pathlib import Path
 
 from bench import built
 from bench.client import Client, free_port
-from bench.process import cerebro, machine, server
+from bench.process import cerebro, children_of, machine, server
 
 CALLS = "fsync,fdatasync,pwrite64,write,sendto,sendmsg,rename,renameat,renameat2,link,linkat,openat"
 MARKER = "a-save-under-strace"
@@ -125,9 +125,7 @@ def measure(wiki: built.Wiki) -> Found:
 
 def _attach(pid: int, trace: Path) -> subprocess.Popen[bytes]:
     """strace on this process, its threads, and its children."""
-    every = [str(pid)]
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        every += (task / "children").read_text().split()
+    every = [str(pid), *map(str, children_of(pid))]
     words = ["strace", "-f", "-ttt", "-y", "-s", "120", "-e", f"trace={CALLS}", "-o", str(trace)]
     tracer = subprocess.Popen([*words, *(word for each in every for word in ("-p", each))])
     until = time.monotonic() + 10

@@ -117,7 +117,7 @@ def measure(wiki: built.Wiki, *, writers: int, turns: int, papers: int) -> Found
                 thread.join()
             found.cpu = cpu_below(process.pid) - before
         found.counted = int(Client(port).get(f"/w/{PAGE}.md").text.split()[0])
-    found.long = [
+    found.long += [
         (int(ms), tables) for ms, tables in _LONG.findall(log.read_text(errors="replace"))
     ]
     return found
@@ -163,6 +163,8 @@ def _beside(
             text=True,
             check=False,
         )
+        long = _LONG.findall(done.stderr)
+        found.long += [(int(ms), f"{words[0]}: {tables}") for ms, tables in long]
         if done.returncode:
             said = done.stderr.strip().splitlines()
             found.beside.append(f"{words[0]} ended with {done.returncode}: {said[-1:]}")

@@ -14,7 +14,7 @@ import pytest
 
 from bench import built, kills, syscalls, writers
 from bench.client import free_port
-from bench.process import cerebro, server
+from bench.process import cerebro, children_of, server
 from tests import databases
 
 PAGES = 120
@@ -55,9 +55,8 @@ def test_a_server_that_is_told_to_end_takes_its_worker_along(wiki: built.Wiki) -
     port = free_port()
     settings = {**wiki.settings, "CEREBRO_EMBEDDING_MODEL": "none"}
     with server(cerebro("serve", "--port", str(port)), wiki.data, port, settings) as process:
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        until = time.monotonic() + 20
-        while not (found := children.read_text().split()):
+        until = time.monotonic() + 60
+        while not (found := children_of(process.pid)):
             assert time.monotonic() < until
             time.sleep(0.05)
         process.terminate()

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
@@ -21,9 +22,10 @@ from app.errors import CerebroError
 from app.store import mirror, preferences
 from app.store.db import generation, reading, writing
 from app.store.preferences import Commits
-from app.vault import git
-from app.vault.git import Changed
 from app.vault.names import is_page, stem
+
+if TYPE_CHECKING:
+    from app.vault.git import Changed
 
 PROBLEM = ".git"  # the path under which it is told what keeps a commit from being made
 _NAMED = 50  # files that a message names
@@ -52,13 +54,17 @@ def make(engine: Engine, root: Path, *, now: datetime, today: str) -> str:
 
     Why it could not is kept as a problem of the vault, until a commit is made.
     """
+    from app.vault import git  # what it needs would slow every command's start
+
     with reading(engine) as session:
         stands = generation(session)
         _, _, last = preferences.committed(session)
         newest, written = _written(session, last)
     try:
         made = git.record(
-            root, lambda changed: (message(changed, written), _author(written)), now=now
+            root,
+            lambda changed: (message(changed, written), "" if _by_hand(written) else git.MACHINE),
+            now=now,
         )
     except CerebroError as error:
         with writing(engine, alone=False) as session:
@@ -85,9 +91,9 @@ _BY_AUTHOR = (
 )
 
 
-def _author(written: Counter[tuple[AuthorKind, str]]) -> str:
-    """The person, as git knows them, when nobody else wrote anything; else the machine."""
-    return "" if written and all(kind in PEOPLE for kind, _ in written) else git.MACHINE
+def _by_hand(written: Counter[tuple[AuthorKind, str]]) -> bool:
+    """Whether the person alone wrote: git knows what they are called."""
+    return bool(written) and all(kind in PEOPLE for kind, _ in written)
 
 
 def message(changed: Changed, written: Counter[tuple[AuthorKind, str]]) -> str:

@@ -93,7 +93,7 @@ def record(
         if not os.path.lexists(root / ".git"):
             _begin(root)
         with closing(Repo(str(root))) as repo:
-            return _commit(repo, root, say, now=now, patience=patience)
+            return _record(repo, root, say, now=now, patience=patience)
     except CerebroError:
         raise
     except FileLocked as error:
@@ -152,7 +152,7 @@ def _check_around(root: Path) -> None:
 # ---------------------------------------------------------------- a commit
 
 
-def _commit(
+def _record(
     repo: Repo,
     root: Path,
     say: Callable[[Changed], tuple[str, str]],

@@ -253,6 +253,19 @@ def test_sources_upgrade_keeps_items_and_what_they_mention_and_downgrade_too(
     engine.dispose()
 
 
+_A_PAPER = sa.text(
+    """INSERT INTO paper (id, state, title, title_key, abstract, authors, venue, published, categories,
+    "references", code_url, extra, created_at)
+    VALUES (:id, 'waiting', 'T', 't', '', '[]', '', '', '[]', '[]', '', '{}', '2026-05-08 09:00:00')"""
+)
+_ITS_MARKS = sa.text(
+    """INSERT INTO assessment (paper_id, day, scorer, prompt, comment, topic_comment, tags, at, relevance,
+    novelty, score)
+    VALUES (:paper, '2026-05-08', 's', '', '', '', '[]', '2026-05-08 09:00:00', :relevance, :novelty,
+    :score)"""
+)
+
+
 def test_the_order_of_the_inbox_is_told_anew_by_an_upgrade_and_again_by_a_downgrade(
     tmp_path: Path,
 ) -> None:
@@ -268,19 +281,11 @@ def test_the_order_of_the_inbox_is_told_anew_by_an_upgrade_and_again_by_a_downgr
     }
     with engine.execution_options(write="alone").connect() as connection:
         for number, told in marks.items():
-            connection.exec_driver_sql(
-                "INSERT INTO paper (id, state, title, title_key, abstract, authors, venue, published, "
-                "categories, \"references\", code_url, extra, created_at) "
-                f"VALUES ({number}, 'waiting', 'T', 't', '', '[]', '', '', '[]', '[]', '', '{{}}', "
-                "'2026-05-08 09:00:00')"
-            )
+            connection.execute(_A_PAPER, {"id": number})
             if told is not None:
-                said = ", ".join("NULL" if each is None else str(each) for each in told)
-                connection.exec_driver_sql(
-                    "INSERT INTO assessment (paper_id, day, scorer, prompt, comment, topic_comment, tags, "
-                    "at, relevance, novelty, score) "
-                    f"VALUES ({number}, '2026-05-08', 's', '', '', '', '[]', '2026-05-08 09:00:00', {said})"
-                )
+                relevance, novelty, score = told
+                values = {"paper": number, "relevance": relevance, "novelty": novelty}
+                connection.execute(_ITS_MARKS, {**values, "score": score})
         connection.commit()
 
     def best_first() -> list[tuple[int, float]]:

@@ -272,7 +272,11 @@ def test_every_order_is_the_one_that_its_rows_say(client: TestClient, app: App) 
     def place(n: int, *, newest: bool) -> tuple[Any, ...]:
         day, relevance, novelty = papers_[n]
         published = f"2026-0{n % 3 + 1}-01"
-        keys = [(-relevance, -novelty if relevance else 0), _falling(day or published), _falling(published)]
+        keys = [
+            (-relevance, -novelty if relevance else 0),
+            _falling(day or published),
+            _falling(published),
+        ]
         return (*(keys[1:] + keys[:1] if newest else keys), n)
 
     for query, newest, wanted in (

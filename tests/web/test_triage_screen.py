@@ -191,7 +191,11 @@ def test_dropping_by_score_takes_what_is_below_it(client: TestClient, app: App) 
     assert "with a score below 0.50" in words(asked)
     those = asked.select_one("input[name=those]")["value"]
     client.post(f"/triage/{DAY}/rest", data={"below": "50", "those": those})
-    assert (waiting(app), state(app, 1), state(app, 2)) == (2, PaperState.WAITING, PaperState.DROPPED)
+    assert (waiting(app), state(app, 1), state(app, 2)) == (
+        2,
+        PaperState.WAITING,
+        PaperState.DROPPED,
+    )
 
 
 def test_nothing_is_dropped_when_the_day_changed_meanwhile(client: TestClient, app: App) -> None:
