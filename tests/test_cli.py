@@ -490,6 +490,9 @@ def test_a_wiki_is_rebuilt_from_its_vault(run: Run, tmp_path: Path) -> None:
     assert run("import", write(tmp_path, WIKI)).code == 0
     assert run("sync").code == 0
     vault, other = tmp_path / "data" / "vault", {"data": str(tmp_path / "other")}
+    if databases.on_postgresql():
+        (tmp_path / "empty").mkdir()
+        other["database_url"] = databases.url_of(tmp_path / "empty")
     had = run("export").out
     refused(run("rebuild", "--from", tmp_path / "nowhere", **other), 1, "nowhere")
     (vault / "notes" / "mine.md").write_bytes(b"\xff")

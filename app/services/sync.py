@@ -186,6 +186,10 @@ class _Base:
     newline: str = "\n"
 
 
+class _Apart(Exception):
+    """A text that was found beside its file does not join the page: it gets a file of its own."""
+
+
 def file_of(row: VaultConflict) -> Note:
     """The file of a conflict, read."""
     return notes.parse(row.text.encode()).note
@@ -236,6 +240,7 @@ class Sync:
         self._bases: OrderedDict[str, tuple[str, _Base]] = OrderedDict()  # by hash: path and base
         self._taken: set[str] = set()  # stems of files that no row knows
         self._problems: set[str] = set()
+        self._wiki = ""  # whose vault the folder is, by its mark
 
     # ------------------------------------------------------------ the folder
 
@@ -249,6 +254,7 @@ class Sync:
             name, ever = mirror.wiki_name(session) or "", mirror.ever_written(session)
         state = self.vault.state(name, remembered=ever) if name else self._unnamed()
         if state is VaultState.OURS and not anew:
+            self._wiki = name
             return
         root, other = self.vault.root, self.vault.mark()
         if other and other != name:
@@ -257,15 +263,19 @@ class Sync:
                 "CEREBRO_VAULT."
             )
         if state is VaultState.GONE and not anew:
-            raise Unavailable(
-                f"The vault's files are not in {root}: nothing was deleted in the wiki. Bring the "
-                "folder back, or have it written again with `cerebro sync --anew`."
-            )
+            raise self._lost()
         with writing(self.engine) as session:
             name = mirror.name_wiki(session)
             if anew:
                 mirror.mark_all(session)
         self.vault.claim(name)
+        self._wiki = name
+
+    def _lost(self) -> Unavailable:
+        return Unavailable(
+            f"The vault's files are not in {self.vault.root}: nothing was deleted in the wiki. Bring the "
+            "folder back, or have it written again with `cerebro sync --anew`."
+        )
 
     def _unnamed(self) -> VaultState:
         return self.vault.state("-")
@@ -286,6 +296,9 @@ class Sync:
             found, known = self._changes(None)  # all that is gone, at one moment
             missing = [path for path in missing if path in found and found[path] is None]
         every = [path for path, seen in found.items() if seen is None]
+        if missing and self._wiki and self.vault.mark() != self._wiki:
+            self._looks.clear()
+            raise self._lost()  # the folder itself went, since it was opened
         if missing and not deletions and not syncing.believed(len(every), known):
             self._refuse(
                 "",
@@ -443,7 +456,7 @@ class Sync:
                     written
                     and standing is not None
                     and standing.path != file.path
-                    and self._stands(standing, page_id, here)
+                    and self._stands(standing, page_id, here, but=file.path)
                 )
             )
             action = syncing.place(
@@ -480,8 +493,12 @@ class Sync:
                 found[file.path] = page.id
         return found
 
-    def _stands(self, row: Mirror, page_id: int, here: dict[str, int | None]) -> bool:
-        """Whether the file of a page still lies where it lay, and is still that page's."""
+    def _stands(
+        self, row: Mirror, page_id: int, here: dict[str, int | None], *, but: str
+    ) -> bool:
+        """Whether the file of a page still lies where it lay, is still that page's, and not that of `but`."""
+        if row.path_key == names.path_key(but) and not self.vault.is_called(row.path):
+            return False  # where case does not count, the old name still opens the renamed file
         if row.path in here:
             return here[row.path] in (page_id, None)
         try:
@@ -638,7 +655,7 @@ class Sync:
         with self._reading() as session:
             told = mirror.told(session, [page_id]).get(page_id)
             if told is None or told.mirror is None:
-                return True
+                return self._left_alone(base)
             row = told.mirror
             told_same = base is None and file.hash == row.hash
             disputed = mirror.conflict(session, page_id)
@@ -652,11 +669,13 @@ class Sync:
             note = replace(old, body=note.body)
         joined = syncing.join(old, told.note, note)
         conflict = joined.action is Action.CONFLICT
+        if base is not None and (conflict or disputed is not None):
+            raise _Apart  # a page has one conflict: that of its file
         with writing(self.engine) as session:
             page = session.get(Page, page_id)
             standing = mirror.of_pages(session, [page_id]).get(page_id)
             if page is None or page.kind in GONE or standing is None:
-                return True
+                return self._left_alone(base)
             if page.version != told.version or standing.hash != row.hash:
                 return False
             refused = self._apply(session, page, old, note, joined, now)
@@ -691,6 +710,12 @@ class Sync:
             self.report.merged.append(file.path)
         elif changed and not moved:
             self.report.taken.append(file.path)
+        return True
+
+    def _left_alone(self, base: _Base | None) -> bool:
+        """The page is gone meanwhile: its file stays, and a text that is nowhere else gets one."""
+        if base is not None:
+            raise _Apart
         return True
 
     def _common(
@@ -1132,7 +1157,11 @@ class Sync:
             self._keep_apart(stray, "")
             return
         seen = Seen(stray.path, len(stray.data), 0)
-        self._take(_File(stray.path, stray.data, seen, parsed), page.id, base=base)
+        try:
+            self._take(_File(stray.path, stray.data, seen, parsed), page.id, base=base)
+        except _Apart:
+            self._keep_apart(stray, "")
+            return
         self.vault.forget(stray.kept)
 
     def _base_of(

@@ -108,12 +108,17 @@ def _open_sqlite(path: Path) -> Engine:
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         write = connection.get_execution_options().get("write")
-        # What is written into a file that was taken away is gone with the last who has it open.
         opened = connection.info["opened"]
-        if write and any(here and here != _identity(file) for file, here in opened.items()):
-            raise Unavailable(_MOVED.format(where=path))
+
+        def check() -> None:
+            # What is written into a file that was taken away is gone with the last who has it open.
+            if any(here and here != _identity(file) for file, here in opened.items()):
+                raise Unavailable(_MOVED.format(where=path))
+
         if write:
+            check()
             _begin_writing(connection, turns)
+            check()  # it may have been taken away while others had the turn
         else:
             connection.exec_driver_sql("BEGIN")
         if opened[wal] is None:  # of a new database it is made now
@@ -245,12 +250,16 @@ def on_postgresql(bind: Session | Connection | Engine) -> bool:
 
 
 def is_there(engine: Engine) -> bool:
-    """Whether there is a database to open; a SQLite file would be made by looking into it."""
+    """Whether there is a database to open; a SQLite file would be made by looking into it.
+
+    The file is not opened: closing it again would take SQLite's locks on it from every connection
+    of this process, and another process would delete the log that they write to.
+    """
     if on_postgresql(engine):
         return True
+    path = Path(engine.url.database or "")
     try:
-        with Path(engine.url.database or "").open("rb") as file:
-            return file.read(16) == b"SQLite format 3\0"
+        return path.is_file() and path.stat().st_size > 0
     except OSError:
         return False
 

@@ -280,7 +280,7 @@ def put(
         _find_bodies(session, rows)
     elif table is Preference:
         # What was chosen here, before the file came, stands.
-        chosen = set(session.exec(select(Preference.name)))
+        chosen = {*session.exec(select(Preference.name)), *_OF_A_VAULT}
         rows = [row for row in rows if row["name"] not in chosen]
     made: sa.Table = table.__table__  # type: ignore[attr-defined]
     names = [column.name for column in made.columns]

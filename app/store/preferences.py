@@ -59,7 +59,9 @@ def llm(session: Session) -> LLMSettings:
         batches=kept.get("llm_batches") != "off",
     )
     papers = kept.get("llm_papers", "")
-    return replace(chosen, papers=int(papers)) if papers.isdecimal() else chosen
+    # A file of a whole wiki brings what it likes, and a number of 5,000 digits is none.
+    is_number = papers.isdecimal() and len(papers) < 10
+    return replace(chosen, papers=int(papers)) if is_number else chosen
 
 
 def set_llm(session: Session, values: Mapping[str, str | None]) -> None:

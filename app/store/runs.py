@@ -349,6 +349,12 @@ _HOLD = sa.text(
 )
 
 
+def is_anybody_at_work(session: Session, *, clock: float) -> bool:
+    """Whether a worker is alive, whatever it is at."""
+    alive = sa.select(col(Lease.owner)).where(_runs(col(Lease.until), clock))
+    return session.connection().execute(alive.limit(1)).first() is not None
+
+
 def count_held(session: Session, step: str, *, clock: float) -> int:
     """How many rows of a step workers are at."""
     subjects = held(step, clock=clock).subquery()

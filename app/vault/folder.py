@@ -126,10 +126,11 @@ class Vault:
         return wiki if isinstance(wiki, str) else ""
 
     def claim(self, wiki: str) -> None:
-        """Make the folders, and mark them as this wiki's. Raises Unavailable."""
+        """Mark the folder as this wiki's; a new one gets a folder a kind. Raises Unavailable."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            for folder in FOLDERS.values():
+            # In a folder that somebody keeps already nothing is made that no page needs.
+            for folder in () if any(self.root.iterdir()) else FOLDERS.values():
                 (self.root / folder).mkdir(exist_ok=True)
         except OSError as error:
             raise Unavailable(in_words(error, str(self.root), "written")) from error
@@ -204,6 +205,18 @@ class Vault:
         return path.startswith(self._closed) if self._closed else False
 
     # -- one file
+
+    def is_called(self, path: str) -> bool:
+        """Whether a path is written just so in the folder, also where case and accents do not count."""
+        folder = self.root
+        try:
+            for part in path.split("/"):
+                if part not in os.listdir(folder):
+                    return False
+                folder = folder / part
+        except OSError:
+            return False
+        return True
 
     def seen(self, path: str) -> Seen | None:
         """A file as it is now, unread; None where none is. Raises Unavailable."""

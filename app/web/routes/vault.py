@@ -40,7 +40,7 @@ def state(session: Session) -> dict[str, Any]:
         "files": mirror.count(session),
         "pending": mirror.pending(session),
         "last": mirror.last(session),
-        "watched": runs.count_held(session, "vault", clock=time.time()) > 0,
+        "watched": runs.is_anybody_at_work(session, clock=time.time()),
         "problems": [
             {"path": row.path, "reason": row.reason, "at": row.at} for row in problems[:SHOWN]
         ],
