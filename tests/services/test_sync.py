@@ -686,6 +686,106 @@ def test_an_edit_in_a_file_that_was_replaced_while_it_was_open_is_found(wiki: Wi
     wiki.agree()
 
 
+def _written_late(opened: int, old: str, new: str) -> None:
+    """An editor that still had the file open which was replaced saves into it."""
+    text = os.pread(opened, 10_000, 0).decode().replace(old, new).encode()
+    os.ftruncate(opened, 0)
+    os.pwrite(opened, text, 0)
+    os.close(opened)
+
+
+def _every_text(wiki: Wiki) -> str:
+    return "".join(
+        [
+            *(row.body for row in wiki.all(Revision)),
+            *(row.text for row in wiki.all(VaultConflict)),
+            *(wiki.text(path) for path in wiki.files()),
+        ]
+    )
+
+
+def test_a_text_found_late_takes_the_place_of_no_conflict(wiki: Wiki) -> None:
+    slug = wiki.page("A", "one\n\ntwo\n\nthree\n")
+    wiki.pass_()
+    opened = os.open(wiki.file("notes/A.md"), os.O_RDWR)
+    wiki.edit(slug, "one\n\ntwo\n\nthree\n\nfour\n")
+    wiki.pass_()
+    wiki.replace("notes/A.md", "two", "two of the file")
+    wiki.edit(slug, "one\n\ntwo of the page\n\nthree\n\nfour\n")
+    wiki.pass_()
+    _written_late(opened, "two", "two found late")
+    wiki.pass_()
+    (row,) = wiki.all(VaultConflict)
+    assert "two of the file" in row.text
+    with writing(wiki.engine) as session:
+        page = pages.get(session, slug)
+        found = mirror.conflict(session, page.id or 0)
+        assert found is not None
+        syncing.settle(session, page, found, now=NOW)
+    wiki.edit(slug, "one\n\ntwo of the page\n\nthree\n\nfour\n")
+    wiki.pass_()
+    every = _every_text(wiki)
+    assert "two of the file" in every and "two found late" in every
+    wiki.agree()
+
+
+def test_a_text_found_late_that_does_not_join_outlives_the_next_edit_of_its_file(
+    wiki: Wiki,
+) -> None:
+    slug = wiki.page("A", "one\n\ntwo\n\nthree\n")
+    wiki.pass_()
+    opened = os.open(wiki.file("notes/A.md"), os.O_RDWR)
+    wiki.edit(slug, "one\n\ntwo of the page\n\nthree\n")
+    wiki.pass_()
+    _written_late(opened, "two", "two found late")
+    wiki.pass_()
+    wiki.replace("notes/A.md", "one", "ONE")
+    wiki.pass_()
+    assert wiki.read(slug).body == "ONE\n\ntwo of the page\n\nthree\n"
+    assert "two found late" in _every_text(wiki)
+    wiki.agree()
+
+
+class _Folding(Vault):
+    """A vault on a disk that opens a file by its name in whatever case."""
+
+    def _place(self, path: str, *, make: bool = False) -> Path:
+        place = super()._place(path, make=make)
+        if not place.parent.is_dir():
+            return place
+        every = {name.casefold(): name for name in os.listdir(place.parent)}
+        return place.with_name(every.get(place.name.casefold(), place.name))
+
+
+def test_a_file_renamed_in_case_alone_keeps_its_page_where_case_does_not_count(wiki: Wiki) -> None:
+    slug = wiki.page("KV cache", "Text.\n")
+    wiki.sync = Sync(wiki.engine, _Folding(wiki.root), clock=lambda: NOW, monotonic=Clock())
+    wiki.pass_()
+    os.rename(wiki.file("notes/KV cache.md"), wiki.file("notes/kv cache.md"))
+    report = wiki.pass_()
+    assert report.moved == ["notes/kv cache.md"]
+    assert not report.removed and not report.copied and not report.refused
+    assert (wiki.read(slug).title, wiki.read(slug).kind) == ("kv cache", PageKind.NOTE)
+    assert wiki.files() == ["notes/kv cache.md"]
+
+
+def test_a_folder_that_goes_in_the_middle_of_a_pass_deletes_nothing(wiki: Wiki) -> None:
+    slugs = [wiki.page(f"Page {number}", "Text.\n") for number in range(3)]
+    wiki.pass_()
+    wiki.sync.begin()
+    wiki.sync.open()
+    wiki.root.rename(wiki.root.with_name("elsewhere"))
+    wiki.root.mkdir()  # as an empty place is left where a disk was
+    with pytest.raises(Unavailable, match="nothing was deleted"):
+        for _ in range(3):
+            wiki.sync.look()
+    assert {wiki.read(slug).kind for slug in slugs} == {PageKind.NOTE}
+    wiki.root.rmdir()
+    wiki.root.with_name("elsewhere").rename(wiki.root)
+    assert not wiki.pass_().removed
+    wiki.agree()
+
+
 def test_names_that_differ_in_case_alone_are_refused_in_words(wiki: Wiki) -> None:
     wiki.page("One", "Text.\n")
     wiki.pass_()
