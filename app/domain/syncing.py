@@ -19,9 +19,9 @@ from app.domain.merge import Merge, merge3
 from app.domain.notes import FACTS, NamedLink, Note
 from app.domain.records import PageKind, Relation
 
-MASS = 20
+MASS = 9
 """Files that may vanish at once: of more than these, if they are also `SHARE` of all, none is believed."""
-SHARE = 0.25
+SHARE = 0.2
 
 
 class Action(StrEnum):

@@ -311,6 +311,8 @@ def _add_vault(into: _Writing, vault: Path) -> int:
 
 def _unfit(name: str, taken: dict[str, str]) -> str:
     """Why a file cannot be restored on every system, or ''; then its name is taken from now on."""
+    if _is_staging(name):
+        return "its name is that of the folder that a backup is unpacked into"
     keys = {"/".join(name.split("/")[:end]): "folder" for end in range(1, name.count("/") + 1)}
     found = {path: archive.key_of(path) for path in (*keys, name)}
     for path, key in found.items():
@@ -321,6 +323,11 @@ def _unfit(name: str, taken: dict[str, str]) -> str:
             return f"only capitals or accents tell its name from {other}"
     taken.update({str(key): path for path, key in found.items()})
     return ""
+
+
+def _is_staging(name: str) -> bool:
+    """Whether a file of the vault would lie where a restore has what it is about to put in place."""
+    return name.casefold().split("/")[:2] == ["vault", _STAGED]
 
 
 class _NotRead(Exception):
@@ -523,7 +530,8 @@ def _members(opened: archive.Archive, manifest: dict[str, Any], file: Path) -> d
     for name, member in members.items():
         if opened.size(name) != member.size:
             raise _damaged(file, f"{name!r} is not as long as its manifest says")
-        if name != DATABASE and not _is_raw(name) and not name.startswith("vault/"):
+        known = name == DATABASE or _is_raw(name) or name.startswith("vault/")
+        if not known or _is_staging(name):  # that could never be put in place
             raise _damaged(file, f"it holds {name!r}, which is no part of a backup")
     return members
 

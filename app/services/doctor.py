@@ -43,8 +43,10 @@ Progress = Callable[[str], None]
 
 _OLD = 86_400.0  # seconds after which a temporary file is nobody's any more
 _STEP = 1 << 20
-# How the temporary files of ours are called, in the data folder and in those of raw bytes.
-_LOOSE = ("tmp*", "*.part", ".cerebro-backup-*")
+# How the temporary files of ours are called: in the data folder, where people may keep others, too,
+# and in those of raw bytes.
+_LOOSE = (".*.part", ".cerebro-backup-*")
+_LOOSE_RAW = ("tmp*",)
 
 
 @dataclass(frozen=True)
@@ -241,7 +243,8 @@ class _Doctor:
             )
         other = [row for row in rows if _is_other(root / row.path, row)]
         beside = [row for row in rows if row.side_hash and _side(root, row.slug) != row.side_hash]
-        last = max((each.get("n", 0) for each in journal.decisions(Vault(root))), default=0)
+        numbers = (each.get("n") for each in journal.decisions(Vault(root)))
+        last = max((n for n in numbers if type(n) is int and n <= told), default=0)
         behind = told > last
         wrong = len(other) + len(beside) + behind
         if wrong and not self.dry_run:
@@ -298,8 +301,12 @@ class _Doctor:
         data = self.patient.data
         found = [
             path
-            for folder in (data, data / "backups", *self.patient.raw.glob("??"))
-            for pattern in _LOOSE
+            for patterns, folders in (
+                (_LOOSE, (data, data / "backups")),
+                (_LOOSE_RAW, self.patient.raw.glob("??")),
+            )
+            for folder in folders
+            for pattern in patterns
             for path in folder.glob(pattern)
             if _is_old(path)
         ]

@@ -169,6 +169,8 @@ class _Found:
     side: Mapping[str, Any]
     changed: datetime  # the file
     broken: bool = False  # its front matter could not be read
+    head: str = ""
+    newline: str = "\n"
     id: int = 0
     slug: str = ""
     content: Content = field(default_factory=lambda: Content(title="", kind=PageKind.NOTE))
@@ -224,7 +226,15 @@ class _Restoring:
                 self._done.problems[file.path] = parsed.problem
             changed = datetime.fromtimestamp(state.mtime_ns / 1e9, UTC)
             self._found.append(
-                _Found(file.path, note, side, min(changed, self._now), bool(parsed.problem))
+                _Found(
+                    file.path,
+                    note,
+                    side,
+                    min(changed, self._now),
+                    broken=bool(parsed.problem),
+                    head=parsed.head,
+                    newline=parsed.newline,
+                )
             )
         if not self._found:
             raise NotFound(f"There are no pages in {self._vault.root}.")
@@ -386,7 +396,11 @@ class _Restoring:
             **{
                 name: side[name] for name in ("version", "created_at", "updated_at") if name in side
             },
-            "extra": {k: v for k, v in _object(side.get("extra")).items() if k != PUT_IN},
+            "extra": {
+                **{k: v for k, v in _object(side.get("extra")).items() if k != PUT_IN},
+                # Its file lies there again, with the keys and comments of other tools.
+                mirror.HAD: {"path": found.path, "head": found.head, "newline": found.newline},
+            },
             "author_kind": author.get("kind"),
             "author": author.get("name"),
         }

@@ -493,9 +493,7 @@ class Sync:
                 found[file.path] = page.id
         return found
 
-    def _stands(
-        self, row: Mirror, page_id: int, here: dict[str, int | None], *, but: str
-    ) -> bool:
+    def _stands(self, row: Mirror, page_id: int, here: dict[str, int | None], *, but: str) -> bool:
         """Whether the file of a page still lies where it lay, is still that page's, and not that of `but`."""
         if row.path_key == names.path_key(but) and not self.vault.is_called(row.path):
             return False  # where case does not count, the old name still opens the renamed file
@@ -587,6 +585,7 @@ class Sync:
     ) -> Mirror:
         """A row for a file that is a page's by its id, and of which nothing is known but that."""
         assert page.id is not None
+        _has_a_file(session, page)
         version = mirror.revision_with(session, page.id, spoken(file.note.body)) or 0
         row = row or Mirror(
             page_id=page.id,
@@ -1090,26 +1089,28 @@ class Sync:
 
     def _deleted(self, page_id: int) -> None:
         now = self._clock()
-        slug = path = ""
+        slug = path = told = ""
         removed = False
         with writing(self.engine) as session:
             page = session.get(Page, page_id)
             row = mirror.of_pages(session, [page_id]).get(page_id)
             if row is None:
                 return
-            path = row.path
+            path = told = row.path
             disputed = mirror.conflict(session, page_id) is not None
             if page is None or page.kind in GONE:
-                session.delete(row)
+                _let_go(session, page, row)
                 return
             slug = page.slug
+            if path.startswith(".moved/"):  # another page's file lies where its own lay
+                told = page.title
             means = syncing.gone(written=True, version=page.version, mirrored=row.version)
             removed = means is Action.DELETED and not disputed
             if removed:
                 removal.remove(
                     session, page, now=now, who="person", reason="its file was deleted in the vault"
                 )
-                session.delete(row)
+                _let_go(session, page, row)
             else:  # the page moved on meanwhile, and whoever deleted the file never saw that
                 row.version, row.hash, row.size, row.mtime_ns = 0, "", 0, 0
                 session.add(row)
@@ -1118,8 +1119,17 @@ class Sync:
             mirror.solved(session, [path])
         self._looks.pop(path, None)
         if removed:
+            self._drop_companion(slug)
+            self.report.removed.append(told)
+
+    def _drop_companion(self, slug: str) -> None:
+        """Take away what lay beside the file of a page that is not at this address any more."""
+        with self._reading() as session:
+            page = pages.by_slug(session, slug)
+        if (
+            page is None or page.kind in GONE
+        ):  # else it is another's: a copy says the id it came from
             journal.drop_companion(self.vault, slug)
-            self.report.removed.append(path)
 
     # ------------------------------------------------------------ texts found beside their files
 
@@ -1182,11 +1192,18 @@ class Sync:
 
     def _keep_apart(self, stray: Stray, reason: str) -> None:
         """Put a text of no page beside the others, as a file of its own."""
-        stem = names.stem(stray.path)
-        folder = stray.path.rpartition("/")[0]
-        path = "/".join(filter(None, (folder, f"{stem} (found {stray.kept[:6]}).md")))
+        known = names.is_page(stray.path)  # a note of ours that was damaged may say anything
+        folder = stray.path.rpartition("/")[0] if known else ""
+        name = f"{names.stem(stray.path) if known else 'Text'} (found {stray.kept[:6]}).md"
+        path = f"{folder}/{name}" if folder else name
         with suppress(Conflict):  # it was put there before, and the kill came then
-            self.vault.write(path, stray.data, expected=None)
+            try:
+                self.vault.write(path, stray.data, expected=None)
+            except Unavailable:
+                if not folder:
+                    raise
+                path = name  # its folder is none any more: a link, or a file
+                self.vault.write(path, stray.data, expected=None)
         self.vault.forget(stray.kept)
         if reason:
             self._refuse(path, reason)
@@ -1238,7 +1255,12 @@ class Sync:
         }
         taken = mirror.taken(session, [], list(wanted)) | self._taken
         meant = pages.resolve(session, [title for _, title, _, _ in rows])
+        had = mirror.extras_with(session, [row[0] for row in rows], mirror.HAD)
         for page_id, title, slug, kind in rows:
+            if (before := had.get(page_id)) and self._reserve_again(
+                session, page_id, before, taken, now
+            ):
+                continue
             # A wikilink by a name that means another page must not find this one's file.
             means = meant.get(name_key(title))
             mine = means is None or means.id == page_id
@@ -1264,6 +1286,40 @@ class Sync:
             )
         session.flush()
         mirror.mark_linking(session, [row[0] for row in rows])
+
+    def _reserve_again(
+        self, session: Session, page_id: int, had: Any, taken: set[str], now: datetime
+    ) -> bool:
+        """Reserve the path that a page's file had before the page was removed, if it is free.
+
+        What stood before its text is written there again, keys and comments of other tools too.
+        """
+        page = session.get(Page, page_id)
+        if not _is_a_file(had):  # an import brought a field of this name
+            return False
+        path = had["path"]
+        key, stem = names.path_key(path), names.stem_key(path)
+        if page is None:
+            return False
+        _has_a_file(session, page)
+        if stem in taken or mirror.taken(session, [key], [stem]):
+            return False
+        taken.add(stem)
+        row = Mirror(
+            page_id=page_id,
+            path=path,
+            path_key=key,
+            stem_key=stem,
+            version=0,
+            head=had["head"],
+            newline=had["newline"],
+            hash="",
+            size=0,
+            mtime_ns=0,
+            at=now,
+        )
+        session.add(row)
+        return True
 
     def _write_some(self, batch: Sequence[tuple[int, int]], told: dict[int, Told]) -> None:
         done: dict[int, int] = {}
@@ -1316,7 +1372,7 @@ class Sync:
             made["side_hash"] = journal.companion(self.vault, told.note.id, told.side)
         note = told.note
         if row.version == 0:
-            data = notes.render(note)
+            data = notes.render(note, head=row.head, newline=row.newline or "\n")
             return made | self._put(told, row.path, data, note.body, expected=None)
         if row.path.startswith(".moved/"):
             return None
@@ -1354,7 +1410,7 @@ class Sync:
         if note.id not in head:
             before = _fields(head)
             if before is not None and is_slug(before.id) and before.id != note.id:
-                journal.drop_companion(self.vault, before.id)
+                self._drop_companion(before.id)
         try:
             return made | self._put(told, path, data, note.body, expected=row.hash)
         except (Conflict, NotFound):
@@ -1460,11 +1516,12 @@ class Sync:
                 standing = self.vault.remove(row.path, expected=row.hash)
             base = _fields(row.head)
             if base is not None and is_slug(base.id):
-                journal.drop_companion(self.vault, base.id)
+                self._drop_companion(base.id)
             with writing(self.engine, alone=False) as session:
                 found = session.get(Mirror, row.id)
                 if found is not None:
-                    session.delete(found)
+                    page = session.get(Page, found.page_id) if found.page_id else None
+                    _let_go(session, page, found)
             if standing is None:
                 self.report.deleted.append(row.path)
 
@@ -1533,6 +1590,31 @@ def _split(data: bytes, body: str, newline: str) -> dict[str, str]:
         return {"head": data[: len(data) - len(end)].decode(), "newline": newline}
     parsed = notes.parse(data)
     return {"head": parsed.head, "newline": parsed.newline}
+
+
+def _let_go(session: Session, page: Page | None, row: Mirror) -> None:
+    """Forget a file; of a page that was removed it is kept with the page how it was."""
+    if page is not None and page.kind is PageKind.REMOVED and not row.path.startswith(".moved/"):
+        had = {"path": row.path, "head": row.head, "newline": row.newline}
+        page.extra = {**page.extra, mirror.HAD: had}
+        session.add(page)
+    session.delete(row)
+
+
+def _is_a_file(had: Any) -> bool:
+    """Whether this is what `_let_go` kept of a file."""
+    return (
+        isinstance(had, dict)
+        and all(isinstance(had.get(name), str) for name in ("path", "head", "newline"))
+        and names.is_page(had["path"])
+        and not {"", ".", ".."} & set(had["path"].split("/"))
+    )
+
+
+def _has_a_file(session: Session, page: Page) -> None:
+    if mirror.HAD in page.extra:
+        page.extra = {name: value for name, value in page.extra.items() if name != mirror.HAD}
+        session.add(page)
 
 
 def _row(page: Page, file: _File, now: datetime) -> Mirror:

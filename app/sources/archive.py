@@ -189,9 +189,20 @@ def _files(entries: list[zipfile.ZipInfo], name: str, limits: Limits) -> list[zi
     return kept
 
 
+def _as_meant(entry: zipfile.ZipInfo) -> str:
+    """Its name; programs on Linux write UTF-8 and do not say so, which is read as another encoding."""
+    given = entry.orig_filename
+    if entry.flag_bits & 0x800:
+        return given
+    try:
+        return given.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return given
+
+
 def _path(entry: zipfile.ZipInfo, name: str) -> str:
     """The name of an entry, with slashes, when it stays inside; a folder's ends with one."""
-    given = entry.orig_filename
+    given = _as_meant(entry)
     path = given.replace("\\", "/")
     parts = path.removesuffix("/").split("/")
     if path.startswith("/") or _DRIVE.match(path) or ".." in parts:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shutil
 import sqlite3
 import time
 from collections import deque
@@ -128,10 +129,12 @@ def _open_sqlite(path: Path) -> Engine:
     def _end(connection: sqlite3.Connection | None, record: Any) -> None:
         # A commit that was refused leaves its transaction open, and SQLAlchemy takes it for ended:
         # the next to get this connection would fail, and until then nobody else could write.
-        if connection is not None and connection.in_transaction:
-            connection.rollback()
-        if record.info.pop("turn", None):
-            turns.give()
+        try:
+            if connection is not None and connection.in_transaction:
+                connection.rollback()
+        finally:  # a disk that fails takes the turn from nobody else
+            if record.info.pop("turn", None):
+                turns.give()
 
     return engine
 
@@ -320,6 +323,8 @@ def in_words(engine: Engine) -> Iterator[None]:
         sentence = _state(error) if on_postgresql(engine) else _sign(error)
         if sentence is None:
             raise
+        if sentence == _DISK_ERROR and _has_no_room(Path(engine.url.database or "")):
+            sentence = _FULL
         host = engine.url.host or "this machine"
         raise Unavailable(sentence.format(where=engine.url.database, host=host)) from error
 
@@ -330,12 +335,22 @@ def _sign(error: DBAPIError) -> str | None:
     return next((sentence for sign, sentence in _SIGNS if sign in said), None)
 
 
+def _has_no_room(path: Path) -> bool:
+    """Whether the disk of a file is full: SQLite calls that an error where it needs room to read."""
+    try:
+        return shutil.disk_usage(path.parent).free < 65_536
+    except OSError:
+        return False
+
+
+_FULL = "The disk is full: nothing was saved. Free some space and try again."
+_DISK_ERROR = "The disk reported an error: nothing was saved."
 _SIGNS = (
-    ("disk is full", "The disk is full: nothing was saved. Free some space and try again."),
+    ("disk is full", _FULL),
     ("readonly", "{where} cannot be written: the file or its folder is read-only."),
     ("locked", "Another program holds {where}. Close it, or try again in a moment."),
     ("unable to open", "{where} cannot be opened: check that its folder can be read and written."),
-    ("disk i/o", "The disk reported an error: nothing was saved."),
+    ("disk i/o", _DISK_ERROR),
     ("not a database", "{where} is no database. Move it away, or restore a backup."),
     ("malformed", "{where} is damaged. Restore a backup."),
 )

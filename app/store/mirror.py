@@ -190,6 +190,23 @@ def without_page(session: Session, *, limit: int = 200) -> list[Mirror]:
     return [*session.exec(rows), *session.exec(left)]
 
 
+HAD = "file was"  # with a blank: an import may bring a field "file"
+"""In the `extra` of a page without a file: {path, head, newline} of the one it had, or is to have."""
+
+
+def extras_with(session: Session, page_ids: Sequence[int], name: str) -> dict[int, Any]:
+    """Of those pages whose `extra` has this field, its value."""
+    found: dict[int, Any] = {}
+    for some in _chunks(page_ids):
+        rows = sa.select(col(Page.id), col(Page.extra)).where(col(Page.id).in_(some))
+        found |= {
+            page_id: extra[name]
+            for page_id, extra in session.connection().execute(rows)
+            if page_id is not None and name in extra
+        }
+    return found
+
+
 def unwritten(session: Session, *, limit: int = 500) -> list[tuple[Any, ...]]:
     """Pages that wait and have no path yet: id, title, slug and kind."""
     rows = (

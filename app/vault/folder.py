@@ -389,7 +389,8 @@ class Vault:
                 return None
             found = sha256(data).hexdigest()
             if found not in (intent.get("expected"), intent.get("new")):
-                return Stray(str(intent.get("path", "")), data, kept)
+                path = str(intent.get("path", ""))
+                return Stray(path if "\x00" not in path and _is_unicode(path) else "", data, kept)
             self._quiet[kept] = size
         if not 0 <= age < KEPT_FOR:
             self._drop(kept)

@@ -268,11 +268,13 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_kept(
     (place.vault / "out.md").symlink_to("/etc/passwd")
     (place.vault / "x.md").mkdir()
     os.mkfifo(place.vault / "pipe.md")
+    (place.vault / ".restore").write_bytes(b"of another program")
     made = backup(place, tmp_path / "b.zip", now=THEN)
     said = dict(made.left_out)
     assert said[f"raw/{raw.parent.name}/{raw.name}"] == "it is gone from the data folder"
     assert said["vault/tide.MD"] == "only capitals or accents tell its name from vault/TIDE.md"
     assert said["vault/pipe.md"] == "it is no plain file"
+    assert "unpacked into" in said["vault/.restore"]
     assert made.links == ("vault/out.md",)
     restored = restore(other, tmp_path / "b.zip")
     assert restored.left_out == made.left_out
@@ -399,6 +401,8 @@ STRAY = f"raw/ab/ab{'0' * 62}"
         (_lose("vault/empty.md"), "'vault/empty.md' is missing"),
         (_add("vault/more.md", b"x", told=False), "holds 'vault/more.md', of which"),
         (_add("more/x", b"x"), "holds 'more/x', which is no part"),
+        (_add("vault/.restore", b"x"), "holds 'vault/.restore', which is no part"),
+        (_add("vault/.Restore/x", b"x"), "holds 'vault/.Restore/x', which is no part"),
         (_add("raw/ab/../../x", b"x"), "outside"),
         (_add("vault/../../x", b"x"), "outside"),
         (_add("/vault/x", b"x"), "outside"),

@@ -394,9 +394,12 @@ def test_bytes_of_no_item_are_kept_and_old_temporary_files_are_not(patient: Pati
     old, new = patient.raw / "ab" / "tmpold", patient.raw / "ab" / "tmpnew"
     left = patient.data / "backups" / ".cerebro-backup-x"
     left.mkdir(parents=True)
+    others = patient.data / "tmp-of-mine"
+    others.mkdir()
+    (others / "text.md").write_bytes(b"x")
     for path in (old, new):
         path.write_bytes(b"x")
-    for path in (old, left):
+    for path in (old, left, others):
         os.utime(path, (1e9, 1e9))
     assert doctor(patient, dry_run=True)["temporary files"].wrong == 2
     assert old.exists()
@@ -405,6 +408,7 @@ def test_bytes_of_no_item_are_kept_and_old_temporary_files_are_not(patient: Pati
     assert found["raw bytes"].ok
     assert (found["temporary files"].ok, found["temporary files"].wrong) == (True, 2)
     assert (extra.exists(), old.exists(), new.exists(), left.exists()) == (True, False, True, False)
+    assert (others / "text.md").exists()
 
 
 @pytest.mark.sqlite_only

@@ -16,6 +16,7 @@ from sqlmodel import Session, SQLModel
 from app.domain import records
 from app.domain.identifiers import title_key
 from app.domain.interchange import LEFT_OUT, TYPES
+from app.domain.money import LLMSettings
 from app.domain.records import (
     Act,
     ActKind,
@@ -76,6 +77,7 @@ from app.errors import Conflict, Unreadable
 from app.services.interchange import restore, whole
 from app.store.db import open_engine, reading, writing
 from app.store.pages import IMPORT, PERSON, Author, Content, create, reindex, rename, revise
+from app.store.preferences import llm
 from app.store.schema import upgrade
 from tests import databases
 from tests.factories import THEN, make_engine
@@ -621,6 +623,29 @@ def test_hostile_lines_are_refused_with_their_number(
     said = refused(empty, edited(file, change))
     assert words in said
     assert said.startswith("Line ") and said.endswith("Nothing was imported.")
+
+
+def test_how_far_another_vault_is_comes_with_no_file(file: bytes, target: Engine) -> None:
+    """A file says what it likes: nothing of it may keep the vault or the settings from working."""
+    said = {
+        "llm_papers": "9" * 5000,
+        "vault_decisions": "x",
+        "vault_git_done": "a 1 1",
+        "vault_wiki": "x",
+    }
+
+    def say(lines: list[dict[str, Any]]) -> None:
+        at = lines.index(first(lines, "preference"))
+        lines[:] = [line for line in lines if line["type"] != "preference"]
+        lines[at:at] = [
+            {"type": "preference", "row": {"name": name, "value": value}}
+            for name, value in said.items()
+        ]
+
+    imported(target, edited(file, say))
+    with reading(target) as session:
+        assert [session.get(Preference, name) is not None for name in said] == [True, *[False] * 3]
+        assert llm(session).papers == LLMSettings().papers
 
 
 def test_two_pages_of_one_id_are_refused(file: bytes, empty: Engine) -> None:

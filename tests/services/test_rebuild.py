@@ -292,7 +292,7 @@ _WHAT: dict[str, Callable[[Session], Any]] = {
             p.author,
             p.created_at,
             p.updated_at,
-            p.extra,
+            {name: value for name, value in p.extra.items() if name != mirror.HAD},
         )
         for p in s.exec(select(Page))
     ],

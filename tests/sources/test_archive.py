@@ -176,3 +176,15 @@ def test_what_is_none_or_empty(data: bytes) -> None:
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Unreadable, match="cannot be read"), opened(tmp_path / "none.zip"):
         pass
+
+
+def test_names_in_utf_8_that_do_not_say_so_are_read_as_meant() -> None:
+    name = "Émile 漢.md"
+    data = bytearray(made((name, b"Text")))
+    for start, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = data.index(start) + flags
+        data[at : at + 2] = (int.from_bytes(data[at : at + 2], "little") & ~0x800).to_bytes(
+            2, "little"
+        )
+    with opened(bytes(data), name="x.zip", limits=LIMITS) as archive:
+        assert [*archive.names] == [name] and archive.read(name) == b"Text"

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,7 +20,16 @@ from sqlmodel import Session
 from app.domain.records import Preference
 from app.errors import Misconfigured, Unavailable
 from app.store import schema
-from app.store.db import bump, generation, in_words, open_engine, reading, rows, writing
+from app.store.db import (
+    bump,
+    generation,
+    in_words,
+    is_there,
+    open_engine,
+    reading,
+    rows,
+    writing,
+)
 from tests.factories import make_engine
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +57,44 @@ def test_every_connection_is_durable_and_checks_its_keys(
                 return connection.exec_driver_sql(f"PRAGMA {pragma}").scalar()
 
         assert set(threads.map(ask, range(6))) == {expected}
+
+
+@pytest.mark.sqlite_only
+def test_to_ask_whether_it_is_there_lets_go_of_no_lock(engine: Engine, tmp_path: Path) -> None:
+    """Another program that closes last deletes the log, unless it sees that this one is there."""
+    put(engine, "a", "1")
+    assert is_there(engine)
+    file = Path(engine.url.database or "")
+    code = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM page')"
+    subprocess.run([sys.executable, "-c", f"{code}; c.close()", str(file)], check=True)
+    assert file.with_name(f"{file.name}-wal").exists()
+    put(engine, "b", "2")
+    file.with_name("empty").touch()
+    for other in ("empty", "none"):
+        assert not is_there(open_engine(f"sqlite:///{file.with_name(other)}"))
+
+
+@pytest.mark.sqlite_only
+def test_a_file_taken_away_while_a_writer_waits_takes_nothing(engine: Engine) -> None:
+    put(engine, "a", "1")
+    file = Path(engine.url.database or "")
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(put, engine, "b", "2")
+        time.sleep(0.1)
+        file.rename(file.with_name("aside"))
+        other.execute("ROLLBACK")
+        with pytest.raises(Unavailable, match="was moved"):
+            waiting.result(20)
+    other.close()
+    file.with_name("aside").rename(file)
+    put(engine, "c", "3")
+
+
+def put(engine: Engine, name: str, value: str) -> None:
+    with writing(engine) as session:
+        session.add(Preference(name=name, value=value))
 
 
 def preference(session: Session, name: str) -> str | None:
