@@ -775,7 +775,7 @@ def _edited(request: Request, slug: str, form: Form) -> FormData:
 def _fields(form: FormData) -> _Fields:
     return _Fields(
         title=text(form, "title"),
-        kind=text(form, "kind", _kind_of(session, slug)),
+        kind=text(form, "kind", PageKind.NOTE.value),
         aliases=text(form, "aliases"),
         tags=text(form, "tags"),
         body=text(form, "body"),
@@ -816,12 +816,6 @@ def save(
         return _editor(request, slug, fields, new=False, status=409, conflict=error)
     notice = "?saved=merged" if saved.merged else ""
     return RedirectResponse(f"/w/{saved.page.slug}{notice}", 303)
-
-
-def _kind_of(session: Session, slug: str) -> str:
-    """What a page is, for a form that does not say; a new one is a note."""
-    standing = pages.head(session, slug)
-    return (standing.kind if standing is not None else PageKind.NOTE).value
 
 
 def _content(slug: str, form: Any, fields: _Fields) -> Content:
