@@ -70,7 +70,7 @@ def test_change_of_model_is_served_by_the_one_before_until_it_is_done(tmp_path: 
     with writing(old.engine) as session:
         make_page(session, "The cat sat on the mat", PageKind.NOTE, text="It purred all day.")
         make_page(session, "Interest rates", PageKind.NOTE, text="The bank raised them again.")
-    assert Worker(old).once("test") == 2
+    assert Worker(old).once("test") == 4
     model = old.index.model if old.index else ""
     old.engine.dispose()
 

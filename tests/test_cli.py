@@ -932,7 +932,7 @@ def test_a_month_is_printed_as_text_json_and_a_file(run: Run, tmp_path: Path) ->
     now = "2026-06-02T09:00:00Z"
     shown = run("digest", "--month", "2026-05", now=now)
     assert (shown.code, shown.err) == (0, "")
-    assert "[[less-memory|Less memory]]: 1 paper joined" in shown.out
+    assert "[[Less memory]]: 1 paper joined" in shown.out
     told = json.loads(run("digest", "--month", "2026-05", "--json", now=now).out)
     assert set(told) == {"day", "sections", "ledger"} and told["day"] == "2026-05"
     assert {"name", "title", "items"} <= set(told["sections"][0])

@@ -149,8 +149,8 @@ def test_a_listed_paper_becomes_an_accepted_link_and_back_again(app: App) -> Non
         # The listing waits in the Inbox; nothing of it is a page, nothing is proposed.
         assert "Evicting the KV cache" in text(screen(client, "/inbox"))
         assert client.get(f"/w/{PAIR[0]}").status_code == 404
-        assert work(app) == 9, (
-            "three concepts to encode, and to compare with one another; "
+        assert work(app) == 13, (
+            "four files of the vault, three concepts to encode, and to compare with one another; "
             "two listed papers to encode, their day to assess and to tell, and what is told to encode"
         )
         assert proposed(client) == {}
@@ -203,6 +203,7 @@ def test_a_listed_paper_becomes_an_accepted_link_and_back_again(app: App) -> Non
         assert [edge["status"] for edge in graph["edges"]] == ["accepted"]
 
         # Nothing twice: neither the worker nor the same listing brings anything back.
+        assert work(app) == 1, "the file of the paper says its accepted link"
         assert work(app) == 0
         take(app, DAY, "day.jsonl")
         assert "Evicting" not in text(screen(client, "/inbox"))
@@ -295,5 +296,5 @@ def test_a_text_the_model_makes_no_numbers_of_is_not_pending_for_ever(app: App) 
             return super().encode(texts) * float("nan")
 
     app.encoder = Odd()
-    assert work(app) == 4
+    assert work(app) == 7
     assert waiting(app) == []

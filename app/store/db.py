@@ -252,6 +252,9 @@ def on_postgresql(bind: Session | Connection | Engine) -> bool:
     return found.dialect.name == "postgresql"
 
 
+_SMALLEST = 512  # bytes of a database: one page of the smallest size
+
+
 def is_there(engine: Engine) -> bool:
     """Whether there is a database to open; a SQLite file would be made by looking into it.
 
@@ -262,7 +265,7 @@ def is_there(engine: Engine) -> bool:
         return True
     path = Path(engine.url.database or "")
     try:
-        return path.is_file() and path.stat().st_size > 0
+        return path.is_file() and path.stat().st_size >= _SMALLEST
     except OSError:
         return False
 
