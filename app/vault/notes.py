@@ -107,11 +107,6 @@ def render(note: Note, *, head: str = "", newline: str = "\n") -> bytes:
     return (head + body).encode("utf-8", "replace")
 
 
-def same_text(one: str, other: str) -> bool:
-    """Whether two texts differ in the ends of their lines alone."""
-    return _LINE_END.sub("\n", one) == _LINE_END.sub("\n", other)
-
-
 # ---------------------------------------------------------------- bytes, lines
 
 
