@@ -71,7 +71,8 @@ def test_only_the_renderer_turns_text_into_html() -> None:
 
 def test_only_one_place_opens_a_database() -> None:
     assert {path for path, _ in calls("create_engine")} == {"app/store/db.py"}
-    assert {path for path, _ in calls("connect") if "sqlite3" in Path(path).read_text()} <= {
+    connecting = {path for path, _ in calls("connect")}
+    assert {path for path in connecting if "sqlite3" in (ROOT / path).read_text("utf-8")} <= {
         "app/store/db.py"
     }
 

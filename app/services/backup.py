@@ -240,7 +240,7 @@ def _make(place: Place, work: Path, *, now: datetime, progress: Progress) -> dic
             "version": VERSION,
             "program": __version__,
             "made_at": now.isoformat(),
-            "revision": schema.newest(),
+            "revision": schema.NEWEST,
             "counts": counts,
             "left_out": [{"path": path, "why": why} for path, why in into.left_out],
             "links": into.links,

@@ -572,7 +572,7 @@ def test_an_older_backup_is_brought_up_to_date(file: Path, other: Place, tmp_pat
     remade(file, older)
     restored = restore(other, file)
     assert restored.revision == "0010"
-    assert schema.current(other.engine) == schema.newest()
+    assert schema.current(other.engine) == schema.NEWEST
     assert len(rows(other)["page"]) == 2
 
 

@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Engine
 from sqlmodel import SQLModel
 
@@ -39,10 +40,14 @@ def config_on(connection: sa.Connection) -> Config:
     return config
 
 
+def test_the_newest_revision_is_the_last_migration() -> None:
+    assert ScriptDirectory(str(schema.MIGRATIONS)).get_current_head() == schema.NEWEST
+
+
 def test_a_new_database_is_brought_up_to_date_once(engine: Engine) -> None:
     assert schema.current(engine) is None
     assert schema.upgrade(engine)
-    assert schema.current(engine) == schema.newest()
+    assert schema.current(engine) == schema.NEWEST
     assert not schema.upgrade(engine)
 
 
@@ -60,7 +65,7 @@ def test_two_that_start_at_once_bring_it_up_to_date_once(tmp_path: Path) -> None
     ]
     for each in started:
         said, wrong = each.communicate(timeout=120)
-        assert (said.strip(), each.returncode) == (schema.newest(), 0), wrong
+        assert (said.strip(), each.returncode) == (schema.NEWEST, 0), wrong
 
 
 def test_the_migrations_make_what_the_records_say(engine: Engine) -> None:

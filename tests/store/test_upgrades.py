@@ -251,7 +251,7 @@ def test_an_upgrade_that_is_killed_anywhere_changed_nothing_and_goes_through_the
         engine.dispose()
     done = upgrade_apart(url, 10**6)
     assert done.stdout.startswith("upgraded"), done.stderr
-    assert schema.current(engine) == schema.newest()
+    assert schema.current(engine) == schema.NEWEST
     shape = {name: columns for name, (columns, _) in before.items()}
     assert {name: every for name, (_, every) in rows(engine, shape).items()} == {
         name: every for name, (_, every) in before.items()
