@@ -25,10 +25,11 @@ An arrow is "is imported by"; `|` marks siblings that may not import each other.
     mail        the SMTP server: one letter handed over, and what came of it
     rendering   the one way text becomes HTML; `reading` looks up what its links lead to
     services    the verbs, the only writers: ingest, triage and judging, what proposes (linker,
-                relations, membership, terms, concepts), review and rules, which decide, pages
+                relations, membership, terms, concepts), review and rules, which decide, pages;
+                `services/vault` joins pages with their files, read from its `sync`
     calls       one call of the model: reserved against the budget, made, booked
     fetchers    threads that ask what is due, each response kept before the next; and its reading
-    syncing     the vault watched, and brought into step with the database (`services/sync`)
+    syncing     the vault watched, and brought into step with the database (`services/vault`)
     pipeline    the order of the day: each step with the query that finds its pending work
     bootstrap   settings become a running App; tests pass fakes here
     web         screens, fragments and the JSON API

@@ -16,11 +16,13 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
 from app.errors import CerebroError, Invalid, NotFound, Unavailable
+from app.sources.formats import NAMES as FORMAT_NAMES
+from app.sources.formats import in_words
 
 if TYPE_CHECKING:
     from app.bootstrap import App
@@ -485,7 +487,11 @@ _SHOWN = 10  # of each check, without --json
 def import_(
     paths: Annotated[list[str], typer.Argument(help="Files, folders or web addresses.")],
     format: Annotated[
-        str | None, typer.Option("--format", help="The format, where the content does not tell.")
+        str | None,
+        typer.Option(
+            "--format",
+            help=f"The format, where the content does not tell. One of: {in_words(FORMAT_NAMES)}.",
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")
@@ -1103,6 +1109,207 @@ def decide(
         _out(answer)
     else:
         print(f"Done. Take it back with `cerebro undo {answer['decision']}`.")
+
+
+# ---------------------------------------------------------------- what was
+
+
+ThePage = Annotated[str, typer.Argument(metavar="PAGE", help="The address, title or alias.")]
+
+
+@cli.command()
+def show(
+    page: ThePage,
+    as_of: Annotated[
+        str, typer.Option("--as-of", help="As it stood at the end of this day, YYYY-MM-DD.")
+    ] = "",
+    version: Annotated[int | None, typer.Option(help="As this version of it was.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Print the text of a page: now, as of a day with its links, or of one version."""
+    from app.services import history as past
+    from app.services import removal
+    from app.store.db import reading
+
+    if as_of and version is not None:
+        raise Invalid("Name a day or a version, not both.")
+    app = _open()
+    day = past.day_of(as_of, app.today()) if as_of else None
+    with reading(app.engine) as session:
+        found = removal.standing(session, page)
+        if version is not None:
+            told = past.revision(session, found, version)
+        else:
+            told = past.then(session, found, day or app.today(), app.zone)
+    if as_json:
+        _out(told)
+        return
+    print(f"# {told['title']}\n\n{told['body']}".rstrip())
+    if day is not None:
+        for row in told["links"]:
+            print(f"→ {row['relation']} {row['target']}")
+        for row in told["backlinks"]:
+            print(f"← {row['relation']} {row['source']}")
+
+
+@cli.command()
+def history(
+    page: Annotated[
+        str, typer.Argument(metavar="[PAGE]", help="The address, title or alias.")
+    ] = "",
+    link: Annotated[
+        int | None, typer.Option(help="What was decided of this link, by its number.")
+    ] = None,
+    limit: Annotated[int, typer.Option(help="How many.", min=1, max=200)] = 50,
+    before: Annotated[
+        int, typer.Option(help="Only those before this version, or this decision.", min=0)
+    ] = 0,
+    as_json: Json = False,
+) -> None:
+    """The versions of a page, newest first: who, when, why and what changed; or of a link what was decided.
+
+    `cerebro diff`, `blame`, `show --version` and `revert` take the numbers.
+    """
+    from app.services import history as past
+    from app.services import removal
+    from app.store.db import LARGEST_ID, reading
+
+    if (link is None) == (not page.strip()):
+        raise Invalid("Name a page, as in `cerebro history kv-cache`, or a link with --link 7.")
+    app = _open()
+    before = min(before, LARGEST_ID)
+    with reading(app.engine) as session:
+        if link is not None:
+            told = past.of_link(session, link, before=before, limit=limit)
+        else:
+            found = removal.standing(session, page)
+            told = past.revisions(session, found, before=before, limit=limit)
+    if as_json:
+        _out(told)
+        return
+    if link is not None:
+        source, target = told["source"]["title"], told["target"]["title"]
+        print(f"{source} {told['relation']} {target}: {told['status']}, {told['came']}")
+        for row in told["decisions"]:
+            words = f"undid {row['undoes']}" if row["undoes"] else row["verdict"]
+            rest = "; ".join(part for part in (row["reason"], _undone(app, row)) if part)
+            line = f"{_moment(app, row['at'])}  decision {row['id']:<6} {words} by {row['who']}"
+            print(f"{line} ({rest})" if rest else line)
+    else:
+        for row in told["revisions"]:
+            what = ", ".join("text" if name == "body" else name for name in row["changed"])
+            rest = "; ".join(part for part in (row["note"], what) if part)
+            line = f"{row['number']:>5}  {_moment(app, row['at'])}  {_author(row)}"
+            print(f"{line} ({rest})" if rest else line)
+    if told["next"]:
+        _say(f"There is more: add --before {told['next']}.")
+
+
+@cli.command()
+def blame(page: ThePage, as_json: Json = False) -> None:
+    """Each paragraph of a page with who wrote it last, when, and in which version."""
+    from app.services import history as past
+    from app.services import removal
+    from app.store.db import reading
+
+    app = _open()
+    with reading(app.engine) as session:
+        told = past.blamed(session, removal.standing(session, page), limit=sys.maxsize)
+    if as_json:
+        _out(told)
+        return
+    oldest = told["oldest"]
+    for row in told["paragraphs"]:
+        for made in row["revisions"][:1]:
+            who = "somebody earlier" if made["number"] == oldest > 1 else _author(made)
+            print(f"{made['number']:>5}  {_moment(app, made['at'])}  {who}  line {row['line']}")
+        print("".join(f"       {line}\n" for line in row["text"].split("\n")))
+
+
+@cli.command()
+def diff(
+    page: ThePage,
+    older: Annotated[
+        int | None, typer.Argument(metavar="[FROM]", help="A version; 0 is nothing.", min=0)
+    ] = None,
+    newer: Annotated[
+        int | None, typer.Argument(metavar="[TO]", help="A version; the newest when left out.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """What changed between two versions of a page; without numbers, what the last one changed."""
+    from app.services import history as past
+    from app.services import removal
+    from app.store.db import reading
+
+    app = _open()
+    with reading(app.engine) as session:
+        told = past.difference(session, removal.standing(session, page), older, newer)
+    if as_json:
+        _out(told)
+        return
+    print(f"--- version {told['from']}\n+++ version {told['to']}")
+    for name, values in told["fields"].items():
+        for sign, value in (("-", values["from"]), ("+", values["to"])):
+            if value is not None:
+                print(f"{sign}{name}: {', '.join(value) if isinstance(value, list) else value}")
+    signs = {"same": " ", "added": "+", "removed": "-"}
+    for row in told["lines"]:
+        if row["kind"] == "gap":
+            print(f"@@ {row['hidden']} lines as they were @@")
+        else:
+            print(signs[row["kind"]] + "".join(part["text"] for part in row["parts"]))
+    if not told["lines"] and not told["fields"]:
+        _say("They say the same.")
+
+
+@cli.command()
+def revert(
+    page: ThePage,
+    version: Annotated[int, typer.Argument(help="The version to bring back.")],
+    base: Annotated[
+        int | None, typer.Option(help="Only where the page is still at this version.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Bring an earlier version of a page back, as a new version; nothing in between is lost."""
+    from app.services import pages as editing
+    from app.services import removal
+    from app.store.db import writing
+
+    app = _open()
+    with writing(app.engine) as session:
+        found = removal.standing(session, page)
+        saved = editing.restore(session, found.slug, version, now=app.clock(), base=base)
+        answer = {
+            "page": saved.page.slug,
+            "version": saved.page.version,
+            "changed": saved.changed,
+        }
+    if as_json:
+        _out(answer)
+    elif answer["changed"]:
+        print(f"Version {version} is back, as version {answer['version']}.")
+    else:
+        print(f"The page says what version {version} says already: nothing was changed.")
+
+
+def _moment(app: App, at: str) -> str:
+    from datetime import datetime
+
+    return f"{datetime.fromisoformat(at).astimezone(app.zone):%Y-%m-%d %H:%M}"
+
+
+def _author(made: dict[str, Any]) -> str:
+    from app.domain.ownership import author_words
+    from app.domain.records import AuthorKind
+
+    words = author_words(AuthorKind(made["author_kind"]), made["author"])
+    return f"{words} {made['prompt']}".strip()
+
+
+def _undone(app: App, row: dict[str, Any]) -> str:
+    return f"undone on {_moment(app, row['undone_at'])}" if row["undone_at"] else ""
 
 
 @cli.command()

@@ -16,7 +16,8 @@ from sqlalchemy.engine import Engine
 from sqlmodel import Session
 
 from app.errors import Conflict, Invalid, Unavailable
-from app.services import site, vaultfiles
+from app.services import site
+from app.services.vault import files as vaultfiles
 from app.store.db import reading
 
 File = tuple[str, Iterable[bytes]]

@@ -21,7 +21,9 @@ from sqlalchemy.engine import Engine
 from app.domain.records import ActKind
 from app.errors import CerebroError, Unavailable
 from app.services import commits
-from app.services.sync import STABLE_SECONDS, Report, Sync
+from app.services.vault.looks import STABLE_SECONDS
+from app.services.vault.report import Report
+from app.services.vault.sync import Sync
 from app.store import acts, mirror, runs
 from app.store.db import reading, writing
 from app.vault.folder import Vault

@@ -29,8 +29,8 @@ from tempfile import TemporaryDirectory
 from app.services.backup import Place, restore
 from app.store.db import open_engine
 from bench import built, postgres
-from bench.client import Client, free_port
-from bench.process import cerebro, cpu_below, machine, run, server
+from bench.client import Client
+from bench.process import WITHOUT_MODEL, cerebro, cpu_below, machine, run, serving
 
 
 @dataclass
@@ -102,10 +102,12 @@ class _Writer(threading.Thread):
 
 def measure(wiki: built.Wiki, *, backups: int, writers: int) -> Found:
     """Make so many backups while so many write, and look at each."""
-    found, port, over = Found(), free_port(), threading.Event()
-    settings = {**wiki.settings, "CEREBRO_EMBEDDING_MODEL": "none"}
-    words = cerebro("serve", "--port", str(port), "--no-starter")
-    with server(words, wiki.data, port, settings) as process, TemporaryDirectory() as folder:
+    found, over = Found(), threading.Event()
+    settings = {**wiki.settings, **WITHOUT_MODEL}
+    with (
+        serving(wiki.data, wiki.settings) as (process, port),
+        TemporaryDirectory() as folder,
+    ):
         threads = [_Writer(port, number, over) for number in range(writers)]
         for thread in threads:
             thread.start()
@@ -165,7 +167,7 @@ def _restored(
     data.mkdir()
     path = data / "cerebro.sqlite3"
     if by_command:
-        run(cerebro("restore", str(file)), data, {"CEREBRO_EMBEDDING_MODEL": "none"})
+        run(cerebro("restore", str(file)), data, WITHOUT_MODEL)
     else:
         engine = open_engine(f"sqlite:///{path}")
         restore(Place(engine, data, data / "raw", data / "vault"), file)

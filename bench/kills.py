@@ -41,7 +41,7 @@ from app.store.db import in_words, reading
 from app.vault import notes
 from bench import built, postgres
 from bench.client import Answer, Client, Gone, free_port
-from bench.process import ROOT, cerebro, children_of, cpu_below, environment, machine
+from bench.process import WITHOUT_MODEL, children_of, cpu_below, machine, serve, started
 
 BACK_SECONDS = 5.0  # in which a server is to answer again
 REST_SECONDS = 2.0  # of rest after which vault and database are to say the same
@@ -215,16 +215,9 @@ class _Run:
 
     def _start(self) -> None:
         self.starts += 1
-        self.process = subprocess.Popen(
-            cerebro("serve", "--port", str(self.port), "--no-starter"),
-            env=environment(
-                self.wiki.data, {**self.wiki.settings, "CEREBRO_EMBEDDING_MODEL": "none"}
-            ),
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-            stderr=(self.wiki.data / "serve.log").open("ab"),
-            start_new_session=True,
-        )
+        settings = {**self.wiki.settings, **WITHOUT_MODEL}
+        with (self.wiki.data / "serve.log").open("ab") as log:
+            self.process = started(serve(self.port), self.wiki.data, settings, log, apart=True)
 
     def _wait(self) -> None:
         """Until it answers; how long that took, and the CPU seconds."""

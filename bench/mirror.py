@@ -24,7 +24,7 @@ import sqlalchemy as sa
 
 from app.bootstrap import App, build
 from app.domain.records import AuthorKind, Mirror, Page, PageKind, Unmirrored
-from app.services.sync import Sync
+from app.services.vault.sync import Sync
 from app.settings import Settings
 from app.store import mirror, pages, runs
 from app.store.db import reading, writing

@@ -18,10 +18,14 @@ from urllib.error import URLError
 
 import numpy as np
 
+from bench.client import free_port
+
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 TICKS = os.sysconf("SC_CLK_TCK")
 NOTHING: Mapping[str, str] = {}
+WITHOUT_MODEL: Mapping[str, str] = {"CEREBRO_EMBEDDING_MODEL": "none"}
+_NOT_A_USERS = ("CEREBRO_", "ANTHROPIC_", "PYTHONDONTWRITEBYTECODE")
 
 
 def cerebro(*arguments: str) -> list[str]:
@@ -30,8 +34,8 @@ def cerebro(*arguments: str) -> list[str]:
 
 
 def environment(data: Path, settings: Mapping[str, str] = NOTHING) -> dict[str, str]:
-    """An environment with a wiki of its own, no key, and these variables."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("CEREBRO_", "ANTHROPIC_"))}
+    """An environment with a wiki of its own, no key, and these variables; compiled files are kept."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(_NOT_A_USERS)}
     return {**kept, "CEREBRO_DATA": str(data), "HF_HUB_OFFLINE": "1", **settings}
 
 
@@ -109,6 +113,40 @@ def machine() -> str:
     )
 
 
+def serve(port: int) -> list[str]:
+    """The command of a whole server on this port: screens, worker, vault; no starter pages."""
+    return cerebro("serve", "--port", str(port), "--no-starter")
+
+
+def started(
+    arguments: Sequence[str],
+    data: Path,
+    settings: Mapping[str, str] = NOTHING,
+    said: IO[bytes] | None = None,
+    *,
+    apart: bool = False,
+) -> subprocess.Popen[bytes]:
+    """A process on its way. Its log goes to `said`; `apart` it can be ended with all below it."""
+    return subprocess.Popen(
+        arguments,
+        env=environment(data, settings),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=said or subprocess.PIPE,
+        start_new_session=apart,
+    )
+
+
+@contextmanager
+def serving(
+    data: Path, settings: Mapping[str, str] = NOTHING, said: IO[bytes] | None = None
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A whole server without a model, and the port on which it answers."""
+    port = free_port()
+    with server(serve(port), data, port, {**settings, **WITHOUT_MODEL}, said) as process:
+        yield process, port
+
+
 @contextmanager
 def server(
     arguments: Sequence[str],
@@ -118,13 +156,7 @@ def server(
     said: IO[bytes] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A server process that answers on this port; ended afterwards. Its log goes to `said`."""
-    process = subprocess.Popen(
-        arguments,
-        env=environment(data, settings),
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=said or subprocess.PIPE,
-    )
+    process = started(arguments, data, settings, said)
     try:
         wait_for(port, process)
         yield process

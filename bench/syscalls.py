@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import built
-from bench.client import Client, free_port
-from bench.process import cerebro, children_of, machine, server
+from bench.client import Client
+from bench.process import children_of, machine, serving
 
 CALLS = "fsync,fdatasync,pwrite64,write,sendto,sendmsg,rename,renameat,renameat2,link,linkat,openat"
 MARKER = "a-save-under-strace"
@@ -103,11 +103,8 @@ def main(arguments: Sequence[str] = ()) -> None:
 
 def measure(wiki: built.Wiki) -> Found:
     """Follow one save of a page through a server at rest."""
-    trace, port = wiki.data / "strace.txt", free_port()
-    settings = {**wiki.settings, "CEREBRO_EMBEDDING_MODEL": "none"}
-    with server(
-        cerebro("serve", "--port", str(port), "--no-starter"), wiki.data, port, settings
-    ) as process:
+    trace = wiki.data / "strace.txt"
+    with serving(wiki.data, wiki.settings) as (process, port):
         client = Client(port)
         page = {"title": "Under strace", "body": "As it was."}
         assert client.put_page("under-strace", page).ok

@@ -27,8 +27,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench import built, postgres
-from bench.client import Client, free_port
-from bench.process import ROOT, cerebro, cpu_below, environment, machine, server
+from bench.client import Client
+from bench.process import ROOT, WITHOUT_MODEL, cerebro, cpu_below, environment, machine, serving
 
 PAGE = "tally"
 P99_SECONDS = 1.0
@@ -99,11 +99,10 @@ def main(arguments: Sequence[str] = ()) -> None:
 
 def measure(wiki: built.Wiki, *, writers: int, turns: int, papers: int) -> Found:
     """Let so many writers count so often each, beside an import of so many papers and backups."""
-    found, port, lock = Found(), free_port(), threading.Lock()
-    settings = {**wiki.settings, "CEREBRO_EMBEDDING_MODEL": "none", "CEREBRO_LOG": "info"}
+    found, lock = Found(), threading.Lock()
+    settings = {**wiki.settings, **WITHOUT_MODEL, "CEREBRO_LOG": "info"}
     log = wiki.data / "serve.log"
-    words = cerebro("serve", "--port", str(port), "--no-starter")
-    with log.open("wb") as said, server(words, wiki.data, port, settings, said=said) as process:
+    with log.open("wb") as said, serving(wiki.data, settings, said) as (process, port):
         assert Client(port).put_page(PAGE, {"title": "Tally", "body": "0 so far.\n"}).ok
         with _beside(wiki, settings, papers, found):
             before = cpu_below(process.pid)

@@ -31,6 +31,7 @@ class _State:
     folder: str = ""
     made: list[str] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
+    cleaners: dict[str, psycopg.Connection] = field(default_factory=dict)
     of_folder: dict[Path, str] = field(default_factory=dict)
     numbered: int = 0
 
@@ -144,7 +145,7 @@ def count() -> int:
 def drop_after(number: int) -> None:
     """Let go of every database made since there were this many.
 
-    One that has today's schema is emptied and used again: that is five times as quick as a new one.
+    One that has today's schema is emptied and used again: that is far quicker than a new one.
     """
     gone, _state.made[number:] = _state.made[number:], []
     for name in gone:
@@ -161,17 +162,20 @@ def drop_after(number: int) -> None:
 
 def _emptied(name: str) -> bool:
     """Whether a database has the template's schema and could be emptied."""
+    # The connection is kept: a new one spends most of its time on learning what the tables are.
+    cleaner = _state.cleaners.pop(name, None)
     try:
-        with psycopg.connect(
-            make_url(_url(name)).render_as_string(hide_password=False), autocommit=True
-        ) as connection:
-            connection.execute("SET lock_timeout = '2s'")
-            if connection.execute(_SHAPE).fetchone() != _shape():
-                return False
-            connection.execute(_EMPTY)
+        if cleaner is None:
+            cleaner = psycopg.connect(_url(name), autocommit=True)
+            cleaner.execute("SET lock_timeout = '2s'")
+        if cleaner.execute(_SHAPE).fetchone() == _shape():
+            cleaner.execute(_EMPTY)
+            _state.cleaners[name] = cleaner
     except psycopg.Error:
-        return False
-    return True
+        pass
+    if name not in _state.cleaners and cleaner is not None:
+        cleaner.close()
+    return name in _state.cleaners
 
 
 @cache
@@ -184,23 +188,28 @@ _SHAPE = b"""
 SELECT (SELECT count(*) FROM pg_class), (SELECT count(*) FROM pg_trigger WHERE tgenabled = 'O'),
     (SELECT count(*) FROM pg_attribute), (SELECT count(*) FROM pg_constraint),
     (SELECT version_num FROM alembic_version)"""
+# A table that was never written has no size. Rows that are gone leave their room behind: what was
+# large is not used again, or every later test would read through it.
 _EMPTY = b"""
-DO $$ DECLARE each record; BEGIN
+DO $$ DECLARE each record; filled boolean; BEGIN
     SET LOCAL session_replication_role = replica;
-    FOR each IN SELECT relname, relkind FROM pg_class
-        WHERE relnamespace = 'public'::regnamespace AND relname <> 'alembic_version'
+    FOR each IN SELECT relname, pg_relation_size(oid) AS size FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+        AND relname <> 'alembic_version' AND pg_relation_size(oid) > 0
     LOOP
-        IF each.relkind = 'r' THEN
-            EXECUTE format('DELETE FROM %I', each.relname);
-        ELSIF each.relkind = 'S' THEN
-            EXECUTE format('ALTER SEQUENCE %I RESTART', each.relname);
-        END IF;
+        IF each.size > 4000000 THEN RAISE EXCEPTION '% is large', each.relname; END IF;
+        EXECUTE format('SELECT EXISTS (SELECT FROM %I)', each.relname) INTO filled;
+        IF filled THEN EXECUTE format('DELETE FROM %I', each.relname); END IF;
     END LOOP;
+    PERFORM setval(seqrelid, 1, false) FROM pg_sequence
+        WHERE pg_sequence_last_value(seqrelid) IS NOT NULL;
 END $$"""
 
 
 def stop() -> None:
     if _state.server is not None:
+        for cleaner in _state.cleaners.values():
+            cleaner.close()
         _state.server.cleanup()
         _state.server = None
         shutil.rmtree(_state.folder, ignore_errors=True)

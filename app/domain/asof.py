@@ -16,10 +16,13 @@ def as_of(text: str, today: date) -> date:
     if not written:
         return today
     day = whole_day(written)
-    if day is None or day > today:
+    if day is None:
         wrong = f"{written[:40]!r} is no day that has been. Write it as in 2026-05-08."
-        raise Invalid(wrong, fields={"asof": wrong})
-    return day
+    elif day > today:
+        wrong = f"{written!r} is no day that has been: it is {today} today."
+    else:
+        return day
+    raise Invalid(wrong, fields={"asof": wrong})
 
 
 def midnight(day: date, zone: tzinfo | None) -> datetime:

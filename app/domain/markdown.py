@@ -24,6 +24,11 @@ from app.domain.sentences import sentences as sentences
 _LINE_END = re.compile(r"\r\n?|\n")
 _DESTINATION = re.compile(r"\(\s*(<[^<>\n]*>|[^\s()]*)")
 _UNLINKABLE = re.compile(r"[\[\]|\n\r\0\ud800-\udfff]")
+_FENCE = re.compile(r"\s{0,3}(```|~~~)")
+_TAG = re.compile(r"(?<![^\s(\[,;])#([^\W_][\w/-]{0,99})")
+_NO_TEXT = re.compile(r"`[^`]*`|\]\([^)]*\)|\[\[[^\]]*\]\]")  # code, destinations, wikilinks
+_MAX_TAGS = 200
+_MARKUP = re.compile(r"[\\`*_{}<>$~&!#]")
 
 
 @dataclass(frozen=True)
@@ -308,31 +313,63 @@ def _cell_placer(start: int, content: str) -> _Place:
     return lambda offset: start + offset + content.count("|", 0, offset)
 
 
-def rename_wikilinks(body: str, renames: Mapping[str, str]) -> str:
-    """The body with links to the old names of `renames` (old -> new) made links to the new ones.
-
-    Old names are matched as `name_key` does; text, heading and relation of a link stay, code is not
-    touched. A new name that no wikilink can hold (see `is_linkable`) leaves its links as they are.
+@dataclass(frozen=True)
+class Wording:
+    """How a link to a page is written: by a name that `is_linkable`, and what it shows where it has no
+    text of its own; None shows the name.
     """
-    wanted = {name_key(old): new for old, new in renames.items() if is_linkable(new)}
-    if not wanted:
-        return body
+
+    name: str
+    shown: str | None = None
+
+
+def reword_wikilinks(body: str, wording: Callable[[WikiLink], Wording | None]) -> str:
+    """The body with links to pages by other names; one without a `wording` stays as it is.
+
+    Text, heading and relation of a link stay, code is not touched. A name that no wikilink can hold
+    (see `is_linkable`) leaves its link as it is.
+    """
     parts: list[str] = []
     done = 0
-    for link, reference, place in _located_links(parse(body)):
-        bare = link.target.removesuffix(".md")
-        keys = (name_key(link.target), name_key(bare))
-        new = next((wanted[key] for key in keys if key in wanted), None)
-        if new is None:
+    document = parse(body)
+    tables = _table_spans(document)
+    for link, reference, place in _located_links(document):
+        new = wording(link)
+        if new is None or not is_linkable(new.name):
             continue
-        if reference.label_end is None:
-            start, end = place(reference.name_start), place(reference.name_end)
-            replacement = new
+        if reference.label_end is not None:
+            label_end = place(reference.label_end)
+            start, end, written = _new_destination(body, link, label_end, new.name)
         else:
-            start, end, replacement = _new_destination(body, link, place(reference.label_end), new)
-        parts += [body[done:start], replacement]
+            start, end = place(reference.name_start), place(reference.name_end)
+            written = new.name
+            shown = _shown(new)
+            if shown and not reference.shown and not body.startswith("!", link.start):
+                bar = "\\|" if any(first <= start < last for first, last in tables) else "|"
+                rest = body[end : link.end - 2].partition("|")[0].rstrip().removesuffix("\\")
+                end, written = link.end - 2, f"{new.name}{rest}{bar}{shown}"
+        parts += [body[done:start], written]
         done = end
     return "".join([*parts, body[done:]])
+
+
+def _shown(new: Wording) -> str:
+    """The text of a wikilink that reads as these words; "" where the name does."""
+    words = " ".join(_UNLINKABLE.sub(" ", new.shown or "").split())
+    if not words or words == new.name:
+        return ""
+    read = wikilinks(f"[[{new.name}|{words}]]")
+    return words if [link.text for link in read] == [words] else _MARKUP.sub(r"\\\g<0>", words)
+
+
+def _table_spans(document: Document) -> list[tuple[int, int]]:
+    """Where tables stand in a body: there a bar within a link is written with a backslash."""
+    lines = _lines(document.source)
+    return [
+        (lines[token.map[0]][0], lines[min(token.map[1], len(lines)) - 1][1])
+        for token in document.tokens
+        if token.type == "table_open" and token.map
+    ]
 
 
 def _new_destination(body: str, link: WikiLink, label_end: int, new: str) -> tuple[int, int, str]:
@@ -441,3 +478,19 @@ def _blocks(document: Document) -> Iterator[_Block]:
                 yield _Block(BlockKind.CODE, token.content.rstrip("\n"))
             case "math_block":
                 yield _Block(BlockKind.FORMULA, f"$${token.content.strip()}$$")
+
+
+def tags_in(body: str) -> list[str]:
+    """The tags in a text as Obsidian reads it (`#area/part`), outside of code; numbers alone are none."""
+    found: dict[str, None] = {}
+    fence = ""
+    for line in body.split("\n") if "#" in body else ():
+        mark = _FENCE.match(line)
+        if mark and (not fence or mark[1] == fence):
+            fence = "" if fence else mark[1]
+        elif not fence and "#" in line:
+            tags = (tag.strip("/") for tag in _TAG.findall(_NO_TEXT.sub(" ", line)))
+            found |= dict.fromkeys(tag for tag in tags if tag and not tag.isdigit())
+        if len(found) > _MAX_TAGS:
+            break
+    return list(found)[:_MAX_TAGS]

@@ -1,4 +1,4 @@
-"""A page as its file in the vault says it: what `vault` reads and writes, and `services/sync` compares.
+"""A page as its file in the vault says it: what `vault` reads and writes, and `services/vault` compares.
 
 Front matter holds, in this order and where there is something to say: `id` (the page's slug), `kind`,
 `title`, `aliases`, `tags`, `identifiers`, the facts of its kind, and for each relation a list of
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from app.domain.markdown import name_key, tags_in
 from app.domain.records import PageKind, Relation
 
 FACTS: Mapping[PageKind, tuple[str, ...]] = {
@@ -51,3 +52,9 @@ class Note:
     links: tuple[NamedLink, ...] = ()
     members: tuple[str, ...] = ()
     body: str = ""
+
+    @property
+    def every_tag(self) -> tuple[str, ...]:
+        """The tags of front matter, then those that stand in the text alone (`#tag`)."""
+        said = {name_key(tag) for tag in self.tags}
+        return (*self.tags, *(tag for tag in tags_in(self.body) if name_key(tag) not in said))

@@ -23,6 +23,21 @@ MACHINES = frozenset({AuthorKind.MODEL, AuthorKind.AGENT, AuthorKind.EXTRACT})
 PEOPLE = frozenset({AuthorKind.PERSON, AuthorKind.VAULT})
 """Whose revisions a person wrote, in the wiki or in a file of the vault: no machine writes over them."""
 
+
+def author_words(kind: AuthorKind, name: str = "") -> str:
+    """Who wrote something, as a reader is told."""
+    return "you" if kind == AuthorKind.PERSON else name or _AUTHORS[kind]
+
+
+_AUTHORS = {
+    AuthorKind.MODEL: "a model",
+    AuthorKind.AGENT: "an agent",
+    AuthorKind.IMPORT: "an import",
+    AuthorKind.VAULT: "the vault",
+    AuthorKind.EXTRACT: "extraction",
+}
+
+
 _FENCE = re.compile(r"[ \t]*#|[ \t]*(?:=+|-+)[ \t]*$", re.M)
 
 

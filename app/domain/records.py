@@ -220,6 +220,8 @@ class ActKind(StrEnum):
     WORK = "work"  # a run of the worker, or a command that runs its steps
     VAULT = "vault"  # files of the vault that were edited, made, moved or deleted
     UNDO = "undo"  # of another one, as a whole
+    RENAME = "rename"  # of a page, with the links to it
+    WORDING = "wording"  # of links, so that other programs follow them too
 
 
 class FetchState(StrEnum):

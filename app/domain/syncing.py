@@ -2,7 +2,7 @@
 
 A file is known by where it lies and by the `id` it names (`place`); what it says is held against the
 page by the last version both had in common (`join`). Fields always join: names that either side has
-stay unless one side took them out, and of a value that both changed the file's counts, because a person
+stay unless one side took them out (tags of the text count as said), and of a value that both changed the file's counts, because a person
 wrote it there; what gave way is told. The text joins line by line, or is a conflict: then the page keeps
 its own. Pure.
 """
@@ -116,7 +116,7 @@ def join(base: Note, page: Note, file: Note) -> Joined:
         title=title,
         kind=kind,
         aliases=joined_names(base.aliases, page.aliases, file.aliases),
-        tags=joined_names(base.tags, page.tags, file.tags),
+        tags=joined_names(base.every_tag, page.tags, file.every_tag),
         identifiers=joined_names(base.identifiers, page.identifiers, file.identifiers),
         facts=facts,
         body=text.text if text.clean else page.body,
@@ -201,19 +201,25 @@ class Renamed(StrEnum):
 def worded(note: Note, said: Note, *, by_folder: PageKind) -> Note:
     """What a file is to say, in the words it has: `said` are its fields as they stand.
 
-    Links keep theirs where they find the same files: in other case, or with a folder. A kind that its
-    folder says is not said again, and then what other kinds would tell by is somebody else's.
+    Links keep theirs where they find the same files: in other case, or with a folder. A tag that stands
+    in the text is not said again. A kind that its folder says is not either, and then what other kinds
+    would tell by is somebody else's.
     """
     words = {_short(link): link for link in said.links}
     links = tuple(
-        link if "/" in link.name else words.get(_short(link), link) for link in note.links
+        link if "/" in link.name or link in said.links else words.get(_short(link), link)
+        for link in note.links
+    )
+    in_text = {name_key(tag) for tag in replace(note, tags=said.tags).every_tag[len(said.tags) :]}
+    note = replace(
+        note, links=links, tags=tuple(tag for tag in note.tags if name_key(tag) not in in_text)
     )
     if said.kind is not None or note.kind is not by_folder:
-        return replace(note, links=links)
+        return note
     others = {
         name: value for name, value in said.facts.items() if name not in FACTS.get(by_folder, ())
     }
-    return replace(note, links=links, kind=None, facts={**others, **note.facts})
+    return replace(note, kind=None, facts={**others, **note.facts})
 
 
 def _short(link: NamedLink) -> tuple[Relation, str]:

@@ -136,6 +136,7 @@ def undo(session: Session, act_id: int, *, now: datetime) -> Undone:
         _earlier_texts(session, act_id, (), done, now=now)
     else:
         taken = _take_back(session, act, done, now=now)
+    _former_address(session, act, done, now=now)
     act = acts.get(session, act_id)
     act.undone = True
     session.add(act)
@@ -166,7 +167,9 @@ def _note(
     done.counts = +done.counts  # without what there was none of
     row = acts.get(session, doing.row(session))
     stays = [asdict(each) for each in done.stays[:MOST_NAMED]]
-    row.undoes_id, row.taken = undoes, {**taken, **({acts.STAYS: stays} if stays else {})}
+    address = {name: kept for name, kept in row.taken.items() if name == acts.ADDRESS}
+    row.undoes_id = undoes
+    row.taken = {**taken, **address, **({acts.STAYS: stays} if stays else {})}
     row.counts = dict(done.counts) | ({"stays": len(done.stays)} if done.stays else {})
     session.add(row)
     session.flush()
@@ -290,6 +293,7 @@ def _earlier_texts(
     """Pages that it revised get the text before it, as a new revision, joined with what came since."""
     revised = select(Revision.page_id).where(Revision.act_id == act_id, Revision.number > 1)
     page_ids = sorted(set(session.exec(revised)) - set(gone))
+    links_alone = _writes_links(session, act_id)
     for page in _pages(session, page_ids):
         if page.kind in GONE or page.id is None:
             continue
@@ -306,6 +310,7 @@ def _earlier_texts(
                     author=content[1],
                     now=now,
                     note=_NOTE,
+                    reworded=links_alone and content[0].title == page.title,
                 )
         except CerebroError as error:
             done.stays.append(Stays(page.title, str(error).rstrip("."), page.slug))
@@ -314,6 +319,32 @@ def _earlier_texts(
 
 
 _NOTE = "what changed it was undone as a whole"
+
+
+def _writes_links(session: Session, act_id: int) -> bool:
+    """Whether all that an act, or what it undid, did to other texts is to write their links otherwise."""
+    act = acts.get(session, act_id)
+    while act.kind == ActKind.UNDO and act.undoes_id:
+        act = acts.get(session, act.undoes_id)
+    return act.kind in (ActKind.RENAME, ActKind.WORDING)
+
+
+def _former_address(session: Session, act: Act, done: Undone, *, now: datetime) -> None:
+    """A page that it moved lives where it did before, unless somebody moved it on."""
+    page_id, before, after = act.taken.get(acts.ADDRESS, (0, "", ""))
+    page = session.get(Page, page_id) if page_id else None
+    if page is None:
+        return
+    if page.slug != after:
+        done.stays.append(Stays(page.title, "it was moved on since", page.slug))
+        return
+    try:
+        with session.begin_nested():
+            pages.rename(session, page, before, now=now)
+    except CerebroError as error:
+        done.stays.append(Stays(page.title, str(error).rstrip("."), page.slug))
+    else:
+        acts.note_address(session, page, after)
 
 
 def _without(session: Session, page: Page, act_id: int) -> tuple[Content, Author] | None:
@@ -472,6 +503,6 @@ def _put_again(session: Session, act: Act, done: Undone, *, now: datetime) -> No
             done.stays.append(Stays(change.title, str(error).rstrip("."), page.slug))
         else:
             done.counts["back"] += 1
-    rows = {name: some for name, some in act.taken.items() if name != acts.STAYS}
+    rows = {name: some for name, some in act.taken.items() if name not in acts.BESIDE}
     done.counts["rows"] += sum(map(len, rows.values()))
     forgetting.put(session, rows)

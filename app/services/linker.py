@@ -6,7 +6,6 @@ transaction or none: `read` reads, `rank_papers` thinks, `store` writes proposal
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -161,14 +160,8 @@ def _has(*statuses: LinkStatus, origin: Origin | None = None) -> sa.Exists:
 
 def take_up(session: Session, *, owner: str, now: datetime) -> list[int]:
     """The next papers to link; no other worker gets them while `owner` is at work."""
-    clock = time.time()
-    free = _waiting(session, now=now).where(
-        col(PageText.page_id).not_in(runs.held(STEP, clock=clock))
-    )
-    statement = free.order_by(col(PageText.page_id)).limit(BATCH)
-    taken = list(session.connection().execute(statement).scalars())
-    runs.hold(session, STEP, taken, owner=owner, clock=clock)
-    return taken
+    waiting = _waiting(session, now=now)
+    return runs.take_up(session, STEP, waiting, limit=BATCH, owner=owner)
 
 
 def read(

@@ -7,7 +7,6 @@ when the text or the claim of a thread does. Like the linker: `take_up` and `rea
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -96,15 +95,9 @@ def take_up(session: Session, *, owner: str, now: datetime) -> list[int]:
     stands = state(session)
     if not stands:
         return []
-    clock = time.time()
-    free = _waiting(session, stands, now=now).where(
-        col(PageText.page_id).not_in(runs.held(STEP, clock=clock))
-    )
     # The newest first: of a thread that was just written, today's papers are asked about.
-    statement = free.order_by(col(PageText.page_id).desc()).limit(BATCH)
-    taken = list(session.connection().execute(statement).scalars())
-    runs.hold(session, STEP, taken, owner=owner, clock=clock)
-    return taken
+    waiting = _waiting(session, stands, now=now)
+    return runs.take_up(session, STEP, waiting, limit=BATCH, owner=owner, newest=True)
 
 
 def read(

@@ -8,19 +8,24 @@ from datetime import datetime
 from sqlmodel import Session
 
 from app.domain.merge import merge3
-from app.domain.records import Page
-from app.errors import EditConflict, Invalid
-from app.store import pages, removal
+from app.domain.records import ActKind, Page
+from app.errors import EditConflict, Invalid, NotFound
+from app.store import acts, pages, removal, wording
 from app.store.pages import PERSON, Author, Content
+from app.store.wording import Called
 
 
 @dataclass(frozen=True)
 class Saved:
-    """The page after a save; `merged` says that somebody else's edit was joined in."""
+    """The page after a save; `merged` says that somebody else's edit was joined in.
+
+    `linked` is how many other pages had its new name written into their links.
+    """
 
     page: Page
     changed: bool
     merged: bool = False
+    linked: int = 0
 
 
 def save(
@@ -32,8 +37,12 @@ def save(
     now: datetime,
     author: Author = PERSON,
     note: str = "",
+    links: bool = False,
 ) -> Saved:
     """Save an edit that began from revision `base` (0: a new page).
+
+    `links`: where it gives the page another title, the pages that link to it by the old one link by
+    the new one; then all of it is one act.
 
     When the page moved on meanwhile, the two edits are merged line by line. Raises EditConflict,
     carrying both texts and the merge with marks, when they touch the same lines, even with the same
@@ -57,9 +66,27 @@ def save(
     merged = began is not page or page.version != base
     if merged:
         content = _merged(session, page, content, base, began or page)
+    before = _renaming(session, page, content.title, page.slug, now=now) if links else None
     changed = pages.revise(session, page, content, author=author, now=now, note=note)
+    linked = wording.follow(session, page, before, author=author, now=now) if before else 0
     pages.drop_draft(session, slug)
-    return Saved(page, changed=changed, merged=merged and changed)
+    return Saved(page, changed=changed, merged=merged and changed, linked=linked)
+
+
+def _renaming(
+    session: Session, page: Page, title: str, slug: str, *, now: datetime
+) -> Called | None:
+    """What the page was called, where it is to be called otherwise and other texts link to it.
+
+    From here on it is an act: it can be undone with what it does to those texts.
+    """
+    assert page.id is not None
+    if (page.title, page.slug) == (title, slug) or not wording.writers(session, page.id):
+        return None
+    before = wording.called(session, page)
+    words = f"{page.title} is called {title}" if title != page.title else f"{title} moved to {slug}"
+    acts.begin(session, ActKind.RENAME, words, now=now)
+    return before
 
 
 def _check_removed(session: Session, slug: str, mine: Content) -> None:
@@ -106,11 +133,28 @@ def _merged(session: Session, page: Page, mine: Content, base: int, began: Page)
     return joined
 
 
-def restore(session: Session, slug: str, number: int, *, now: datetime) -> Saved:
-    """Make an earlier revision the newest again, as a new revision. Raises NotFound."""
+def restore(
+    session: Session, slug: str, number: int, *, now: datetime, base: int | None = None
+) -> Saved:
+    """Make an earlier revision the newest again, as a new revision.
+
+    `base` is the revision that was read: where there is a later one by now nothing is written, and
+    EditConflict has both texts. Raises NotFound for no such page or revision.
+    """
     page = pages.get(session, slug)
     assert page.id is not None
+    if not 0 < number <= page.version:
+        raise NotFound(f"{page.title} has no revision {number}: they go from 1 to {page.version}.")
     old = pages.revision(session, page.id, number)
+    if base is not None and base != page.version:
+        raise EditConflict(
+            f"The page is at version {page.version} by now, not at {base}. Look at its history, and "
+            "restore again if you still want to.",
+            mine=old.body,
+            theirs=page.body,
+            merged=old.body,
+            revision=page.version,
+        )
     content = Content(
         title=old.title,
         kind=old.kind,
@@ -124,14 +168,28 @@ def restore(session: Session, slug: str, number: int, *, now: datetime) -> Saved
     return Saved(page, changed=changed)
 
 
-def rename(session: Session, slug: str, new_slug: str, *, now: datetime, title: str = "") -> Page:
+def rename(
+    session: Session,
+    slug: str,
+    new_slug: str,
+    *,
+    now: datetime,
+    title: str = "",
+    links: bool = False,
+) -> Page:
     """Move a page to another address, and to another title if one is given; links keep arriving.
 
-    Raises NotFound, Invalid for what is no address, Conflict when another page lives there.
+    `links`: the pages that link to it by the old name or address link by the new one; then all of it
+    is one act. Raises NotFound, Invalid for what is no address, Conflict when another page lives there.
     """
     page = pages.get(session, slug)
-    pages.rename(session, page, new_slug.strip(), now=now)
-    if title.strip():
-        content = replace(pages.content_of(session, page), title=title)
-        pages.revise(session, page, content, author=PERSON, now=now, note="renamed")
+    new_slug = new_slug.strip()
+    title = " ".join(title.split()) or page.title
+    before = _renaming(session, page, title, new_slug, now=now) if links else None
+    pages.rename(session, page, new_slug, now=now)
+    content = replace(pages.content_of(session, page), title=title)
+    pages.revise(session, page, content, author=PERSON, now=now, note="renamed")
+    if before is not None:
+        acts.note_address(session, page, before.slug)
+        wording.follow(session, page, before, author=PERSON, now=now)
     return page

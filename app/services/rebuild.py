@@ -220,8 +220,10 @@ class _Restoring:
             except CerebroError as error:
                 self._done.problems[file.path] = str(error)
                 continue
-            note = replace(parsed.note, body="")
-            side = self._side_of(note.id)
+            side = self._side_of(parsed.note.id)
+            untagged = {name_key(tag) for tag in _texts(side.get("untagged"))}
+            tags = tuple(t for t in parsed.note.every_tag if name_key(t) not in untagged)
+            note = replace(parsed.note, body="", tags=tags)
             if parsed.problem:
                 self._done.problems[file.path] = parsed.problem
             changed = datetime.fromtimestamp(state.mtime_ns / 1e9, UTC)

@@ -7,7 +7,6 @@ Like the linker: `take_up` and `read` in transactions, `think` in none, `store` 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -88,14 +87,8 @@ def _waiting(session: Session, *, now: datetime) -> sa.Select[Any]:
 
 def take_up(session: Session, *, owner: str, now: datetime) -> list[int]:
     """The next papers to read; no other worker gets them while `owner` is at work."""
-    clock = time.time()
-    free = _waiting(session, now=now).where(
-        col(PageText.page_id).not_in(runs.held(STEP, clock=clock))
-    )
-    statement = free.order_by(col(PageText.page_id)).limit(BATCH)
-    taken = list(session.connection().execute(statement).scalars())
-    runs.hold(session, STEP, taken, owner=owner, clock=clock)
-    return taken
+    waiting = _waiting(session, now=now)
+    return runs.take_up(session, STEP, waiting, limit=BATCH, owner=owner)
 
 
 def read(

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlmodel import Session
 
 from app.domain.records import Decision, Page, PageKind
-from app.errors import Conflict, Gone
+from app.errors import Conflict, Gone, NotFound
 from app.store import pages, removal
 
 
@@ -78,6 +78,21 @@ def removed(session: Session, slug: str) -> Removed | None:
         reason=decision.reason,
         decision=decision.id or 0,
     )
+
+
+def standing(session: Session, name: str) -> Page:
+    """The page at an address, or of a title, alias or former address.
+
+    Raises NotFound for none, Gone for one that was removed.
+    """
+    page = pages.by_slug(session, name)
+    if page is None:
+        found = pages.named(session, name)
+        page = session.get(Page, found.id) if found else None
+    if page is None or page.kind == PageKind.REMOVED:
+        check_gone(session, name)
+        raise NotFound(f"There is no page {name[:100]!r}.")
+    return page
 
 
 def check_gone(session: Session, slug: str) -> None:

@@ -209,6 +209,10 @@ def remove(session: Session, source_id: int, *, now: datetime) -> str:
     """Fetch it no more; what came in from it stays. Says so in a sentence. Raises NotFound."""
     row = sources.of(session, source_id)
     _end(session, source_id, now=now)
+    # Its history ends with a fetch that never was: that says when.
+    last = _queued(session, source_id, FetchReason.ASKED, now=now)
+    last.error = sources.REMOVED
+    _cancel(session, last, now=now)
     session.delete(row.subscription)
     session.flush()
     bump(session, SHOWN)

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from app.domain.items import Bundle, Document
 from app.errors import Invalid, Unreadable
+from app.sources.formats import in_words
 
 MAX_BYTES = 200_000_000
 GZIP = b"\x1f\x8b"  # how a gzip file begins
@@ -90,19 +91,19 @@ def reader_for(file: File, readers: Sequence[Reader], *, format: str | None = No
 
     Raises Unreadable, naming the formats there are, when none does.
     """
-    names = ", ".join(reader.format for reader in readers)
+    names = [reader.format for reader in readers]
     if format is not None:
         for reader in readers:
             if reader.format == format:
                 return reader
-        raise Invalid(f"No format is called {format!r}. Use one of: {names}.")
+        raise Invalid(f"No format is called {format!r}. Use one of: {in_words(names)}.")
     if not file.data or file.data.isspace():
         raise Unreadable(f"{file.name} is empty.")
     for reader in readers:
         if reader.recognises(file):
             return reader
     raise Unreadable(
-        f"{file.name} is in no format that can be read. Formats: {names}. "
+        f"{file.name} is in no format that can be read. Formats: {in_words(names)}. "
         f"Name one with --format if you know it. {A_LINE}"
     )
 

@@ -32,6 +32,7 @@ from app.domain.items import (
     SourceRef,
     ThreadArrival,
 )
+from app.domain.markdown import tags_in
 from app.domain.records import (
     KINDS,
     LinkStatus,
@@ -49,9 +50,6 @@ _SUFFIXES = (".md", ".markdown")
 _KINDS = {kind.value: kind for kind in KINDS}
 _FENCE = re.compile(r"\s{0,3}(```|~~~)")
 _HEADING = re.compile(r"\s{0,3}#{1,6}[ \t]+(\S.*)")
-_TAG = re.compile(r"(?<![^\s(\[,;])#([^\W_][\w/-]{0,99})")
-_CODE = re.compile(r"`[^`]*`|\]\([^)]*\)|\[\[[^\]]*\]\]")
-_MAX_TAGS = 200
 _LARGEST = 2**63 - 1
 
 Word = TypeVar("Word", bound=StrEnum)
@@ -355,7 +353,7 @@ class _Page:
         listed = [part for text in given for part in text.split(",")]
         if self.vault:  # blanks part them too, and they may stand anywhere in the text
             listed = [part for text in listed for part in text.split()]
-            listed += _tags_in(self.body)
+            listed += tags_in(self.body)
         tags = (part.strip().lstrip("#").strip("/") for part in listed)
         return tuple(dict.fromkeys(filter(None, tags)))
 
@@ -379,21 +377,6 @@ class _Page:
 
     def _extra(self) -> dict[str, object]:
         return {name: _value(node) for name, node in self.front.items() if name not in self.taken}
-
-
-def _tags_in(body: str) -> list[str]:
-    """The tags in a text (`#area/part`), outside of code; numbers alone are none."""
-    found: list[str] = []
-    fence = ""
-    for line in body.split("\n"):
-        mark = _FENCE.match(line)
-        if mark and (not fence or mark[1] == fence):
-            fence = "" if fence else mark[1]
-        elif not fence and "#" in line:
-            found += [tag for tag in _TAG.findall(_CODE.sub(" ", line)) if not tag.isdigit()]
-        if len(found) > _MAX_TAGS:
-            break
-    return found[:_MAX_TAGS]
 
 
 def _link(entry: Mapping[str, Node], *, source: Ref) -> LinkArrival:

@@ -13,7 +13,6 @@ from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from app.domain.records import (
@@ -31,7 +30,7 @@ from app.domain.records import (
     Verdict,
 )
 from app.errors import Invalid
-from app.store import acts, removal
+from app.store import acts, decisions, removal
 from app.store import pages as stored
 from app.store.db import LARGEST_ID
 
@@ -163,8 +162,8 @@ def listed(
         found += _saves(session, asked, page_id, span, after, limit + 1)
     if asked.what != What.SAVE and asked.what != What.ACT:
         found += _decided(session, asked, page_id, span, after, limit + 1)
-    if asked.what in (None, What.ACT) and not page_id and asked.who in ("", MACHINE):
-        found += _done(session, span, after, limit + 1)
+    if asked.what in (None, What.ACT) and not page_id and asked.who in ("", YOU, MACHINE):
+        found += _done(session, asked.who, span, after, limit + 1)
     found.sort(key=lambda each: (each.at, each.place.table, each.place.id), reverse=True)
     return found[:limit], found[limit - 1].place if len(found) > limit else None
 
@@ -323,45 +322,9 @@ def _about(page_id: int) -> list[Any]:
     ]
 
 
-def _telling() -> sa.Select[Any]:
-    source, target, kept = aliased(Page), aliased(Page), aliased(Page)
-    statement: Any = (
-        sa.select(
-            col(Decision.id),
-            col(Decision.at),
-            col(Decision.who),
-            col(Decision.verdict),
-            col(Decision.reason),
-            col(Decision.undone),
-            col(Decision.undoes_id),
-            col(Decision.act_id),
-            col(Link.relation),
-            col(Change.kind).label("change_kind"),
-            col(Change.title).label("change_title"),
-            col(source.slug).label("source_slug"),
-            col(source.title).label("source_title"),
-            col(target.slug).label("target_slug"),
-            col(target.title).label("target_title"),
-            col(Paper.title).label("paper_title"),
-            col(kept.slug).label("paper_slug"),
-        )
-        .select_from(Decision)
-        .outerjoin(Link, col(Link.id) == col(Decision.link_id))
-        .outerjoin(Change, col(Change.id) == col(Decision.change_id))
-        .outerjoin(
-            source, col(source.id) == sa.func.coalesce(col(Link.source_id), col(Change.source_id))
-        )
-        .outerjoin(
-            target, col(target.id) == sa.func.coalesce(col(Link.target_id), col(Change.target_id))
-        )
-        .outerjoin(Paper, col(Paper.id) == col(Decision.paper_id))
-        .outerjoin(kept, col(kept.id) == col(Paper.page_id))
-        .where(col(Decision.id).in_(sa.bindparam("ids", expanding=True)))
-    )
-    return statement  # type: ignore[no-any-return]
-
-
-_TOLD = _telling()
+_TOLD = decisions.told(
+    "id", "at", "who", "verdict", "reason", "undone", "undoes_id", "act_id"
+).where(col(Decision.id).in_(sa.bindparam("ids", expanding=True)))
 _VERBS = {
     Verdict.ACCEPT: "accepted",
     Verdict.REJECT: "rejected",
@@ -410,6 +373,7 @@ def _event(row: Any) -> Event:
 
 def _done(
     session: Session,
+    who: str,
     span: tuple[datetime, datetime] | None,
     after: Place | None,
     limit: int,
@@ -417,10 +381,20 @@ def _done(
     statement = (
         sa.select(*_OF_AN_ACT)
         .where(*_where(_ACTS, col(Act.at), col(Act.id), span, after))
+        .where(*_by(who))
         .order_by(col(Act.at).desc(), col(Act.id).desc())
         .limit(limit)
     )
     return _acts(session, session.connection().execute(statement).all())
+
+
+_YOURS = (ActKind.RENAME, ActKind.WORDING)
+
+
+def _by(who: str) -> list[sa.ColumnElement[bool]]:
+    if not who:
+        return []
+    return [col(Act.kind).in_(_YOURS) if who == YOU else col(Act.kind).not_in(_YOURS)]
 
 
 _OF_AN_ACT: Sequence[Any] = (
@@ -444,7 +418,7 @@ def _acts(session: Session, rows: Iterable[Any]) -> list[Event]:
             place=Place(row.at, _ACTS, row.id),
             what=What.ACT,
             verb=_KINDS[row.kind],
-            who=MACHINE,
+            who=YOU if row.kind in _YOURS else MACHINE,
             title=row.words,
             kind=row.kind.value,
             act=row.id,
@@ -463,6 +437,8 @@ _KINDS = {
     ActKind.WORK: "worked",
     ActKind.VAULT: "taken from the vault",
     ActKind.UNDO: "undone as a whole",
+    ActKind.RENAME: "renamed",
+    ActKind.WORDING: "links rewritten",
 }
 
 

@@ -12,12 +12,13 @@ import logging
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
+from sqlalchemy.orm import SessionTransaction
 from sqlmodel import Session, col
 
 from app.domain.records import (
@@ -28,16 +29,23 @@ from app.domain.records import (
     Item,
     Link,
     Origin,
+    Page,
     Paper,
     Revision,
 )
 from app.errors import CerebroError, NotFound
+from app.store import journal
 from app.store.db import LARGEST_ID, writing
 
 log = logging.getLogger("cerebro.acts")
 
 MARKED = (Revision, Link, Change, Decision, Item, Paper)
-STAYS = "stays"  # in `Act.taken` of an undo, beside the rows: what it left, and why
+# In `Act.taken`, beside the rows that an undo took: what it left, and why; what it, or an import,
+# changed in rows that were there before, and in those that others build on (store/journal.py).
+STAYS, JOURNAL, GROUND = "stays", "journal", "ground"
+_JOURNALED = (ActKind.IMPORT, ActKind.DELIVERY)
+ADDRESS = "address"  # likewise of a rename: the page, the address that it had and the one it got
+BESIDE = (STAYS, ADDRESS)
 _ON_SESSION = "act"
 
 
@@ -50,6 +58,7 @@ class Doing:
     at: datetime
     run_id: int | None = None
     id: int | None = None
+    made: journal.Made = field(default_factory=set, repr=False)
     _sure_in: object = None  # the transaction in which the row was seen
 
     def row(self, session: Session) -> int:
@@ -149,12 +158,49 @@ def _mark(session: Session, _context: object, _instances: object) -> None:
             each.act_id = act_id
 
 
+@sa.event.listens_for(Session, "after_flush")
+def _note(session: Session, _context: object) -> None:
+    """What an import changes in rows that were there before is kept with its act."""
+    act = current(session)
+    if act is not None and act.kind in _JOURNALED:
+        journal.note(session, act.made)
+
+
+def _keep_notes(session: Session) -> None:
+    """Write what was noted in this transaction into the row of the act."""
+    act = current(session)
+    if act is None or act.kind not in _JOURNALED or session.in_nested_transaction():
+        return
+    session.flush()
+    if entries := journal.taken(session):
+        act_id = act.row(session)
+        kept = session.connection().execute(sa.select(col(Act.taken)).where(col(Act.id) == act_id))
+        taken = dict(kept.scalar_one())
+        taken[JOURNAL] = [*taken.get(JOURNAL, []), *entries]
+        session.connection().execute(sa.update(Act).where(col(Act.id) == act_id).values(taken=taken))
+
+
+# Before the counters of changes are raised: it writes too.
+sa.event.listen(Session, "before_commit", _keep_notes, insert=True)
+
+
 @sa.event.listens_for(Session, "after_soft_rollback")
-def _look_again(session: Session, _transaction: object) -> None:
+def _look_again(session: Session, gone: SessionTransaction) -> None:
     """What was rolled back may have been the row of the act."""
+    journal.drop(session, gone)
     act = current(session)
     if act is not None:
         act._sure_in = None
+
+
+def note_address(session: Session, page: Page, slug: str) -> None:
+    """Keep with the act that is being done the address that the page had until then."""
+    act = current(session)
+    if act is not None and page.slug != slug:
+        row = get(session, act.row(session))
+        row.taken = {**row.taken, ADDRESS: [page.id, slug, page.slug]}
+        session.add(row)
+        session.flush()
 
 
 def get(session: Session, act_id: int) -> Act:
@@ -177,6 +223,27 @@ def counted(session: Session, act_ids: Collection[int]) -> dict[int, dict[str, i
         for act_id, number in session.connection().execute(statement, values):
             found[act_id][name] = number
     return found
+
+
+def of_runs(session: Session, run_ids: Collection[int]) -> dict[int, tuple[int, dict[str, int]]]:
+    """For each of these runs that made something: its newest act, and what all of its acts made.
+
+    Of an act that is not over, nothing is counted yet.
+    """
+    found: dict[int, tuple[int, dict[str, int]]] = {}
+    for row in session.connection().execute(_OF_RUNS, {"runs": list(run_ids)}):
+        _, counts = found.get(row.run_id, (0, {}))
+        for name, number in row.counts.items():
+            counts[name] = counts.get(name, 0) + number
+        found[row.run_id] = (row.id, counts)
+    return found
+
+
+_OF_RUNS = (
+    sa.select(col(Act.id), col(Act.run_id), col(Act.counts))
+    .where(col(Act.run_id).in_(sa.bindparam("runs", expanding=True)), col(Act.kind) != ActKind.UNDO)
+    .order_by(col(Act.id))
+)
 
 
 def _count(column: Any, *conditions: Any, of: Any = None) -> sa.Select[Any]:

@@ -6,7 +6,6 @@ recent paper was read against. Both are known by the table `done`, under two nam
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -125,19 +124,18 @@ def take_up(session: Session, kind: Kind, *, owner: str, now: datetime) -> Taken
     """The next of both; no other worker gets them while `owner` is at work."""
     if not pending(session, kind, now=now):
         return Taken()
-    clock = time.time()
-    run = session.connection().execute
-    column = col(PageText.page_id)
-    free = _papers_waiting(session, kind, now=now).where(
-        column.not_in(runs.held(kind.step, clock=clock))
+    papers = runs.take_up(
+        session,
+        kind.step,
+        _papers_waiting(session, kind, now=now),
+        limit=PAPERS,
+        owner=owner,
+        newest=True,
     )
-    papers = list(run(free.order_by(column.desc()).limit(PAPERS)).scalars())
-    runs.hold(session, kind.step, papers, owner=owner, clock=clock)
-    identity = col(kind.table.id)
-    news = _news(session, kind, now=now).where(identity.not_in(runs.held(kind.news, clock=clock)))
-    new = list(run(news.order_by(identity.desc()).limit(ROWS)).scalars())
-    runs.hold(session, kind.news, new, owner=owner, clock=clock)
-    return Taken(tuple(papers), tuple(one for one in new if one is not None))
+    new = runs.take_up(
+        session, kind.news, _news(session, kind, now=now), limit=ROWS, owner=owner, newest=True
+    )
+    return Taken(tuple(papers), tuple(new))
 
 
 def asked(session: Session, kind: Kind) -> list[Asked]:

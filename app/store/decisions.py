@@ -256,8 +256,11 @@ def take_back_link(
 
     Raises Conflict when the link was decided again since.
     """
-    _restore_link(session, decision)
-    undone(session, decision, now=now, batch=batch, who=who)
+    took = _restore_link(session, decision)
+    undo = undone(session, decision, now=now, batch=batch, who=who)
+    if took is not None:
+        undo.before = {TOOK: took}  # or nobody could tell that it stood for a while
+        session.add(undo)
     if decision.agreed is not None:
         session.flush()
         earlier = session.exec(_counted(decision.link_id or 0)).first()
@@ -266,12 +269,16 @@ def take_back_link(
             session.add(earlier)
 
 
-def _restore_link(session: Session, decision: Decision) -> None:
+TOOK = "took"  # in `before` of an undo: the link that a correction had made, which it took away
+
+
+def _restore_link(session: Session, decision: Decision) -> dict[str, Any] | None:
+    """Let a link stand as before; the row of one that a correction had made, which goes."""
     link = links.get(session, decision.link_id or 0)
     made_id = decision.before.get("made")
     expected = LinkStatus.REJECTED if made_id is not None else STATUS[decision.verdict]
     if link.origin == Origin.AUTHOR:
-        return  # the text of the page says it now, whatever was decided
+        return None  # the text of the page says it now, whatever was decided
     came_back = links.has_returned(link) and expected == LinkStatus.REJECTED
     newest = newest_of(session, link.id or 0)
     overtaken = newest is not None and newest.id != decision.id
@@ -282,9 +289,12 @@ def _restore_link(session: Session, decision: Decision) -> None:
     if overtaken or (link.status != expected and not came_back):
         raise Conflict("This link was decided again since. Undo the later decision first.")
     made = session.get(Link, made_id) if made_id is not None else None
+    took = None
     if made is not None and made.origin != Origin.AUTHOR:  # unless the text says it meanwhile
+        took = links.plain(made.model_dump())
         session.delete(made)
     links.put_back(session, link, decision.before)
+    return took
 
 
 def undone(
@@ -442,18 +452,27 @@ def recent(
 
 @cache
 def _recent() -> Any:
+    return (
+        told("id", "at", "who", "verdict", "reason", "undone", "batch")
+        .where(col(Decision.undoes_id).is_(None), col(Decision.id) < sa.bindparam("before"))
+        .order_by(col(Decision.id).desc())
+        .limit(sa.bindparam("limit"))
+    )
+
+
+def told(*names: str) -> Any:
+    """Selects these columns of decisions, and beside them what each was about.
+
+    relation of a link; change_kind, change_key, change_title; source_slug, source_title, source_kind
+    and target_… of the pages of either; paper_title, and paper_slug of its page. None where it has none.
+    """
     source, target, kept = aliased(Page), aliased(Page), aliased(Page)
-    statement: Any = (
+    return (
         sa.select(
-            col(Decision.id),
-            col(Decision.at),
-            col(Decision.who),
-            col(Decision.verdict),
-            col(Decision.reason),
-            col(Decision.undone),
-            col(Decision.batch),
+            *(col(getattr(Decision, name)) for name in names),
             col(Link.relation),
             col(Change.kind).label("change_kind"),
+            col(Change.key).label("change_key"),
             col(Change.title).label("change_title"),
             col(source.slug).label("source_slug"),
             col(source.title).label("source_title"),
@@ -475,11 +494,7 @@ def _recent() -> Any:
         )
         .outerjoin(Paper, col(Paper.id) == col(Decision.paper_id))
         .outerjoin(kept, col(kept.id) == col(Paper.page_id))
-        .where(col(Decision.undoes_id).is_(None), col(Decision.id) < sa.bindparam("before"))
-        .order_by(col(Decision.id).desc())
-        .limit(sa.bindparam("limit"))
     )
-    return statement
 
 
 def standing_in(session: Session, batches: Collection[str]) -> dict[str, int]:

@@ -128,17 +128,21 @@ def links_then(
 # ---------------------------------------------------------------- what was decided
 
 
-def of_link(session: Session, link_id: int, *, limit: int = 200) -> list[Any]:
+def of_link(session: Session, link_id: int, *, limit: int = 200, before: int = 0) -> list[Any]:
     """The decisions about a link, undone ones and undos too, the newest first; see `of_page`."""
-    statement = _decisions().where(col(Decision.link_id) == link_id).limit(limit)
+    statement = (
+        _decisions()
+        .where(col(Decision.link_id) == link_id, col(Decision.id) < (before or LARGEST_ID))
+        .limit(limit)
+    )
     return list(session.connection().execute(statement))
 
 
 def of_page(session: Session, page_id: int, *, limit: int = 50, before: int = 0) -> list[Any]:
     """The decisions about a page's links, undone ones and undos too, the newest first.
 
-    Rows: id, at, who, verdict, reason, batch, undone, undoes_id, before, link_id, relation, status,
-    origin; slug, title and kind of both sides. `before` is the id of the last one shown.
+    Rows: id, at, who, verdict, reason, batch, undone, undone_at, undoes_id, before, link_id, relation,
+    status, origin; slug, title and kind of both sides. `before` is the id of the last one shown.
     """
     newest = [
         sa.select(
@@ -157,13 +161,22 @@ def of_page(session: Session, page_id: int, *, limit: int = 50, before: int = 0)
 
 @cache
 def _decisions() -> Any:
-    source, target = aliased(Page), aliased(Page)
+    source, target, undo = aliased(Page), aliased(Page), aliased(Decision)
     return (
         sa.select(
             *(
                 getattr(Decision, name)
                 for name in ("id", "at", "who", "verdict", "reason", "batch", "undone")
             ),
+            # Among the decisions about this link: of all of them an undo is not found by an index.
+            sa.select(sa.func.min(undo.at))
+            .where(
+                col(Decision.undone),
+                col(undo.link_id) == col(Decision.link_id),
+                col(undo.undoes_id) == col(Decision.id),
+            )
+            .scalar_subquery()
+            .label("undone_at"),
             col(Decision.undoes_id),
             col(Decision.before),
             col(Link.id).label("link_id"),

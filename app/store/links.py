@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from enum import Enum
 from functools import cache
 from typing import Any
 
@@ -510,9 +511,12 @@ def stood(
     later = col(Decision.link_id).is_not(None) & (col(Decision.at) >= before)
     if among is not None:
         later &= col(Decision.link_id).in_(among)
+    # While a text says a link, what is decided of it does not change it.
+    by_text = col(link.origin) == Origin.AUTHOR
     undecided_since = col(link.id).not_in(sa.select(col(Decision.link_id)).where(later))
-    as_it_is = (col(link.status) == status) & (moment < before) & undecided_since
+    as_it_is = (col(link.status) == status) & (moment < before) & (by_text | undecided_since)
     as_it_was = (col(link.created_at) < before) & col(link.id).in_(_before_that(status, later))
+    as_it_was &= ~by_text
     return [as_it_is | as_it_was, *from_then]
 
 
@@ -705,6 +709,18 @@ def put_back(session: Session, link: Link, before: Mapping[str, Any]) -> None:
         link.role = Role(said["role"]) if said["role"] else None
         link.note, link.day = said["note"], said["day"]
     session.add(link)
+
+
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of a row as JSON takes them."""
+    return {
+        name: value.isoformat()
+        if isinstance(value, datetime)
+        else value.value
+        if isinstance(value, Enum)
+        else value
+        for name, value in values.items()
+    }
 
 
 def rejected_from(session: Session, source_ids: Sequence[int], relation: Relation) -> list[Any]:

@@ -17,13 +17,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
-from app.domain.markdown import is_linkable, link_keys, name_key
+from app.domain.markdown import is_linkable, link_keys, name_key, tags_in
 from app.domain.notes import NamedLink, Note
 from app.domain.records import (
     GONE,
     Alias,
     AliasKind,
-    Change,
     Decision,
     Digest,
     Episode,
@@ -47,7 +46,7 @@ from app.domain.records import (
     VaultConflict,
     VaultProblem,
 )
-from app.store import pages
+from app.store import decisions, pages
 
 _WIKI = "vault_wiki"  # a preference: what the mark of the vault names this wiki
 _DECISIONS = "vault_decisions"  # a preference: the id of the last decision in the vault's journal
@@ -644,6 +643,11 @@ class _Reading:
             facts = {"published": self._episodes[row.id].published}
         return {name: value for name, value in facts.items() if value}
 
+    def _untagged(self, row: Any) -> list[str]:
+        """What stands in the text like a tag, and is none of the page's."""
+        tags = {name_key(each.name) for each in self._tags[row.id]}
+        return [tag for tag in tags_in(row.body) if name_key(tag) not in tags]
+
     def _side(self, row: Any) -> dict[str, Any]:
         side: dict[str, Any] = {
             "format": 1,
@@ -691,6 +695,8 @@ class _Reading:
                 side[name] = [
                     {k: v for k, v in _dict(each).items() if k != "id"} for each in rows[row.id]
                 ]
+        if untagged := self._untagged(row):
+            side["untagged"] = untagged
         plain: dict[str, Any] = _plain(side)
         return plain
 
@@ -753,31 +759,8 @@ def decisions_after(
     session: Session, number: int, *, limit: int = 1000
 ) -> list[tuple[int, dict[str, Any]]]:
     """Decisions after an id, as lines of the journal: what they are about by names, not by ids."""
-    source, target = aliased(Page), aliased(Page)
-    kept = aliased(Page)
     statement = (
-        sa.select(
-            *_of(Decision, *_DECISION),
-            col(Link.relation).label("relation"),
-            col(Change.kind).label("change_kind"),
-            col(Change.key).label("change_key"),
-            col(Change.title).label("change_title"),
-            col(source.slug).label("source"),
-            col(target.slug).label("target"),
-            col(Paper.title).label("paper_title"),
-            col(kept.slug).label("paper_page"),
-        )
-        .select_from(Decision)
-        .outerjoin(Link, col(Link.id) == col(Decision.link_id))
-        .outerjoin(Change, col(Change.id) == col(Decision.change_id))
-        .outerjoin(
-            source, col(source.id) == sa.func.coalesce(col(Link.source_id), col(Change.source_id))
-        )
-        .outerjoin(
-            target, col(target.id) == sa.func.coalesce(col(Link.target_id), col(Change.target_id))
-        )
-        .outerjoin(Paper, col(Paper.id) == col(Decision.paper_id))
-        .outerjoin(kept, col(kept.id) == col(Paper.page_id))
+        decisions.told(*_DECISION)
         .where(col(Decision.id) > number)
         .order_by(col(Decision.id))
         .limit(limit)
@@ -811,20 +794,24 @@ def _line(row: Any, named: Mapping[int, list[str]]) -> dict[str, Any]:
         "before": row.before,
     }
     if row.link_id is not None:
-        line["link"] = {"source": row.source, "relation": row.relation, "target": row.target}
+        line["link"] = {
+            "source": row.source_slug,
+            "relation": row.relation,
+            "target": row.target_slug,
+        }
     if row.paper_id is not None:
         line["paper"] = {
             "ids": named.get(row.paper_id, []),
             "title": row.paper_title,
-            "page": row.paper_page,
+            "page": row.paper_slug,
         }
     if row.change_id is not None:
         line["change"] = {
             "kind": row.change_kind,
             "key": row.change_key,
             "title": row.change_title,
-            "source": row.source,
-            "target": row.target,
+            "source": row.source_slug,
+            "target": row.target_slug,
         }
     return line
 

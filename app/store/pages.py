@@ -7,7 +7,7 @@ page, its revision, its names, its outgoing wikilinks and its searchable text ne
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
@@ -191,15 +191,23 @@ def resolve(session: Session, names: Iterable[str]) -> dict[str, PageRef]:
 
     Two pages may share a title but for case; the older one is meant then.
     """
-    keys = {key for name in names if (key := name_key(name)) and key == _storable(key)}
     found: dict[str, tuple[int, PageRef]] = {}
+    for key, rank, ref in holders(session, names):
+        if key not in found or (rank, ref.id) < (found[key][0], found[key][1].id):
+            found[key] = (rank, ref)
+    return {key: ref for key, (_, ref) in found.items()}
+
+
+def holders(session: Session, names: Iterable[str]) -> Iterator[tuple[str, int, PageRef]]:
+    """Every page that has one of these names: its key, what it is to the page (0 slug, 1 title, 2 alias,
+    3 former address), and the page. The least of those, of the oldest page, is the one that is meant.
+    """
+    keys = {key for name in names if (key := name_key(name)) and key == _storable(key)}
     for chunk in _chunks(sorted(keys), 400):
         for statement in _lookups():
             rows = session.connection().execute(statement, {"keys": chunk})
             for key, rank, page_id, slug, title, kind in rows:
-                if key not in found or (rank, page_id) < (found[key][0], found[key][1].id):
-                    found[key] = (rank, PageRef(page_id, slug, title, _value(kind)))
-    return {key: ref for key, (_, ref) in found.items()}
+                yield key, rank, PageRef(page_id, slug, title, _value(kind))
 
 
 @cache
@@ -603,12 +611,16 @@ def kinds(session: Session) -> list[tuple[PageKind, int]]:
 
 
 def orphans(session: Session) -> list[int]:
-    """The pages that no accepted link touches, by title. Every page is looked at."""
+    """The pages that no accepted link touches, by title. Every page is looked at.
+
+    Digests, of a day or a month, are found by their date and are none.
+    """
     touched = (
         ~sa.exists().where(col(side) == col(Page.id), col(Link.status) == LinkStatus.ACCEPTED)
         for side in (Link.target_id, Link.source_id)
     )
-    statement = sa.select(col(Page.id)).where(_standing(), *touched)
+    loose = col(Page.kind) != PageKind.DIGEST
+    statement = sa.select(col(Page.id)).where(_standing(), loose, *touched)
     ordered = statement.order_by(col(Page.title_key), col(Page.id))
     return [page_id for (page_id,) in session.connection().execute(ordered) if page_id is not None]
 
@@ -689,10 +701,12 @@ def revise(
     author: Author,
     now: datetime,
     note: str = "",
+    reworded: bool = False,
 ) -> bool:
     """Make `content` the newest revision of the page; whether there was anything to change.
 
     The title that a page gives up stays an alias, so that links by the old name still arrive.
+    `reworded`: only links are written otherwise; the page and its sections stay whose they were.
     """
     content = content.cleaned()
     _keep_standing(page)
@@ -703,11 +717,18 @@ def revise(
         return False
     _keep_kind(session, page, content.kind)
     owner = Owner(author.kind, author.name, author.prompt)
-    if content.body != before.body or (author.kind, author.name) != (page.author_kind, page.author):
+    if reworded:
+        sections.keep(session, page, content.body)
+        questions.reword(session, page.id or 0, before.body, content.body)
+    elif content.body != before.body or (author.kind, author.name) != (
+        page.author_kind,
+        page.author,
+    ):
         sections.note(session, page, content.body, owner, now=now)
+    if not reworded:
+        page.author_kind, page.author = author.kind, author.name
     page.title, page.title_key = content.title, name_key(content.title)
     page.kind, page.body = content.kind, content.body
-    page.author_kind, page.author = author.kind, author.name
     page.version += 1
     page.updated_at = now
     _set_names(session, page, before, content)
@@ -761,11 +782,16 @@ def rename(session: Session, page: Page, slug: str, *, now: datetime) -> None:
     session.add(
         Alias(page_id=page.id, name=page.slug, key=name_key(page.slug), kind=AliasKind.REDIRECT)
     )
+    gave_up = [*page.extra.get(FORMER, []), [page.slug, now.isoformat()]]
+    page.extra = {**page.extra, FORMER: gave_up}
     page.slug = slug
     session.add(page)
     session.flush()
     _adopt_links(session, page, content_of(session, page), now=now)
     bump(session)
+
+
+FORMER = "former addresses"  # in `Page.extra`: [address, when it was given up], the first one first
 
 
 def lead(session: Session, page: Page, slug: str) -> None:
@@ -989,7 +1015,7 @@ def _wanted(
     wanted = _Wanted()
     for link in found:
         keys = link_keys(link.target)
-        relation = _relation(link.relation)
+        relation = relation_of(link.relation)
         target = next((pages[k] for k in keys if k in pages), None)
         if target is not None:
             if target.id != page_id:
@@ -1003,7 +1029,7 @@ def _wanted(
     return wanted
 
 
-def _relation(word: str | None) -> Relation:
+def relation_of(word: str | None) -> Relation:
     """`[[extends::X]]` says how; any other word before the colons is read as a plain mention."""
     try:
         return Relation((word or "mentions").strip().lower())

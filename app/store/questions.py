@@ -293,6 +293,21 @@ def follow(session: Session, page_id: int, body: str, *, fresh: bool = False) ->
     _add(session, page_id, steps.new, in_text=True)
 
 
+def reword(session: Session, page_id: int, before: str, body: str) -> None:
+    """Let the questions of a text be the same ones in a text that only writes its links otherwise."""
+    if not questions.poses(before):
+        return
+    old, new = questions.asked(before), questions.asked(body)
+    if len(old) != len(new):
+        return  # two became one: `follow` finds which
+    said = {one: other for one, other in zip(old, new, strict=True) if one != other}
+    if said:
+        for each in session.exec(_standing(page_id)):
+            each.text = said.get(each.text, each.text)
+            session.add(each)
+        session.flush()
+
+
 def _standing(page_id: int) -> Any:
     return select(Question).where(Question.page_id == page_id).order_by(col(Question.number))
 

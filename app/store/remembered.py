@@ -19,6 +19,7 @@ from sqlmodel.sql.sqltypes import UTCDateTime
 from app.domain.records import Change, Link, LinkStatus, Origin
 from app.store import pages
 from app.store.db import insert_new
+from app.store.links import plain as plain_values
 
 Memory = dict[str, Any]
 SOME = 400  # ids in one statement
@@ -33,13 +34,7 @@ def chunks(ids: Iterable[int]) -> Iterator[list[int]]:
 
 def plain(row: Any) -> Memory:
     """A row of a table as JSON takes it."""
-    values = dict(row._mapping)
-    for name, value in values.items():
-        if isinstance(value, datetime):
-            values[name] = value.isoformat()
-        elif hasattr(value, "value"):
-            values[name] = value.value
-    return values
+    return plain_values(row._mapping)
 
 
 def typed(table: sa.Table, values: Mapping[str, Any]) -> Memory:

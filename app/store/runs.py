@@ -328,6 +328,28 @@ def held(step: str, *, clock: float) -> sa.Select[Any]:
     )
 
 
+def take_up(
+    session: Session,
+    step: str,
+    waiting: sa.Select[Any],
+    *,
+    limit: int,
+    owner: str,
+    newest: bool = False,
+) -> list[int]:
+    """The next subjects of a step, by id; no other worker gets them while `owner` is at work.
+
+    waiting: selects the ids of those that wait. newest: the highest id first.
+    """
+    clock = time.time()
+    subject = waiting.selected_columns[0]
+    free = waiting.where(subject.not_in(held(step, clock=clock)))
+    taken = free.order_by(subject.desc() if newest else subject).limit(limit)
+    found: list[int] = list(session.connection().execute(taken).scalars())
+    hold(session, step, found, owner=owner, clock=clock)
+    return found
+
+
 def hold(
     session: Session, step: str, subjects: Collection[int], *, owner: str, clock: float
 ) -> None:

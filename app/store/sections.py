@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Session, col
 
-from app.domain.ownership import Owned, Owner, owners, sections
+from app.domain.ownership import MACHINES, Owned, Owner, owners, sections
 from app.domain.records import AuthorKind, Page, PageSection, Revision
 
 _COLUMNS = ("page_id", "key", "position", "hash", "owner", "author", "prompt", "at")
@@ -73,6 +73,36 @@ def note(session: Session, page: Page, body: str, author: Owner, *, now: datetim
             ),
         }
         for at, each in enumerate(owners(before, body, author))
+    ]
+    put_back(session, page.id, made)
+
+
+def keep(session: Session, page: Page, body: str) -> None:
+    """Note that the sections of `body` are whose those of the page are, one by one in their order.
+
+    `body` differs in how its links are written, and in nothing else.
+    """
+    assert page.id is not None
+    rows = kept(session, page.id)
+    if not rows and page.author_kind not in MACHINES:
+        return
+    before, now = of_page(session, page), sections(body)
+    if len(before) != len(now):  # more was changed than links: what is new is the page's author's
+        held = owners(before, body, Owner(page.author_kind, page.author, _prompt(session, page)))
+        before, rows = held, []
+    times = [row.at for row in rows] or [page.updated_at] * len(now)
+    made = [
+        {
+            "page_id": page.id,
+            "key": each.key,
+            "position": at,
+            "hash": each.hash,
+            "owner": old.owner.kind,
+            "author": old.owner.name,
+            "prompt": old.owner.prompt,
+            "at": times[at],
+        }
+        for at, (old, each) in enumerate(zip(before, now, strict=True))
     ]
     put_back(session, page.id, made)
 

@@ -40,6 +40,7 @@ from app.store.db import LARGEST_ID, rows
 FETCH = "fetch"  # holds of this step are by source, attempts by fetch
 READ = "deliveries"
 ACTIVE = (FetchState.WAITING, FetchState.RUNNING)
+REMOVED = "The source was removed."  # what a fetch says that its removal cancelled
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,17 @@ NOTHING = Counts()
 
 @dataclass(frozen=True)
 class Row:
-    """A source as it stands. `active` is its fetch that waits or runs, `last` the newest that ended."""
+    """A source as it stands. `under_way` are its fetches that run or wait, in the order of their turn."""
 
     source: Source
     subscription: Subscription
     counts: Counts = NOTHING
-    active: Fetch | None = None
-    last: Fetch | None = None
+    under_way: tuple[Fetch, ...] = ()
+
+    @property
+    def active(self) -> Fetch | None:
+        """The one whose turn it is."""
+        return self.under_way[0] if self.under_way else None
 
     @property
     def id(self) -> int:
@@ -100,20 +105,63 @@ def listed(session: Session, *, counts: dict[int, Counts] | None = None) -> list
 
     `counts` are those of `counted`, where they are remembered.
     """
-    pairs = session.exec(
-        select(Source, Subscription)
-        .join(Subscription, col(Subscription.source_id) == col(Source.id))
-        .order_by(sa.func.lower(Source.name), col(Source.id))
-    ).all()
+    pairs = session.exec(_PAIRS.order_by(*_BY_NAME)).all()
     return _rows(session, pairs, counts if counts is not None else counted(session))
+
+
+def troubled_first(
+    session: Session, *, counts: dict[int, Counts], after: tuple[int, int] | None = None, limit: int
+) -> list[tuple[int, Row]]:
+    """So many sources with their rank, by it and by name: stopped 0, failing 1, fetched now 2, the others 3.
+
+    `after` is the rank and the id of the one before; where that is gone, the first of its rank are next.
+    """
+    statement: Any = _PAIRS.add_columns(_RANK).order_by(_RANK, *_BY_NAME).limit(limit)
+    if after is not None:
+        rank, source_id = after
+        its_name = sa.func.lower(session.scalar(_NAME, {"source": source_id}) or "")
+        behind = sa.tuple_(sa.func.lower(col(Source.name)), col(Source.id)) > sa.tuple_(
+            its_name, sa.literal(source_id)
+        )
+        statement = statement.where((rank < _RANK) | ((rank == _RANK) & behind))
+    found = [(rank, (source, its)) for source, its, rank in session.exec(statement)]
+    shown = _rows(session, [pair for _, pair in found], counts)
+    return [(rank, row) for (rank, _), row in zip(found, shown, strict=True)]
+
+
+def count(session: Session) -> int:
+    """How many sources are fetched."""
+    return session.scalar(sa.select(sa.func.count()).select_from(Subscription)) or 0
+
+
+_PAIRS = select(Source, Subscription).join(
+    Subscription, col(Subscription.source_id) == col(Source.id)
+)
+_BY_NAME = (sa.func.lower(Source.name), col(Source.id))
+_NAME = sa.select(col(Source.name)).where(col(Source.id) == sa.bindparam("source"))
+_RANK: Any = sa.case(
+    (
+        sa.exists().where(
+            col(Fetch.source_id) == col(Subscription.source_id),
+            col(Fetch.state) == FetchState.RUNNING,
+        ),
+        2,
+    ),
+    (col(Subscription.stopped) != "", 0),
+    (col(Subscription.paused), 3),
+    (col(Subscription.failures) > 0, 1),
+    else_=3,
+)
 
 
 def of(session: Session, source_id: int, *, counts: dict[int, Counts] | None = None) -> Row:
     """One of them. Raises NotFound."""
     source = session.get(Source, source_id) if 0 < source_id <= LARGEST_ID else None
     its = session.get(Subscription, source_id) if source is not None else None
-    if source is None or its is None:
+    if source is None:
         raise NotFound(f"There is no source {source_id}.")
+    if its is None:
+        raise NotFound(f"Nobody fetches {source.name}: it was removed, or is a file. Add it again.")
     known = counts if counts is not None else counted(session, source_id=source_id)
     return _rows(session, [(source, its)], known)[0]
 
@@ -147,29 +195,20 @@ def _rows(
 ) -> list[Row]:
     ids = [its.source_id for _, its in pairs]
     only = col(Fetch.source_id).in_(ids) if len(ids) < 100 else sa.true()
-    newest = (
-        sa.select(sa.func.max(col(Fetch.id)))
-        .where(col(Fetch.state).not_in(ACTIVE), only)
-        .group_by(col(Fetch.source_id))
-    )
-    last = {
-        row.source_id: row for row in session.exec(select(Fetch).where(col(Fetch.id).in_(newest)))
-    }
     # The one that runs stands before those that wait behind it.
-    active: dict[int, Fetch] = {}
+    under_way: dict[int, tuple[Fetch, ...]] = {}
     for fetch in session.exec(
         select(Fetch)
         .where(col(Fetch.state).in_(ACTIVE), only)
-        .order_by(col(Fetch.state) == FetchState.RUNNING, col(Fetch.id).desc())
+        .order_by(col(Fetch.state) != FetchState.RUNNING, col(Fetch.id))
     ):
-        active[fetch.source_id] = fetch
+        under_way[fetch.source_id] = (*under_way.get(fetch.source_id, ()), fetch)
     return [
         Row(
             source,
             its,
             counts.get(its.source_id, NOTHING),
-            active.get(its.source_id),
-            last.get(its.source_id),
+            under_way.get(its.source_id, ()),
         )
         for source, its in pairs
     ]
@@ -635,6 +674,47 @@ _BRIEF = sa.select(
 )
 
 
+@dataclass(frozen=True)
+class Outage:
+    """That nothing can come in: of so many sources that are fetched by themselves, none is well.
+
+    `reason` is what the last one asked said; `next_try` the soonest, None where all were stopped.
+    """
+
+    sources: int
+    reason: str
+    next_try: datetime | None
+
+
+def outage(session: Session) -> Outage | None:
+    """Whether every source that is not paused failed or was stopped; None too where there is none."""
+    total, well = session.connection().execute(_STAND).one()
+    if not total or well:
+        return None
+    last = session.exec(
+        select(Subscription)
+        .where(_AWAKE)
+        .order_by(col(Subscription.tried_at).is_(None), col(Subscription.tried_at).desc())
+        .limit(1)
+    ).one()
+    soonest = session.exec(
+        select(Subscription.due_at)
+        .where(_AWAKE, col(Subscription.stopped) == "")
+        .order_by(col(Subscription.due_at))
+        .limit(1)
+    ).first()
+    return Outage(total, last.stopped or last.last_error, soonest)
+
+
+_AWAKE = col(Subscription.paused).is_(False)
+_STAND = sa.select(
+    sa.func.count(),
+    sa.func.count(
+        sa.case(((col(Subscription.stopped) == "") & (col(Subscription.failures) == 0), 1))
+    ),
+).where(_AWAKE)
+
+
 def failed_deliveries(session: Session, *, limit: int = 50) -> list[tuple[Delivery, str]]:
     """Deliveries of which nothing could be read, with the names of their sources, newest first."""
     rows = session.exec(
@@ -661,6 +741,35 @@ def named(session: Session, source_id: int) -> Named:
     if source is None:
         raise NotFound(f"There is no source {source_id}.")
     return Named(source.name, session.get(Subscription, source_id) is not None)
+
+
+@dataclass(frozen=True)
+class Gone:
+    """A source that nobody fetches, with what came from it.
+
+    `removed`: it was fetched once, else it is a file that was read; `at` is when the reader removed
+    it, None where that was not noted.
+    """
+
+    source: Source
+    counts: Counts
+    removed: bool
+    at: datetime | None
+
+
+def gone(session: Session, source_id: int) -> Gone | None:
+    """One that nobody fetches; None for one that is fetched. Raises NotFound for what never was."""
+    if named(session, source_id).fetched:
+        return None
+    source = session.get_one(Source, source_id)
+    fetched, at = session.connection().execute(_LAST_OF, {"source": source_id}).one()
+    counts = counted(session, source_id=source_id).get(source_id, NOTHING)
+    return Gone(source, counts, bool(fetched), at)
+
+
+_LAST_OF = sa.select(
+    sa.func.count(), sa.func.max(sa.case((col(Fetch.error) == REMOVED, col(Fetch.ended_at))))
+).where(col(Fetch.source_id) == sa.bindparam("source"))
 
 
 def with_keys(session: Session, keys: Sequence[str]) -> dict[str, int]:

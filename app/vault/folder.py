@@ -302,7 +302,10 @@ class Vault:
 
         What stood there when it was something else is returned, and the file stays.
         """
-        place = self._place(path)
+        try:
+            place = self._place(path)
+        except NotFound:  # nor is its folder
+            return None
         self.keep_machinery()
         try:
             found, *_ = _bytes_of(place)

@@ -10,7 +10,6 @@ from typing import Any
 from sqlmodel import Session
 
 from app.domain.predictions import STATE_WORDS
-from app.domain.records import AuthorKind
 from app.store import predictions
 from app.store.predictions import PredictionRow
 from app.store.questions import QuestionRow
@@ -70,20 +69,6 @@ def prediction_rows(rows: Sequence[PredictionRow]) -> list[dict[str, Any]]:
 def due_rows(session: Session, today: date) -> list[dict[str, Any]]:
     """What is due today, for predictions/_due.html."""
     return prediction_rows(predictions.due(session, until=today.isoformat()))
-
-
-def author_words(kind: AuthorKind, name: str = "") -> str:
-    """Who wrote something, as a reader is told."""
-    return "you" if kind == AuthorKind.PERSON else name or _AUTHORS[kind]
-
-
-_AUTHORS = {
-    AuthorKind.MODEL: "a model",
-    AuthorKind.AGENT: "an agent",
-    AuthorKind.IMPORT: "an import",
-    AuthorKind.VAULT: "the vault",
-    AuthorKind.EXTRACT: "extraction",
-}
 
 
 def listed_words(words: Sequence[str]) -> str:

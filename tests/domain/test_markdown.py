@@ -14,13 +14,15 @@ from hypothesis import strategies as st
 from app.domain.grammar import parse
 from app.domain.markdown import (
     Heading,
+    WikiLink,
+    Wording,
     first_words,
     headings,
     is_linkable,
     link_keys,
     name_key,
     plain_text,
-    rename_wikilinks,
+    reword_wikilinks,
     sections,
     sentences,
     wikilinks,
@@ -185,18 +187,29 @@ def test_each_link_is_found_again_in_its_own_source(body: str) -> None:
 
 
 @settings(max_examples=300, deadline=None)
+def renamed(body: str, names: dict[str, str]) -> str:
+    """The body with links by these names made links by others."""
+    by_key = {name_key(old): new for old, new in names.items()}
+
+    def wording(link: WikiLink) -> Wording | None:
+        name = by_key.get(name_key(link.target.removesuffix(".md")))
+        return Wording(name) if name is not None else None
+
+    return reword_wikilinks(body, wording)
+
+
 @given(BODIES)
 def test_renaming_changes_the_links_and_nothing_else(body: str) -> None:
     before = wikilinks(body)
-    renamed = rename_wikilinks(body, {"ALPHA": "Omega point", "gamma": "G2"})
+    written = renamed(body, {"ALPHA": "Omega point", "gamma": "G2"})
     new_names = {"Alpha": "Omega point", "Gamma": "G2"}
     assert [
-        (link.target, link.text, link.heading, link.relation) for link in wikilinks(renamed)
+        (link.target, link.text, link.heading, link.relation) for link in wikilinks(written)
     ] == [
         (new_names.get(link.target, link.target), link.text, link.heading, link.relation)
         for link in before
     ]
-    back = rename_wikilinks(renamed, {"Omega point": "Alpha", "G2": "Gamma"})
+    back = renamed(written, {"Omega point": "Alpha", "G2": "Gamma"})
     assert back == body
 
 
@@ -214,16 +227,45 @@ RENAMES = [
 
 @pytest.mark.parametrize(("body", "expected"), RENAMES)
 def test_renaming_keeps_text_heading_and_relation(body: str, expected: str) -> None:
-    assert rename_wikilinks(body, {"Old": "New"}) == expected
+    assert renamed(body, {"Old": "New"}) == expected
+
+
+SHOWN = [
+    # body, name, what it shows instead, what is written
+    (
+        "[[Old]] ![[Old]] [[Old|text]]",
+        "the-new",
+        "The new?",
+        "[[the-new|The new?]] ![[the-new]] [[the-new|text]]",
+    ),
+    ("[[Old#Part]] [[Old#^b1]]", "New", "old", "[[New#Part|old]] [[New#^b1|old]]"),
+    ("[[Old|]] [[ Old ]]", "New", "old", "[[New|old]] [[ New|old]]"),
+    (
+        "|[[Old]]|x|\n|-|-|\n|[[uses::Old]]|[[Old\\|]]|",
+        "New",
+        "old",
+        "|[[New\\|old]]|x|\n|-|-|\n|[[uses::New\\|old]]|[[New\\|old]]|",
+    ),
+    ("[[Old]]", "star", "*A* [b] | c", r"[[star|\*A\* b c]]"),
+    ("[[Old]]", "New", "New", "[[New]]"),
+    ("[a](Old.md)", "New", "old", "[a](New.md)"),
+]
+
+
+@pytest.mark.parametrize(("body", "name", "shown", "expected"), SHOWN)
+def test_a_link_by_another_name_shows_what_it_is_told_to(
+    body: str, name: str, shown: str, expected: str
+) -> None:
+    assert reword_wikilinks(body, lambda link: Wording(name, shown)) == expected
 
 
 def test_a_name_no_wikilink_can_hold_leaves_its_links_alone() -> None:
     body = "[[Old]]"
     for name in ("a|b", "a#b", "a]]b", "uses::b", "", " x", "pic.png", "two\nlines"):
         assert not is_linkable(name)
-        assert rename_wikilinks(body, {"Old": name}) == body
+        assert renamed(body, {"Old": name}) == body
     assert is_linkable("C#")
-    assert rename_wikilinks(body, {"Old": "C#"}) == "[[C#]]"
+    assert renamed(body, {"Old": "C#"}) == "[[C#]]"
 
 
 # ------------------------------------------------------------------------------ names
@@ -398,7 +440,7 @@ def test_no_text_makes_reading_fail(body: str) -> None:
         assert 0 <= link.start < link.end <= len(body)
     plain_text(body)
     headings(body)
-    assert rename_wikilinks(body, {"never": "there"}) == body
+    assert renamed(body, {"never": "there"}) == body
 
 
 HARD = [

@@ -31,7 +31,7 @@ from app.domain.records import (
     Verdict,
 )
 from app.services.doctor import Finding, Patient, examine
-from app.services.sync import Sync
+from app.services.vault.sync import Sync
 from app.store import derived, items, pages, runs, vectors
 from app.store.db import SHOWN, generation, open_engine, reading, writing
 from app.store.pages import PERSON, Author, Content

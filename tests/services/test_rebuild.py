@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 from sqlmodel import Session, col, select
+from tests.services.test_sync import Clock
 
 from app.domain.records import (
     Alias,
@@ -48,14 +49,13 @@ from app.domain.records import (
 from app.errors import Conflict, NotFound
 from app.services import pages as saving
 from app.services import rebuild, review
-from app.services.sync import Sync
+from app.services.vault.sync import Sync
 from app.store import changes, links, mirror, pages, papers, threads
 from app.store.db import reading, writing
 from app.store.pages import IMPORT, PERSON, Content
 from app.vault import journal
 from app.vault.folder import Vault
 from tests.factories import make_engine
-from tests.services.test_sync import Clock
 
 NOW = datetime(2026, 5, 14, 9, 0, tzinfo=UTC)
 LATER = datetime(2026, 6, 1, 9, 0, tzinfo=UTC)

@@ -145,8 +145,8 @@ def test_the_list_takes_as_many_statements_for_one_source_as_for_many(engine: En
             for each in range(number):
                 source = make_source(session, f"s{number}-{each}")
                 make_fetch(session, source, FetchState.DONE)
-                last = make_fetch(session, source, FetchState.FAILED)
-                make_fetch(session, source, FetchState.WAITING, reason=FetchReason.BACKFILL)
+                make_fetch(session, source, FetchState.FAILED)
+                waits = make_fetch(session, source, FetchState.WAITING, reason=FetchReason.BACKFILL)
                 runs_now = make_fetch(session, source, FetchState.RUNNING)
         said: list[str] = []
 
@@ -157,8 +157,8 @@ def test_the_list_takes_as_many_statements_for_one_source_as_for_many(engine: En
         with reading(engine) as session:
             rows = sources.listed(session)
             row = max(rows, key=lambda row: row.id)
-            assert row.last is not None and row.last.id == last
-            assert row.active is not None and row.active.id == runs_now
+            assert [each.id for each in row.under_way] == [runs_now, waits]
+            assert row.active is row.under_way[0]
             assert row.state == "fetching"
         sa.event.remove(engine, "before_cursor_execute", hear)
         counted.append(len(said))

@@ -329,7 +329,10 @@ def test_an_imported_file_stands_apart_and_leads_to_its_items(client: TestClient
     link = screen.select_one("a[href='/sources/1/items']")
     assert words(link) == "day.html"
     assert "1 item" in words(link.parent)
-    assert client.get("/sources/1").status_code == 404
+    alone = client.get("/sources/1")
+    assert alone.status_code == 200
+    assert "read once, when it was imported" in words(parsed(alone).select_one(".lede"))
+    assert parsed(alone).select_one("main form") is None
     assert "One" in words(parsed(client.get("/sources/1/items")).select_one(".list"))
 
 
@@ -396,8 +399,104 @@ def test_a_source_is_paused_resumed_asked_and_removed(client: TestClient, app: A
     answer = client.post(f"{at}/remove")
     screen = parsed(client.get(answer.headers["location"]))
     assert words(screen.select_one(".notice")).startswith("Tides is fetched no more")
-    assert client.get(at).status_code == 404
+    gone = client.get(at)
+    assert gone.status_code == 410
+    assert "removed" in words(parsed(gone).select_one(".lede"))
+    assert parsed(gone).select_one(".lede time")["datetime"] == NOW.isoformat()
+    assert parsed(gone).select_one("form[action='/sources/find'] [name=text]") is not None
     assert client.get(f"{at}/items").status_code == 200
+    refused = client.post(f"{at}/pause")
+    assert refused.status_code == 404
+    assert "was removed" in words(parsed(refused).main)
+
+
+def test_a_removed_source_says_what_came_from_it(client: TestClient, app: App) -> None:
+    number = subscribed(app, "<b>Yaks</b>")
+    with writing(app.engine) as session:
+        for each in range(3):
+            session.add(
+                Item(source_id=number, key=str(each), format="feed", title="Yak", hash="h",
+                     received_at=NOW)
+            )  # fmt: skip
+        subscriptions.remove(session, number, now=app.clock())
+    screen = parsed(client.get(f"/sources/{number}"))
+    assert words(screen.h1) == "<b>Yaks</b>"
+    link = screen.select_one(f".counts a[href='/sources/{number}/items?of=items']")
+    assert words(link) == "3"
+    # Fetched again it is a source like any other, and its history tells of the gap.
+    again = Found(
+        key="feed:https://feed1.example.org/",
+        connector="feed",
+        url="https://feed1.example.org/",
+        name="Yaks",
+    )
+    with writing(app.engine) as session:
+        assert subscriptions.add(
+            session, again, connectors=app.connectors, now=app.clock()
+        ).id == number  # fmt: skip
+    back = client.get(f"/sources/{number}")
+    assert back.status_code == 200
+    assert "The source was removed." in back.text
+
+
+def test_each_fetch_of_a_source_is_named_and_cancelled_by_itself(
+    client: TestClient, app: App
+) -> None:
+    number = subscribed(app)
+    runs_now = fetched(app, number, state=FetchState.RUNNING, seen=40, total=100)
+    waits = fetched(
+        app,
+        number,
+        state=FetchState.WAITING,
+        reason=FetchReason.BACKFILL,
+        first_day="2026-04-01",
+        last_day="2026-04-07",
+    )
+    forms = parsed(client.get(f"/sources/{number}")).select("#now form")
+    assert [form["action"] for form in forms] == [
+        f"/fetches/{each}/cancel" for each in (runs_now, waits)
+    ]
+    assert "back-fill, 1 April" in words(forms[1])
+    assert "1 more waiting" in words(row_of(client, number))
+    assert "back-fill, 1 April" in words(parsed(client.get("/jobs")).select_one("#runs"))
+    client.post(f"/fetches/{runs_now}/cancel")
+    now = parsed(client.get(f"/sources/{number}")).select_one("#now")
+    assert [form["action"] for form in now.select("form:has(button)")] == [
+        f"/fetches/{waits}/cancel"
+    ]
+    with reading(app.engine) as session:
+        row = session.get(Fetch, waits)
+        assert row is not None and row.state == FetchState.WAITING and not row.cancel
+
+
+def test_many_sources_stand_on_pages_those_in_trouble_first(
+    client: TestClient, app: App, statements: Statements
+) -> None:
+    for number in range(250):
+        # Names that fold to the same, and that sort otherwise by case.
+        its: dict[str, Any] = {}
+        if number % 100 == 7:
+            its = {"stopped": "yak"} if number > 100 else {"failures": 3, "last_error": "yak"}
+        subscribed(app, ("tide" if number % 2 else "TIDE") + str(number % 5), number, **its)
+    seen: list[str] = []
+    at: str | None = "/sources"
+    sizes = []
+    while at:
+        screen = parsed(client.get(at))
+        rows = screen.select("#sources > ul > li")
+        sizes.append(len(rows))
+        seen += [row.a["href"] for row in rows]
+        link = screen.select_one("a[rel=next]")
+        at = link["href"] if link else None
+    assert sizes == [100, 100, 50]
+    assert len(set(seen)) == 250
+    troubled = [int(each.rsplit("/", 1)[1]) for each in seen[:3]]
+    assert troubled == [108, 208, 8]
+    statements.seen.clear()
+    client.get("/sources?after=3-250")
+    assert len(statements) < 30
+    for odd in ("x", "3-0", "-1", "9-99999999999999999999", "3-4711"):
+        assert client.get(f"/sources?after={odd}").status_code == 200
 
 
 def test_days_are_asked_for_and_wrong_ones_refused(client: TestClient, app: App) -> None:

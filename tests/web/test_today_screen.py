@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -20,9 +21,11 @@ from app.domain.items import (
     Section,
     SourceRef,
 )
-from app.domain.records import PageKind, RunState, SourceKind
+from app.domain.records import PageKind, RunState, SourceKind, Subscription
+from app.services import subscriptions
 from app.services.ingest import Report, import_files
 from app.sources.base import File
+from app.sources.connectors import Found
 from app.store import runs
 from app.store.db import writing
 from tests.web.conftest import PARTIAL, Statements, listed, load, marks, member, parsed, words
@@ -341,3 +344,51 @@ def test_a_full_day_asks_the_database_no_more(
     if told_by == "digest":
         digest(app, "2026-05-14", deep=5, hits=45)
     assert asked() == few
+
+
+# ---------------------------------------------------------------- when nothing can come in
+
+
+def subscribe(app: App, number: int, **its: Any) -> None:
+    found = Found(
+        key=f"feed:{number}", connector="feed", url=f"https://{number}.example.org/", name="Yak"
+    )
+    with writing(app.engine) as session:
+        source = subscriptions.add(session, found, connectors=app.connectors, now=app.clock())
+        row = session.get_one(Subscription, source.id)
+        for name, value in its.items():
+            setattr(row, name, value)
+        session.add(row)
+
+
+def outage(client: TestClient) -> str:
+    found = parsed(client.get("/")).select_one(".day .notice.warn")
+    return words(found) if found else ""
+
+
+def test_today_says_when_every_source_failed_why_and_when_it_is_tried_again(
+    client: TestClient, app: App
+) -> None:
+    now = app.clock()
+    assert outage(client) == ""
+    subscribe(app, 1, failures=2, last_error="No <b>such</b> host.", tried_at=now,
+              due_at=now + timedelta(minutes=20))  # fmt: skip
+    told = outage(client)
+    assert told.startswith("Nothing can come in: your only source failed. No <b>such</b> host. ")
+    assert "Next try in 20 minutes." in told
+    subscribe(app, 2, stopped="It is gone (410).", tried_at=now - timedelta(hours=1))
+    assert "all 2 sources failed. The last said: No <b>such</b> host." in outage(client)
+    # One that was never asked may be well, and one that is paused is the reader's own wish.
+    subscribe(app, 3, paused=True)
+    assert "all 2 sources failed" in outage(client)
+    subscribe(app, 4)
+    assert outage(client) == ""
+
+
+def test_sources_that_are_all_stopped_have_no_next_try(client: TestClient, app: App) -> None:
+    subscribe(app, 1, stopped="It is gone (410).", tried_at=app.clock())
+    told = outage(client)
+    assert "It is gone (410). Nothing is asked again until you resume it." in told
+    screen = client.get("/")
+    assert parsed(screen).select_one(".day .notice a")["href"] == "/sources"
+    assert "ETag" not in screen.headers  # its next try moves where no counter sees it

@@ -32,6 +32,7 @@ from app.services import (
 )
 from app.services import digest as telling
 from app.services import graph as graphs
+from app.services import history as past
 from app.services import pages as editing
 from app.services import threads as keeping
 from app.services import topics as registry
@@ -85,6 +86,12 @@ class PageIn(BaseModel):
         if kind is not None and kind not in _KIND["enum"]:
             raise ValueError(f"{kind[:40]!r} is no kind of page. Use {', '.join(KINDS)}")
         return kind
+
+
+class RestoreIn(BaseModel):
+    """The version of a page that is to be the newest again."""
+
+    version: int = Field(ge=1, le=LARGEST_ID)
 
 
 class RuleIn(BaseModel):
@@ -273,14 +280,7 @@ def related(
 
 
 def _page(session: Session, slug: str) -> Page:
-    page = pages.by_slug(session, slug)
-    if page is None:
-        found = pages.named(session, slug)
-        page = session.get(Page, found.id) if found else None
-    if page is None or page.kind == PageKind.REMOVED:
-        removal.check_gone(session, slug)
-        raise NotFound(f"There is no page {slug[:100]!r}.")
-    return page
+    return removal.standing(session, slug)
 
 
 @router.put("/pages/{slug}", responses={**_REFUSED, 201: {"description": "A new page"}})
@@ -321,20 +321,24 @@ def write_page(
                 note=new.note,
             )
     except EditConflict as error:
-        return JSONResponse(
-            {
-                "error": {"code": error.code, "message": str(error), "id": ""},
-                "mine": error.mine,
-                "theirs": error.theirs,
-                "merged": error.merged,
-                "version": error.revision,
-            },
-            409,
-        )
+        return _both_texts(error)
     return JSONResponse(
         as_json(session, saved.page),
         200 if page else 201,
         headers={"ETag": f'"{saved.page.version}"'},
+    )
+
+
+def _both_texts(error: EditConflict) -> Response:
+    return JSONResponse(
+        {
+            "error": {"code": error.code, "message": str(error), "id": ""},
+            "mine": error.mine,
+            "theirs": error.theirs,
+            "merged": error.merged,
+            "version": error.revision,
+        },
+        409,
     )
 
 
@@ -375,6 +379,112 @@ def _base(if_match: str | None, page: Page | None, slug: str) -> int:
             fields={"If-Match": "Send the ETag that reading the page gave."},
         )
     return int(tag)
+
+
+# ---------------------------------------------------------------- what was
+
+
+_Before = Annotated[int, Query(ge=0, le=LARGEST_ID, description="`next` of the part before")]
+_Number = Annotated[int, Field(ge=0, le=LARGEST_ID)]
+
+
+@router.get("/pages/{slug}/history", responses=_REFUSED)
+def history_of(
+    slug: Slug,
+    session: Reads,
+    before: _Before = 0,
+    limit: Annotated[int, Query(ge=1, le=200)] = past.REVISIONS,
+) -> dict[str, object]:
+    """The versions of a page, newest first: when, by whom, why, and what of it changed.
+
+    `next` is the `before` of the next part, null at the end.
+    """
+    return past.revisions(session, _page(session, slug), before=before, limit=limit)
+
+
+@router.get("/pages/{slug}/history/{number}", responses=_REFUSED)
+def one_revision(slug: Slug, number: _Number, session: Reads) -> dict[str, object]:
+    """One version of a page with its text and names."""
+    return past.revision(session, _page(session, slug), number)
+
+
+@router.get("/pages/{slug}/blame", responses=_REFUSED)
+def who_wrote_what(
+    slug: Slug,
+    session: Reads,
+    start: Annotated[
+        int, Query(ge=0, le=LARGEST_ID, alias="from", description="`next` of the part before")
+    ] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = past.PARAGRAPHS,
+) -> dict[str, object]:
+    """Each paragraph of a page with the versions that its words come from, the last one first.
+
+    `oldest` is the first version that was read: above 1, what it is said to have written may be older.
+    """
+    return past.blamed(session, _page(session, slug), start=start, limit=limit)
+
+
+@router.get("/pages/{slug}/diff", responses=_REFUSED)
+def what_changed(
+    slug: Slug,
+    session: Reads,
+    older: Annotated[
+        int | None, Query(ge=0, le=LARGEST_ID, alias="from", description="0: from nothing")
+    ] = None,
+    newer: Annotated[int | None, Query(ge=1, le=LARGEST_ID, alias="to")] = None,
+) -> dict[str, object]:
+    """What changed between two versions, by line and word; without numbers, by the last one."""
+    return past.difference(session, _page(session, slug), older, newer)
+
+
+@router.get("/pages/{slug}/asof/{day}", responses=_REFUSED)
+def page_on_a_day(slug: Slug, day: str, session: Reads, app: TheApp) -> dict[str, object]:
+    """A page as it stood at the end of a day (2026-05-14), where the reader is: text, names, links."""
+    on = past.day_of(day, app.today())
+    return past.then(session, _page(session, slug), on, app.zone)
+
+
+@router.get("/pages/{slug}/decisions", responses=_REFUSED)
+def decided_of_page(
+    slug: Slug,
+    session: Reads,
+    before: _Before = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+) -> dict[str, object]:
+    """What was decided of a page's links, newest first, undone or not; `next` as in its history."""
+    return past.decisions_of(session, _page(session, slug), before=before, limit=limit)
+
+
+@router.post("/pages/{slug}/restore", responses=_REFUSED)
+def restore_page(
+    slug: Slug,
+    given: RestoreIn,
+    session: Writes,
+    app: TheApp,
+    if_match: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Bring an earlier version back as a new one. `If-Match` names the version that was read, or is *.
+
+    Where the page moved on since, the answer is 409 with both texts, and nothing is written.
+    """
+    page = _page(session, slug)
+    base = _base(if_match, page, slug)
+    try:
+        saved = editing.restore(session, page.slug, given.version, now=app.clock(), base=base)
+    except EditConflict as error:
+        return _both_texts(error)
+    return JSONResponse(as_json(session, saved.page), headers={"ETag": f'"{saved.page.version}"'})
+
+
+@router.get("/links/{id}/history", responses=_REFUSED)
+def history_of_link(
+    id: int,
+    session: Reads,
+    before: _Before = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+) -> dict[str, object]:
+    """One link: where it comes from, how it stands, and all that was decided of it, newest first."""
+    return past.of_link(session, id, before=before, limit=limit)
 
 
 # ---------------------------------------------------------------- what happened

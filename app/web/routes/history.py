@@ -12,15 +12,15 @@ from sqlmodel import Session
 
 from app.domain.blame import Paragraph, blame
 from app.domain.merge import diff_lines
-from app.domain.records import Origin, Revision, Verdict
-from app.errors import NotFound
+from app.domain.ownership import author_words
+from app.domain.records import Origin, Revision
+from app.services import history as told
 from app.services import pages as editing
-from app.store import decisions, links, pages, rules
+from app.store import decisions, pages, rules
 from app.store import history as stored
 from app.store.db import LARGEST_ID
 from app.web.deps import Form, Reads, TheApp, UnlessKnown, Writes, text, whole
 from app.web.routes.page import head_of, shown
-from app.web.rows import author_words
 from app.web.templating import page as screen
 
 router = APIRouter(include_in_schema=False)
@@ -250,13 +250,7 @@ def of_its_links(request: Request, slug: str, session: Reads) -> Response:
 @router.get("/links/{link_id}/history", dependencies=[UnlessKnown])
 def of_a_link(request: Request, link_id: int, session: Reads) -> Response:
     """One link: where it comes from, how it stands, and all that was decided of it."""
-    try:
-        row = links.proposal(session, link_id)
-    except NotFound as error:
-        raise NotFound(
-            f"There is no link {link_id}. One that stood in a text goes with the words that said it: "
-            "the history of that page has them."
-        ) from error
+    row = told.link(session, link_id)
     return screen(
         request,
         "pages/link.html",
@@ -264,7 +258,7 @@ def of_a_link(request: Request, link_id: int, session: Reads) -> Response:
             "id": row.id,
             "relation": row.relation.value,
             "status": row.status.value,
-            "came": _came(row),
+            "came": told.came(row),
             "created_at": row.created_at,
             "reason": row.reason,
             "confidence": row.confidence if row.origin == Origin.LINKER else None,
@@ -274,22 +268,6 @@ def of_a_link(request: Request, link_id: int, session: Reads) -> Response:
         rows=_decided(session, stored.of_link(session, link_id)),
         back=f"/links/{link_id}/history",
     )
-
-
-def _came(row: Any) -> str:
-    """Where a link comes from, in words."""
-    match row.origin:
-        case Origin.AUTHOR:
-            return "written in the text of the page"
-        case Origin.IMPORT:
-            return "came with an import"
-        case _:
-            made = "put in" if row.origin == Origin.AGENT else "proposed"
-            return f"{made} by {_ORIGINS[row.origin]}"
-
-
-_ORIGINS = {Origin.LINKER: "the linker", Origin.MODEL: "a model", Origin.AGENT: "an agent"}
-_VERDICTS = {Verdict.ACCEPT: "accepted", Verdict.REJECT: "rejected", Verdict.DEFER: "put off"}
 
 
 def _decided(session: Session, rows: Sequence[Any]) -> list[dict[str, Any]]:
@@ -308,6 +286,7 @@ def _decided(session: Session, rows: Sequence[Any]) -> list[dict[str, Any]]:
             "who": "" if row.who == "person" else row.who,
             "rule": rules.number_of(row.who),
             "undone": row.undone,
+            "undone_at": row.undone_at,
             "undo": row.id in last and row.origin != Origin.AUTHOR and "lost" not in row.before,
             "batch_size": batches.get(row.batch, 1),
             "relation": row.relation.value,
@@ -319,4 +298,4 @@ def _decided(session: Session, rows: Sequence[Any]) -> list[dict[str, Any]]:
 
 
 def _verdict(row: Any) -> str:
-    return str(_VERDICTS.get(row.verdict, row.verdict.value))
+    return str(told.VERDICTS.get(row.verdict, row.verdict.value))

@@ -32,6 +32,7 @@ from app.services.ingest import Outcome, Report, import_files
 from app.sources import archive
 from app.sources.articles import fetched
 from app.sources.base import A_LINE, File, Reader, read_ahead
+from app.sources.formats import NAMES
 from app.sources.interchange import is_whole
 from app.sources.obsidian import FOLDER, of_vault
 from app.store import acts, papers
@@ -142,12 +143,20 @@ def _screen(
         request,
         "import/page.html",
         status_code=status_code,
-        formats=[reader.format for reader in app.readers],
+        formats=[
+            NAMES.get(name, name)
+            for name in sorted((reader.format for reader in app.readers), key=_in_order)
+        ],
         error=error,
         address=address,
         preview=preview,
         done=done,
     )
+
+
+def _in_order(format: str) -> tuple[int, str]:
+    """Those with a name for people as they are named, then the others."""
+    return (list(NAMES).index(format) if format in NAMES else len(NAMES), format)
 
 
 # ---------------------------------------------------------------- reading
@@ -215,8 +224,8 @@ def _unreadable(app: App, file: File) -> str:
         return "It is empty."
     if any(reader.recognises(file) for reader in app.readers):
         return ""
-    formats = ", ".join(reader.format for reader in app.readers)
-    return f"It is in no format that can be read here ({formats}). {A_LINE}"
+    formats = ", ".join(NAMES.get(reader.format, reader.format) for reader in app.readers)
+    return f"It is in no format that can be read here. Those are: {formats}. {A_LINE}"
 
 
 def _readers(app: App, files: Sequence[File]) -> tuple[Reader, ...]:

@@ -6,6 +6,7 @@ tried at once. A job that runs is followed by a stream of events.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -14,11 +15,12 @@ from fastapi.responses import RedirectResponse, Response
 from sqlmodel import Session, col
 
 from app import pipeline
-from app.domain.records import Attempt, Delivery, Fetch, Page, Paper, RunState, Source
+from app.domain.records import Attempt, Delivery, Fetch, Page, Paper, Run, RunState, Source
 from app.rendering import plain_title
 from app.services import costs
+from app.services.acts import counts_in_words
 from app.services.judging import JUDGE
-from app.store import calls, runs
+from app.store import acts, calls, runs
 from app.store.db import reading
 from app.store.judging import PAUSE
 from app.store.sources import FETCH, READ
@@ -40,6 +42,7 @@ def jobs(request: Request, session: Reads, app: TheApp) -> Response:
     recent = runs.recent(session, limit=SHOWN)
     shown: dict[str, Any] = {
         "runs": recent,
+        "results": _results(session, recent),
         "fetches": under_way(session),
     }
     shown["running"] = bool(shown["fetches"]) or any(
@@ -133,6 +136,24 @@ def _shown(session: Session, run_id: int) -> dict[str, Any]:
 def status(request: Request) -> Response:
     """The foot of the navigation: what runs now."""
     return page(request, "_status.html")
+
+
+def _results(session: Session, shown: Sequence[Run]) -> dict[int, dict[str, Any]]:
+    """What each run came to, by its number: `words`, with the address of what it made, and `failed`."""
+    made = acts.of_runs(session, [run.id for run in shown if run.id is not None])
+    found: dict[int, dict[str, Any]] = {}
+    for run in shown:
+        act, counts = made.get(run.id or 0, (0, {}))
+        words = counts_in_words(counts, undo=False)
+        if not words:  # nothing that stands in the log of activity: how much was done at each step
+            worked = [(step["name"], step["done"]) for step in run.steps if step.get("done")]
+            words = ", ".join(f"{name} {number:,}" for name, number in worked)
+        found[run.id or 0] = {
+            "words": words,
+            "url": f"/activity/{act}" if act else "",
+            "failed": sum(step.get("failed", 0) for step in run.steps),
+        }
+    return found
 
 
 def _set_aside(session: Session) -> list[dict[str, Any]]:

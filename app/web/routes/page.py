@@ -19,7 +19,7 @@ from starlette.datastructures import FormData
 from app.domain import graph
 from app.domain.identifiers import is_slug, parse_arxiv, parse_doi, slugify
 from app.domain.markdown import first_words
-from app.domain.ownership import MACHINES
+from app.domain.ownership import MACHINES, author_words
 from app.domain.records import (
     GONE,
     KINDS,
@@ -80,7 +80,7 @@ from app.web.memory import Facts
 from app.web.routes import past
 from app.web.routes.removal import gone
 from app.web.routes.threads import order_of, thread_context
-from app.web.rows import author_words, listed_words, prediction_rows, question_rows
+from app.web.rows import listed_words, prediction_rows, question_rows
 from app.web.templating import Failure, is_partial, keep_form, plural
 from app.web.templating import page as screen
 
@@ -775,7 +775,7 @@ def _edited(request: Request, slug: str, form: Form) -> FormData:
 def _fields(form: FormData) -> _Fields:
     return _Fields(
         title=text(form, "title"),
-        kind=text(form, "kind", PageKind.NOTE.value),
+        kind=text(form, "kind"),
         aliases=text(form, "aliases"),
         tags=text(form, "tags"),
         body=text(form, "body"),
@@ -795,6 +795,7 @@ def save(
     fields = _fields(form)
     if slug == "new-page" and fields.title.strip() and not fields.base_rev.strip():
         slug = pages.free_slug(session, slugify(fields.title))
+    fields.kind = fields.kind or _kind_of(session, slug)
     if "preview" in form:
         shown = rendered(session, fields.body)
         return _editor(request, slug, fields, new=not fields.base_rev.strip(), preview=shown.html)
@@ -816,6 +817,12 @@ def save(
         return _editor(request, slug, fields, new=False, status=409, conflict=error)
     notice = "?saved=merged" if saved.merged else ""
     return RedirectResponse(f"/w/{saved.page.slug}{notice}", 303)
+
+
+def _kind_of(session: Session, slug: str) -> str:
+    """The kind of a page whose form names none: the one it has; of a new page that of a note."""
+    page = pages.by_slug(session, slug) or pages.former(session, slug)
+    return page.kind.value if page is not None and page.kind in KINDS else PageKind.NOTE.value
 
 
 def _content(slug: str, form: Any, fields: _Fields) -> Content:

@@ -20,7 +20,7 @@ from sqlmodel import Session
 from app import fetching
 from app.bootstrap import App
 from app.domain.records import Delivery, Fetch, FetchReason, SourceKind
-from app.errors import CerebroError, Conflict, Invalid
+from app.errors import CerebroError, Conflict, Invalid, NotFound
 from app.services import arrivals, subscriptions
 from app.sources.connectors import Connector, Found
 from app.sources.defaults import DEFAULTS, default
@@ -64,12 +64,10 @@ _NOTICES = {
     "paused": "Paused: it is not asked until you resume it.",
     "resumed": "It is asked again, from now on.",
     "backfill": "These days are asked for in a moment.",
-    "cancelled": "That fetch ends; what it brought stays.",
+    "cancelled": "That fetch ends; what it brought stays, and any other of this source goes on.",
     "again": "It is read once more in a moment.",
     "offered": "Added. Each is asked for the first time in a moment.",
 }
-# Troubled ones first: they are what one comes here for.
-_ORDER = ("stopped", "failing", "fetching")
 
 
 # ---------------------------------------------------------------- the list
@@ -77,7 +75,7 @@ _ORDER = ("stopped", "failing", "fetching")
 
 @router.get("/sources")
 def sources(request: Request, session: Reads, app: TheApp) -> Response:
-    """Every source, those in trouble first. A partial request gets the list alone."""
+    """The sources, those in trouble first, a hundred at a time. A partial request gets the list alone."""
     if is_partial(request):
         return screen(request, "sources/_list.html", **_listed(request, session, app))
     notice = _NOTICES.get(request.query_params.get("notice", ""), "")
@@ -177,7 +175,7 @@ def _list(
 ) -> Response:
     shown = _listed(request, session, app)
     groups: dict[str, list[Any]] = {}
-    if not shown["rows"]:
+    if not shown["total"]:
         for each in DEFAULTS:
             groups.setdefault(each.group, []).append(each)
     imported = facts(request).get(
@@ -210,16 +208,37 @@ def _list(
 
 
 def _removed(session: Session, number: str) -> str:
-    """The name of a source that was just removed."""
-    source_id = whole(number, 0, most=LARGEST_ID)
-    return next((each.name for each in store.imported(session) if each.id == source_id), "")
+    """The name of a source that was just removed; "" for what is no such number."""
+    try:
+        named = store.named(session, whole(number, 0, most=LARGEST_ID))
+    except NotFound:
+        return ""
+    return "" if named.fetched else named.name
 
 
 def _listed(request: Request, session: Session, app: App) -> dict[str, Any]:
-    found = store.listed(session, counts=_counts(request, session))
-    rows = [_row(each, app) for each in found]
-    rows.sort(key=lambda row: _ORDER.index(row["state"]) if row["state"] in _ORDER else len(_ORDER))
-    return {"rows": rows, "moving": any(row["moving"] for row in rows)}
+    after = _place(request.query_params.get("after", ""))
+    found = store.troubled_first(
+        session, counts=_counts(request, session), after=after, limit=PER_PAGE + 1
+    )
+    shown = found[:PER_PAGE]
+    rows = [_row(each, app) for _, each in shown]
+    following = f"{shown[-1][0]}-{shown[-1][1].id}" if len(found) > PER_PAGE else ""
+    return {
+        "rows": rows,
+        "total": store.count(session),
+        "moving": any(row["moving"] for row in rows),
+        "here": f"/sources?after={after[0]}-{after[1]}" if after else "/sources",
+        "first": bool(after),
+        "more": f"/sources?after={following}" if following else "",
+    }
+
+
+def _place(said: str) -> tuple[int, int] | None:
+    """Where a page of the list begins: the rank and the number of the source before, "3-17"."""
+    rank, _, number = said.partition("-")
+    source_id = whole(number, 0, most=LARGEST_ID)
+    return (whole(rank, 0, most=9), source_id) if source_id else None
 
 
 def _counts(request: Request, session: Session) -> dict[int, store.Counts]:
@@ -251,6 +270,7 @@ def _row(row: store.Row, app: App) -> dict[str, Any]:
         "failures": its.failures,
         "moved_to": its.moved_to,
         "active": _fetch(row.active) if row.active else None,
+        "under_way": [_fetch(each) for each in row.under_way],
         "moving": bool(row.active or due or row.counts.waiting),
         "counts": row.counts,
     }
@@ -321,7 +341,9 @@ def _wanted(field: str) -> Found:
 
 @router.get("/sources/{source_id}")
 def source(request: Request, session: Reads, app: TheApp, source_id: int) -> Response:
-    """One source. A partial request gets how it stands now."""
+    """One source, or what came from one that was removed. A partial request gets how it stands now."""
+    if (gone := store.gone(session, source_id)) is not None:
+        return _gone(request, source_id, gone)
     if is_partial(request):
         row = store.of(session, source_id)
         return screen(request, "sources/_now.html", source=_row(row, app))
@@ -494,6 +516,22 @@ def _one(
     )
 
 
+def _gone(request: Request, source_id: int, gone: store.Gone) -> Response:
+    url = gone.source.url
+    return screen(
+        request,
+        "sources/gone.html",
+        status_code=410 if gone.removed else 200,
+        id=source_id,
+        called=gone.source.name,
+        kind=KINDS.get(gone.source.kind, gone.source.kind.value),
+        removed=gone.removed,
+        at=gone.at,
+        counts=gone.counts,
+        url=url if url.startswith(("https://", "http://")) else "",
+    )
+
+
 def short(minutes: int) -> str:
     """How often, as its field takes it: 90 -> "90m", 360 -> "6h", 2880 -> "2d"."""
     for unit, sign in ((24 * 60, "d"), (60, "h")):
@@ -567,7 +605,6 @@ def items(
         "sources/items.html",
         id=source_id,
         called=named.name,
-        fetched=named.fetched,
         of=which,
         rows=[
             {

@@ -40,7 +40,7 @@ from app.errors import NotFound
 from app.services import digest as service
 from app.services import first_steps
 from app.services.costs import at_most
-from app.store import calls, links, mirror, pages, papers, runs
+from app.store import calls, links, mirror, pages, papers, runs, sources
 from app.store import threads as threads_of
 from app.store.calls import Sum
 from app.store.threads import ThreadRow
@@ -50,7 +50,7 @@ from app.web.routes.page import page_context
 from app.web.routes.threads import counted
 from app.web.rows import due_rows
 from app.web.templating import page as screen
-from app.web.templating import plural
+from app.web.templating import plural, untagged
 
 router = APIRouter(include_in_schema=False)
 
@@ -89,9 +89,11 @@ def today(request: Request, session: Reads, app: TheApp) -> Response:
     """The newest day there is; on a wiki without any, today."""
     newest, _ = _beside(session, _LATER_THAN_ANY)
     found = whole_day(newest or "")
-    if found is None:
-        return _shown(request, session, app, Day(app.today()), failed=_failed(session))
-    return _shown(request, session, app, _day(session, found), failed=_failed(session))
+    day = Day(app.today()) if found is None else _day(session, found)
+    outage = sources.outage(session)
+    if outage is not None:
+        untagged(request)  # the next try moves with every one that fails
+    return _shown(request, session, app, day, failed=_failed(session), outage=outage)
 
 
 @router.get("/today/{day}", dependencies=[UnlessKnown])
@@ -138,7 +140,13 @@ def more(request: Request) -> Response:
 
 
 def _shown(
-    request: Request, session: Session, app: App, day: Day, *, failed: dict[str, str] | None
+    request: Request,
+    session: Session,
+    app: App,
+    day: Day,
+    *,
+    failed: dict[str, str] | None,
+    outage: sources.Outage | None = None,
 ) -> Response:
     entries = _entries(session, day)
     first, others = _parted(day, entries)
@@ -189,6 +197,7 @@ def _shown(
         told=bool(day.digest),
         due_predictions=due_rows(session, app.today()),
         failed=failed,
+        outage=outage,
         has_pages=holds > 0,
         **_first_steps(session, day.day.isoformat()),
     )

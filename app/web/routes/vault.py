@@ -17,7 +17,7 @@ from app.domain.notes import Note
 from app.domain.records import Page, VaultConflict
 from app.errors import Conflict, Invalid, Unreadable
 from app.services import pages as editing
-from app.services import sync
+from app.services.vault import conflicts
 from app.store import links, mirror, pages, runs
 from app.web.deps import Form, Reads, TheApp, Writes, text, whole
 from app.web.templating import page as screen
@@ -80,7 +80,7 @@ def _sides(session: Session, page: Page) -> _Sides | None:
     if row is None:
         return None
     try:
-        note = sync.file_of(row)
+        note = conflicts.file_of(row)
     except Unreadable:  # it was readable when it was noted, by an earlier version of this program
         note = Note(body=row.text)
     base = mirror.base_text(session, page.id, row.base) or ""
@@ -197,7 +197,7 @@ def settle(request: Request, slug: str, form: Form, session: Writes, app: TheApp
     try:
         with session.begin_nested():
             content.cleaned()
-            sync.settle(session, page, sides.row, now=app.clock())
+            conflicts.settle(session, page, sides.row, now=app.clock())
             editing.save(
                 session,
                 slug,

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from hashlib import sha256
 
 from sqlmodel import Session
 
-from app.domain import syncing
 from app.domain.records import PageKind
-from app.errors import Unreadable
+from app.services.vault.writing import bytes_of
 from app.store import mirror
 from app.store.mirror import Told
 from app.vault import journal, names, notes
@@ -71,19 +69,7 @@ def _text(told: Told, renamed: dict[str, str]) -> bytes:
             replace(link, name=renamed.get(link.name, link.name)) for link in told.note.links
         ),
     )
-    row = told.mirror
-    if row is None or row.version == 0 or told.disputed:
-        return notes.render(note)
-    data = notes.render(note, head=row.head, newline=row.newline)
-    try:
-        read = notes.parse(row.head.encode())
-    except Unreadable:
-        return data
-    if sha256(data).hexdigest() == row.hash or read.problem:
-        return data
-    by_folder = names.kind_of_folder(row.path) or PageKind.NOTE
-    note = syncing.worded(note, read.note, by_folder=by_folder)
-    return notes.render(note, head=row.head, newline=row.newline)
+    return notes.render(note) if told.mirror is None else bytes_of(note, told.mirror)
 
 
 def _decisions(session: Session) -> Iterator[bytes]:

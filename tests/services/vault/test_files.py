@@ -9,8 +9,8 @@ from sqlalchemy.engine import Engine
 from sqlmodel import Session, select
 
 from app.domain.records import Decision, Mirror, Origin, Page, PageKind, Relation, Verdict
-from app.services.sync import Sync
-from app.services.vaultfiles import files
+from app.services.vault.files import files
+from app.services.vault.sync import Sync
 from app.store.db import reading, writing
 from app.store.pages import PERSON, Content, create, get, revise
 from app.vault.folder import Vault

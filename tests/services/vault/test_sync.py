@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -38,9 +39,10 @@ from app.domain.records import (
 )
 from app.errors import Unavailable
 from app.services import review
-from app.services import sync as syncing
 from app.services.pages import save
-from app.services.sync import Report, Sync
+from app.services.vault import conflicts
+from app.services.vault.report import Report
+from app.services.vault.sync import Sync
 from app.store import db, links, mirror, pages, removal
 from app.store.db import writing
 from app.store.pages import PERSON, Content
@@ -221,17 +223,17 @@ def test_both_edited_in_one_place_are_a_conflict_that_a_save_ends(wiki: Wiki) ->
     assert wiki.read(slug).body == "One here.\n"
     assert wiki.text("notes/Notes.md").endswith("One there.\n")
     [row] = wiki.all(VaultConflict)
-    assert syncing.file_of(row).body == "One there.\n"
+    assert conflicts.file_of(row).body == "One there.\n"
     wiki.replace("notes/Notes.md", "One there.", "One over there.")
     wiki.edit(slug, "One right here.\n")
     wiki.pass_()
     [row] = wiki.all(VaultConflict)
-    assert syncing.file_of(row).body == "One over there.\n"
+    assert conflicts.file_of(row).body == "One over there.\n"
     with writing(wiki.engine) as session:
         page = pages.get(session, slug)
         found = mirror.conflict(session, page.id or 0)
         assert found is not None
-        syncing.settle(session, page, found, now=NOW)
+        conflicts.settle(session, page, found, now=NOW)
         content = replace(pages.content_of(session, page), body="Both.\n")
         save(session, slug, content, base=page.version, now=NOW)
     assert wiki.pass_().written == ["notes/Notes.md"]
@@ -783,7 +785,7 @@ def test_a_text_found_late_takes_the_place_of_no_conflict(wiki: Wiki) -> None:
         page = pages.get(session, slug)
         found = mirror.conflict(session, page.id or 0)
         assert found is not None
-        syncing.settle(session, page, found, now=NOW)
+        conflicts.settle(session, page, found, now=NOW)
     wiki.edit(slug, "one\n\ntwo of the page\n\nthree\n\nfour\n")
     wiki.pass_()
     every = _every_text(wiki)
@@ -890,6 +892,140 @@ def test_a_read_only_folder_is_one_sentence_and_recovers(wiki: Wiki) -> None:
         wiki.pass_()
     wiki.file("notes").chmod(0o755)
     wiki.pass_()
+    wiki.agree()
+
+
+def not_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing be taken out of a folder, nor renamed into it, as of one that is read-only."""
+    for name in ("unlink", "rename"):
+        real = getattr(os, name)
+
+        def refusing(*paths: Any, real: Any = real, **more: Any) -> Any:
+            if any(Path(path).is_relative_to(folder) for path in paths):
+                raise PermissionError(13, "Permission denied")
+            return real(*paths, **more)
+
+        monkeypatch.setattr(os, name, refusing)
+
+
+def test_a_file_that_cannot_be_taken_away_is_told_and_stops_no_other(
+    wiki: Wiki, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for title in ("One", "Two", "Three"):
+        wiki.page(title, "Text.\n")
+    wiki.pass_()
+    with writing(wiki.engine) as session:
+        for slug in ("one", "two"):
+            removal.remove(session, pages.get(session, slug), now=NOW, who="person")
+    wiki.edit("three", "Said anew.\n")
+    with monkeypatch.context() as patched:
+        not_in(wiki.root / "notes", patched)
+        report = wiki.pass_()
+        assert report.refused == {
+            f"notes/{title}.md": f"notes/{title}.md cannot be removed: the permissions do not allow it."
+            for title in ("One", "Two")
+        }
+        assert report.deleted == [] and wiki.pass_().refused == report.refused
+    assert wiki.text("notes/Three.md").endswith("Said anew.\n")
+    report = wiki.pass_()
+    assert sorted(report.deleted) == ["notes/One.md", "notes/Two.md"] and not report.refused
+    with reading(wiki.engine) as session:
+        assert mirror.problems(session) == []
+    wiki.agree()
+
+
+def test_a_companion_that_cannot_be_taken_away_is_told_and_goes_later(
+    wiki: Wiki, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for title in ("One", "Two"):
+        wiki.page(title, "Text.\n")
+    wiki.pass_()
+    with monkeypatch.context() as patched:
+        not_in(wiki.root / ".cerebro/pages", patched)
+        for title in ("One", "Two"):
+            wiki.file(f"notes/{title}.md").unlink()
+        report = wiki.pass_()
+        assert sorted(report.removed) == ["notes/One.md", "notes/Two.md"]
+        assert sorted(report.refused) == [".cerebro/pages/one.json", ".cerebro/pages/two.json"]
+        wiki.page("Three", "Text.\n")
+        wiki.pass_()
+        assert "notes/Three.md" in wiki.files()
+    with writing(wiki.engine) as session:
+        page = removal.removed_at(session, "two")
+        assert page is not None
+        removal.restore(session, page, now=NOW, who="person")
+    wiki.pass_()
+    assert not wiki.file(".cerebro/pages/one.json").exists()
+    assert wiki.file(".cerebro/pages/two.json").exists(), "it is a page's again"
+    with reading(wiki.engine) as session:
+        assert mirror.problems(session) == []
+    wiki.agree()
+
+
+def test_the_file_of_a_page_that_is_gone_went_with_its_folder(wiki: Wiki) -> None:
+    wiki.page("One", "Text.\n")
+    wiki.pass_()
+    with writing(wiki.engine) as session:
+        removal.remove(session, pages.get(session, "one"), now=NOW, who="person")
+    shutil.rmtree(wiki.root / "notes")
+    assert not wiki.pass_().refused
+    wiki.agree()
+
+
+# ---------------------------------------------------------------- tags in the text
+
+
+def tags_of(wiki: Wiki, slug: str) -> tuple[str, ...]:
+    return wiki.content(slug).tags
+
+
+def test_tags_in_the_text_of_a_file_are_the_pages_and_not_said_twice(wiki: Wiki) -> None:
+    wiki.pass_()
+    text = (
+        "---\ntags: [in-front]\n---\nOn #Memory/pages and #paging, not `#code`, #42 or [a](#b).\n"
+    )
+    wiki.file("notes/Mine.md").write_text(text)
+    wiki.pass_()
+    assert tags_of(wiki, "mine") == ("in-front", "memory/pages", "paging")
+    written = wiki.text("notes/Mine.md")
+    assert "tags: [in-front]\n" in written and written.endswith(text.rpartition("---\n")[2])
+
+    wiki.replace("notes/Mine.md", "#paging", "#swapping")
+    wiki.pass_()
+    assert tags_of(wiki, "mine") == ("in-front", "memory/pages", "swapping")
+    wiki.replace("notes/Mine.md", "tags: [in-front]", "tags: [in-front, swapping]")
+    wiki.replace("notes/Mine.md", " and #swapping", "")
+    wiki.pass_()
+    assert tags_of(wiki, "mine") == ("in-front", "memory/pages", "swapping")
+    wiki.agree()
+
+
+def test_a_file_without_front_matter_keeps_what_its_page_has_beside_new_tags(wiki: Wiki) -> None:
+    wiki.page("One", "Text.\n", tags=("first",), aliases=("Uno",))
+    wiki.pass_()
+    wiki.file("notes/One.md").write_text("Text on #second.\n")
+    wiki.pass_()
+    assert tags_of(wiki, "one") == ("first", "second")
+    assert wiki.content("one").aliases == ("Uno",)
+    wiki.agree()
+
+
+def test_a_tag_taken_from_a_page_stays_away_while_its_text_says_it(wiki: Wiki) -> None:
+    wiki.pass_()
+    wiki.file("notes/Mine.md").write_text("On #paging and #memory.\n")
+    wiki.pass_()
+    with writing(wiki.engine) as session:
+        page = pages.get(session, "mine")
+        fewer = replace(pages.content_of(session, page), tags=("memory", "added"))
+        pages.revise(session, page, fewer, author=PERSON, now=NOW)
+    wiki.pass_()
+    assert "tags: [added]" in wiki.text("notes/Mine.md") or "- added" in wiki.text("notes/Mine.md")
+    wiki.replace("notes/Mine.md", "On ", "More on ")
+    wiki.pass_()
+    assert tags_of(wiki, "mine") == ("added", "memory")
+    with reading(wiki.engine) as session:
+        [told] = mirror.told(session, [wiki.read("mine").id or 0]).values()
+    assert told.side["untagged"] == ["paging"]
     wiki.agree()
 
 
