@@ -454,13 +454,32 @@ def rebuild(
 
 
 @cli.command("health")
-def health_(as_json: Json = False) -> None:
+def health_(
+    as_json: Json = False,
+    links: Annotated[
+        bool,
+        typer.Option(
+            "--links", help="Write the links that Obsidian does not follow by the names of files."
+        ),
+    ] = False,
+) -> None:
     """Compare what the texts say with what the wiki counts, and list what wants a hand."""
+    from app.services import wording
     from app.services.health import as_json as told
     from app.services.health import lint
-    from app.store.db import reading
+    from app.store.db import reading, writing
 
     app = _open()
+    if links:
+        with writing(app.engine) as session:
+            done = wording.word(session, now=app.clock())
+        if as_json:
+            _out(done.as_json())
+            return
+        print(done.in_words)
+        if done.act:
+            print(f"Undo it with `cerebro undo --act {done.act}`.")
+        return
     with reading(app.engine) as session:
         checks = lint(session)
     if as_json:

@@ -23,6 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     databases.choose(config.getoption("--database"))
+    databases.share_compiled_statements()
     # Tests start the program some hundred times: without compiled files each start takes 2 s more.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Engine
-from sqlmodel import Session
+from sqlmodel import Session, SQLModel
 
 from app.domain.identifiers import slugify
 from app.domain.markdown import name_key
@@ -114,3 +117,47 @@ def make_link(
     session.flush()
     assert link.id is not None
     return link.id
+
+
+def linked(
+    session: Session,
+    source: Page,
+    target: Page,
+    status: LinkStatus = LinkStatus.ACCEPTED,
+    relation: Relation = Relation.ABOUT,
+    *,
+    origin: Origin = Origin.LINKER,
+    **values: Any,
+) -> Link:
+    """A link between two pages, with whatever else it has."""
+    assert source.id is not None and target.id is not None
+    made = Link(
+        source_id=source.id,
+        target_id=target.id,
+        relation=relation,
+        status=status,
+        origin=origin,
+        created_at=THEN,
+        **values,
+    )
+    session.add(made)
+    session.flush()
+    return made
+
+
+# Rows that only say when the machine last did something, or are made anew from the others.
+_MADE_ANEW = frozenset(
+    {"generation", "unmirrored", "page_vector", "title_word", "unencoded", "page_text_data"}
+)
+
+
+def every_row(session: Session, *, but: Collection[str] = ()) -> dict[str, list[dict[str, Any]]]:
+    """Every row of the wiki by its table, in one order, but for these and those made anew."""
+    session.flush()
+    session.expire_all()
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name, table in sorted(SQLModel.metadata.tables.items()):
+        if name not in _MADE_ANEW and name not in but:
+            rows = session.connection().execute(sa.select(table))
+            found[name] = sorted((dict(row._mapping) for row in rows), key=repr)
+    return found

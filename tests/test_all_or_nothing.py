@@ -1,8 +1,8 @@
 """Whatever step of a change fails, nothing of it happened; what did not fail happened whole.
 
 Each change is tried with a fault at its first statement, its second, and so on to its commit, until it
-passes; after each fault every table is as it was. The suite tries some of the steps of long changes, `make soak` all of
-them and a larger wiki.
+passes; after each fault every table is as it was. Of long changes some of the steps are tried, spread
+over all of them, and each one of the commit; `make soak` tries more of them in a larger wiki.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from sqlalchemy.engine import Engine
 from sqlmodel import Session, col, select
 
 from app.bootstrap import build
+from app.domain import records
 from app.domain.records import Link, LinkStatus, PageKind, Verdict
+from app.services import acts as undoing
 from app.services import pages as editing
 from app.services import removal, review
 from app.settings import Settings
@@ -35,6 +37,7 @@ from tests.faults import Planned, failing, fingerprint, killed_at
 
 BACKLINKS = 30  # in the suite; a thousand in the long form
 TRIED = 10  # faults of one change in the suite, spread over its steps
+SOAKED = 40  # in the long form: a rename with a thousand backlinks has twenty thousand steps
 
 Act = Callable[[Session], Any]
 
@@ -65,11 +68,11 @@ def fill(engine: Engine, backlinks: int) -> None:
             pages.create(session, content, author=pages.PERSON, now=THEN, slug=f"spoke-{number}")
 
 
-def all_or_nothing(engine: Engine, act: Act, *, every: bool = False) -> int:
+def all_or_nothing(engine: Engine, act: Act, *, tried: int = TRIED) -> int:
     """Try a change with a fault at each step, or at some, until it passes; how many steps it has."""
     before = fingerprint(engine)
     sure = _steps_before_commit(engine, act)
-    spread = 1 if every else max(1, sure // TRIED)
+    spread = max(1, sure // tried)
     at = 1
     while True:
         with failing(engine, at) as counted:
@@ -122,7 +125,12 @@ def create_wanted(session: Session) -> None:
 
 
 def rename(session: Session) -> None:
-    editing.rename(session, "hub", "nave-of-all", now=THEN, title="Nave of all")
+    """With the new name written into every text that links here, as one act."""
+    editing.rename(session, "hub", "nave-of-all", now=THEN, title="Nave of all", links=True)
+
+
+def undo_rename(session: Session) -> None:
+    undoing.undo(session, session.exec(select(records.Act.id)).one() or 0, now=THEN)
 
 
 def accept(session: Session) -> None:
@@ -160,7 +168,7 @@ def _proposal(session: Session) -> int:
 CHANGES: dict[str, tuple[Act, ...]] = {
     "an edit": (save,),
     "a page that was wanted": (create_wanted,),
-    "a rename": (rename,),
+    "a rename, and its undo": (rename, undo_rename),
     "an accepted proposal, and its undo": (accept, undo),
     "a corrected proposal, and its undo": (correct, undo),
     "a merge, and its undo": (merge, undo),
@@ -183,7 +191,7 @@ def test_a_change_of_a_page_with_a_thousand_backlinks_that_fails_at_any_step_lef
 ) -> None:
     fill(engine, 1_000)
     for act in CHANGES[change]:
-        steps = all_or_nothing(engine, act, every=True)
+        steps = all_or_nothing(engine, act, tried=SOAKED)
         print(f"{change}, {act.__name__}: {steps} steps")
 
 

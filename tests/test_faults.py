@@ -214,6 +214,8 @@ def test_a_full_disk_of_16_megabytes_costs_nothing_that_was_acknowledged(tmp_pat
         pytest.skip("a file system can be mounted by root alone")
     with small_disk(tmp_path, "16m") as disk, served(disk / "data", worker=True) as (client, _):
         data = disk / "data"
+        # Made while there is room: on a disk that is quite full not even an empty file can be.
+        (disk / "filler").write_bytes(b"\0" * 100_000)
         assert client.put_page("paging", {"body": "Memory in pages."}).ok
         kept = []
         for number in range(200):
@@ -224,7 +226,7 @@ def test_a_full_disk_of_16_megabytes_costs_nothing_that_was_acknowledged(tmp_pat
                 break
             kept.append(number)
         assert 5 < len(kept) < 200
-        with (disk / "filler").open("wb") as filler, suppress(OSError):
+        with suppress(OSError), (disk / "filler").open("ab") as filler:
             while True:
                 filler.write(b"\0" * 4096)
                 filler.flush()

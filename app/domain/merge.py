@@ -14,6 +14,7 @@ from difflib import SequenceMatcher
 from enum import StrEnum
 
 MINE, MIDDLE, THEIRS = "<<<<<<< mine", "=======", ">>>>>>> theirs"
+IN_FILE, ON_PAGE = "<<<<<<< in the file", ">>>>>>> on the page"
 _MAX_LINE_COMPARISONS = 4_000_000  # beyond, texts count as changed from end to end
 _MAX_WORD_COMPARISONS = 100_000  # beyond, a line counts as wholly changed
 _MAX_MARKED_LINES = 300  # in one rewritten stretch; nobody reads the marks of more
@@ -42,12 +43,12 @@ class _Change:
     lines: tuple[str, ...]
 
 
-def merge3(base: str, mine: str, theirs: str) -> Merge:
+def merge3(base: str, mine: str, theirs: str, *, marks: tuple[str, str] = (MINE, THEIRS)) -> Merge:
     """Join the changes that `mine` and `theirs` each made to `base`.
 
     Changes to different lines, and the same change made twice, join cleanly, even side by side.
     Where both changed the same lines, or put different lines in the same place, both versions stand
-    between conflict marks: nothing that either side wrote is lost.
+    between conflict `marks`, mine first: nothing that either side wrote is lost.
     """
     if mine == theirs or theirs == base:
         return Merge(mine, True, 0, int(mine != base and theirs != base))
@@ -67,8 +68,8 @@ def merge3(base: str, mine: str, theirs: str) -> Merge:
             parts += their_lines
         else:
             conflicts += 1
-            parts += [MINE + newline, *_ended(my_lines, newline), MIDDLE + newline]
-            parts += [*_ended(their_lines, newline), THEIRS + newline]
+            parts += [marks[0] + newline, *_ended(my_lines, newline), MIDDLE + newline]
+            parts += [*_ended(their_lines, newline), marks[1] + newline]
         at = end
     parts += old[at:]
     joined = "".join([*_ended(parts[:-1], newline), *parts[-1:]])

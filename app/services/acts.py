@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import uuid4
 
 import sqlalchemy as sa
@@ -36,7 +37,17 @@ from app.domain.records import (
     RunState,
 )
 from app.errors import CerebroError, Conflict
-from app.store import acts, decisions, forgetting, pages, removal, touched, undoing
+from app.store import (
+    acts,
+    assessments,
+    decisions,
+    forgetting,
+    journal,
+    pages,
+    removal,
+    touched,
+    undoing,
+)
 from app.store.acts import Doing
 from app.store.db import bump
 from app.store.pages import Author, Content
@@ -95,6 +106,7 @@ _WORDS = {
     "papers": ("paper gone", "papers gone"),
     "items": ("entry forgotten", "entries forgotten"),
     "rows": ("row back", "rows back"),
+    "facts": ("fact as before", "facts as before"),
 }
 
 
@@ -130,9 +142,9 @@ def undo(session: Session, act_id: int, *, now: datetime) -> Undone:
     words = f"Undo: {act.words}"
     doing = acts.begin(session, ActKind.UNDO, words, now=now)
     done = Undone(doing.row(session))
-    taken: forgetting.Rows = {}
+    taken: dict[str, Any] = {}
     if act.kind == ActKind.UNDO:
-        _put_again(session, act, done, now=now)
+        taken = _put_again(session, act, done, now=now)
         _earlier_texts(session, act_id, (), done, now=now)
     else:
         taken = _take_back(session, act, done, now=now)
@@ -162,7 +174,7 @@ def _check(session: Session, act: Act) -> None:
 
 
 def _note(
-    session: Session, doing: Doing, undoes: int, done: Undone, taken: forgetting.Rows
+    session: Session, doing: Doing, undoes: int, done: Undone, taken: Mapping[str, Any]
 ) -> None:
     done.counts = +done.counts  # without what there was none of
     row = acts.get(session, doing.row(session))
@@ -178,9 +190,12 @@ def _note(
 # ---------------------------------------------------------------- taking back
 
 
-def _take_back(session: Session, act: Act, done: Undone, *, now: datetime) -> forgetting.Rows:
-    """Undo all of an act that is no undo; the rows that went."""
+def _take_back(session: Session, act: Act, done: Undone, *, now: datetime) -> dict[str, Any]:
+    """Undo all of an act that is no undo; the rows that went, and what undoes the rest."""
     act_id = act.id or 0
+    entries = act.taken.get(acts.JOURNAL, [])
+    # First: what had waited for its papers waits again, and tells of them no more.
+    facts = _as_before(session, entries, done, ground=False)
     made = touched.made_by(session, act_id)
     why = touched.since(session, act_id, made)
     gone = [page_id for page_id in made if page_id not in why]
@@ -189,8 +204,34 @@ def _take_back(session: Session, act: Act, done: Undone, *, now: datetime) -> fo
     _take_back_decisions(session, act_id, set(gone), done, now=now)
     taken = [_withdraw(session, act_id, set(gone), done)]
     _earlier_texts(session, act_id, gone, done, now=now)
-    taken.append(_take_pages_and_papers(session, act_id, gone, done, now=now))
-    return forgetting.joined(*taken)
+    taken.append(
+        _take_pages_and_papers(
+            session, act_id, gone, done, now=now, remember=act.kind == ActKind.DELIVERY
+        )
+    )
+    ground = _as_before(session, entries, done, ground=True)
+    return {**forgetting.joined(*taken), acts.JOURNAL: facts, acts.GROUND: ground}
+
+
+def _as_before(
+    session: Session, entries: Sequence[journal.Entry], done: Undone, *, ground: bool
+) -> list[journal.Entry]:
+    """Rows that were there before an import, as they were before it; the entries that undo this."""
+    back = journal.back(session, entries, ground=ground)
+    # Where something came from, and days that list papers, nobody misses.
+    done.counts["facts"] += sum(each[0] not in ("source", "listing") for each in back.entries)
+    for left in back.left:
+        title, slug = journal.called(session, left)
+        done.stays.append(Stays(title, left.why, slug))
+    assessments.tier_anew(session, back.papers)
+    touched_pages = set(back.pages)
+    for some in chunks(sorted(back.papers)):
+        theirs = select(Paper.page_id).where(col(Paper.id).in_(some))
+        touched_pages.update(page_id for page_id in session.exec(theirs) if page_id is not None)
+    for page in _pages(session, sorted(touched_pages)):
+        if page.kind not in GONE:
+            pages.reindex(session, page)
+    return back.entries
 
 
 _STAY = {
@@ -392,9 +433,18 @@ def _author(row: Revision) -> Author:
 
 
 def _take_pages_and_papers(
-    session: Session, act_id: int, gone: Sequence[int], done: Undone, *, now: datetime
+    session: Session,
+    act_id: int,
+    gone: Sequence[int],
+    done: Undone,
+    *,
+    now: datetime,
+    remember: bool,
 ) -> forgetting.Rows:
-    """The pages it made, the papers it brought that nothing else tells of, and what arrived."""
+    """The pages it made, the papers it brought that nothing else tells of, and what arrived.
+
+    With `remember` the wiki goes on knowing that it had arrived: its source does not bring it again.
+    """
     papers = touched.papers_alone(session, act_id, gone)
     kept = _items_that_stay(session, act_id, gone, papers)
     items = [
@@ -430,6 +480,8 @@ def _take_pages_and_papers(
     alone = [rows for rows in went.values() if rows[Paper.__name__][0]["page_id"] is None]
     days = {row["day"] for rows in went.values() for row in rows.get(ListingPaper.__name__, [])}
     forgotten = forgetting.take_items(session, items)
+    if remember:
+        forgetting.remember(session, forgotten)
     done.counts["papers"] += len(went)
     done.counts["items"] += len(items)
     return forgetting.joined(*alone, forgotten, forgetting.take_listings(session, days))
@@ -479,8 +531,9 @@ def _decisions_of_papers(
 # ---------------------------------------------------------------- undoing an undo
 
 
-def _put_again(session: Session, act: Act, done: Undone, *, now: datetime) -> None:
-    """Put again what an undo took away: rows, and the pages that it removed."""
+def _put_again(session: Session, act: Act, done: Undone, *, now: datetime) -> dict[str, Any]:
+    """Put again what an undo took away: rows, and the pages that it removed; what undoes the rest."""
+    ground = _as_before(session, act.taken.get(acts.GROUND, []), done, ground=True)
     removed = session.exec(
         select(Change, Page)
         .join(Page, col(Page.id) == col(Change.source_id))
@@ -506,3 +559,5 @@ def _put_again(session: Session, act: Act, done: Undone, *, now: datetime) -> No
     rows = {name: some for name, some in act.taken.items() if name not in acts.BESIDE}
     done.counts["rows"] += sum(map(len, rows.values()))
     forgetting.put(session, rows)
+    facts = _as_before(session, act.taken.get(acts.JOURNAL, []), done, ground=False)
+    return {acts.JOURNAL: facts, acts.GROUND: ground}

@@ -19,7 +19,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
@@ -45,6 +45,7 @@ _LIMITS = archive.Limits(entries=20_000_000, size=1 << 60, ratio=1100)
 _PATIENCE = 60.0  # seconds for which whoever writes the vault may go on
 _WORK = ".cerebro-backup-"  # how the folder of one that is being made is called
 _STAGED = ".restore"
+_SQLITE = b"SQLite format 3\0"
 _PLAN = ".restore.json"
 _COUNTED = ("page", "paper", "link", "decision", "revision", "item")
 # Where one call waits until everything is on disk, it is many times as quick as one a file.
@@ -68,7 +69,8 @@ class Backup:
     """A backup that was made or restored.
 
     `counts` are rows by table, and files of `raw` and `vault`; `size` its bytes. `left_out` are files
-    that could not be read (path, why), `links` symbolic links, which are never followed.
+    that could not be read (path, why), `links` symbolic links, which are never followed. Of a
+    `database_alone` there were no files.
     """
 
     path: Path
@@ -79,6 +81,7 @@ class Backup:
     counts: Mapping[str, int]
     left_out: tuple[tuple[str, str], ...] = ()
     links: tuple[str, ...] = ()
+    database_alone: bool = False
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -94,11 +97,13 @@ class Backup:
 
     def in_words(self) -> str:
         count = self.counts
-        return (
+        rows = (
             f"{count['page']:,} pages with {count['revision']:,} revisions, {count['paper']:,} papers, "
-            f"{count['link']:,} links, {count['decision']:,} decisions, {count['raw']:,} raw files and "
-            f"{count['vault']:,} files of the vault"
+            f"{count['link']:,} links, {count['decision']:,} decisions"
         )
+        if self.database_alone:
+            return f"{rows}; raw bytes and the vault are as they were"
+        return f"{rows}, {count['raw']:,} raw files and {count['vault']:,} files of the vault"
 
 
 # ---------------------------------------------------------------- making one
@@ -427,11 +432,14 @@ def restore(place: Place, file: Path, *, progress: Progress = lambda words: None
     """Put a backup into an empty place, all of it or nothing; what was restored.
 
     Everything is looked at before anything is put in place. A backup of an older version is brought
-    up to date first. Raises Conflict when the place is not empty, Unreadable for a file that is no
+    up to date first. A copy that was kept before a migration is a database alone: it goes into a place
+    without one, whose raw bytes and vault stay as they are. Raises Conflict when the place is not empty, Unreadable for a file that is no
     whole backup, Unavailable when it is of a newer version or the disk refuses.
     """
     began = time.monotonic()
     finish(place)
+    if _is_database(file):
+        return _restore_database(place, file, began, progress)
     with _alone(place.data), archive.opened(file, limits=_LIMITS, check=False) as opened:
         manifest = _manifest(opened, file)
         members = _members(opened, manifest, file)
@@ -458,6 +466,58 @@ def restore(place: Place, file: Path, *, progress: Progress = lambda words: None
         counts=_told_counts(manifest),
         left_out=_told_left_out(manifest),
         links=tuple(str(each) for each in _list(manifest.get("links"))),
+    )
+
+
+def _is_database(file: Path) -> bool:
+    try:
+        with file.open("rb") as head:
+            return head.read(len(_SQLITE)) == _SQLITE
+    except OSError:
+        return False  # whoever opens it says why
+
+
+def _restore_database(place: Place, file: Path, began: float, progress: Progress) -> Backup:
+    """Put a database that is one file into a place that has none, brought up to date."""
+    log = file.with_name(f"{file.name}-wal")
+    if log.exists() and log.stat().st_size:
+        raise Conflict(
+            f"Beside {file} lies its log ({log.name}): a program has it open, or ended before it was "
+            "written back. End that program, or open and close the file once, then restore it."
+        )
+    with _alone(place.data):
+        _has_no_wiki(place)
+        staged = _Staged.of(place)
+        _fits(place, {DATABASE: _Member(file.stat().st_size, "", None)}, staged)
+        staged.plan(ready=False)
+        try:
+            progress("copying the database")
+            try:
+                shutil.copyfile(file, staged.database)
+                with staged.database.open("rb+") as copied:
+                    os.fsync(copied.fileno())
+            except OSError as error:
+                raise Unavailable(f"{file} could not be copied: {_why(error)}.") from error
+            progress("looking at the database")
+            with _in_words_of(file), snapshots.opened(staged.database) as engine:
+                revision = _brought_up(engine, file)
+                with reading(engine) as session:
+                    counts = {**_counts(session), "raw": 0, "vault": 0}
+            staged.plan(ready=True)
+        except BaseException:
+            staged.clear()
+            raise
+        progress("putting it in place")
+        _put(place, staged)
+    made = datetime.fromtimestamp(file.stat().st_mtime, UTC)
+    return Backup(
+        path=file,
+        made_at=made.isoformat(),
+        revision=revision,
+        size=file.stat().st_size,
+        seconds=time.monotonic() - began,
+        counts=counts,
+        database_alone=True,
     )
 
 
@@ -547,13 +607,18 @@ def _is_raw(name: str) -> bool:
     )
 
 
-def _is_empty(place: Place) -> None:
-    """Raises Conflict unless nothing is where the backup would go."""
+def _has_no_wiki(place: Place) -> None:
+    """Raises Conflict when there is a wiki in the database."""
     if table := snapshots.first_filled(place.engine):
         raise Conflict(
             f"There is a wiki in the database already (table {table} has rows). A backup is restored "
             "into an empty place alone: set CEREBRO_DATA to a new folder, or move the old one away."
         )
+
+
+def _is_empty(place: Place) -> None:
+    """Raises Conflict unless nothing is where the backup would go."""
+    _has_no_wiki(place)
     for folder, what in ((place.raw, "raw bytes"), (place.vault, "a vault")):
         for path in folder.rglob("*") if folder.is_dir() else ():
             inner = path.relative_to(folder)
@@ -684,33 +749,50 @@ def _unpack_one(opened: archive.Archive, name: str, path: Path, member: _Member)
 
 def _look(path: Path, manifest: dict[str, Any], members: Mapping[str, _Member], file: Path) -> str:
     """See that the database is whole and belongs to the rest, bring it up to date; its old revision."""
-    with path.open("rb") as head:
-        if head.read(16) != b"SQLite format 3\0":
-            raise _damaged(file, f"its {DATABASE} is no database")
+    if not _is_database(path):
+        raise _damaged(file, f"its {DATABASE} is no database")
+    with _in_words_of(file), snapshots.opened(path) as engine:
+        revision = _brought_up(engine, file, told=manifest.get("revision"))
+        with reading(engine) as session:
+            known = set(session.exec(select(Raw.sha256)))
+        _agree(known, members, manifest, file)
+        if not any(name.startswith("vault/") for name in members):
+            with writing(engine) as session:
+                mirror.mark_all(session)  # there is no file to compare a page with
+    return revision
+
+
+def _brought_up(engine: Engine, file: Path, *, told: object = None) -> str:
+    """See that a database is whole, bring its schema up to date; the revision it was of.
+
+    `told` is the revision that a manifest tells.
+    """
+    with reading(engine) as session:
+        if wrong := damage(session):
+            raise _damaged(file, f"its database is not whole ({wrong[0][:200]})")
+    revision = schema.current(engine)
+    if revision is None and told is None:
+        raise Unreadable(f"{file.name} is a database, and none of a wiki. Nothing was restored.")
+    if revision is None or (told is not None and revision != told):
+        raise _damaged(file, "its manifest and its database are of different versions")
+    schema.upgrade(engine)
+    with reading(engine) as session:
+        if broken_references(session):
+            raise _damaged(file, "rows of its database point at rows that are gone")
+    return revision
+
+
+@contextmanager
+def _in_words_of(file: Path) -> Iterator[None]:
+    """What is wrong with a database that came out of a file is said of that file."""
     try:
-        with snapshots.opened(path) as engine:
-            with reading(engine) as session:
-                if wrong := damage(session):
-                    raise _damaged(file, f"its database is not whole ({wrong[0][:200]})")
-            revision = schema.current(engine)
-            if revision is None or revision != manifest.get("revision"):
-                raise _damaged(file, "its manifest and its database are of different versions")
-            schema.upgrade(engine)
-            with reading(engine) as session:
-                if broken_references(session):
-                    raise _damaged(file, "rows of its database point at rows that are gone")
-                known = set(session.exec(select(Raw.sha256)))
-            _agree(known, members, manifest, file)
-            if not any(name.startswith("vault/") for name in members):
-                with writing(engine) as session:
-                    mirror.mark_all(session)  # there is no file to compare a page with
+        yield
     except sa.exc.DatabaseError as error:
-        raise _damaged(file, f"its {DATABASE} is no database of a wiki") from error
+        raise _damaged(file, "its database is none of a wiki") from error
     except Unavailable as error:
         if type(error.__cause__) is sa.exc.DatabaseError:  # of what the file holds, not of the disk
-            raise _damaged(file, f"its {DATABASE} is no whole database") from error
+            raise _damaged(file, "its database is not whole") from error
         raise Unavailable(f"{file.name} was not restored. {error}") from error
-    return revision
 
 
 def _agree(
@@ -810,16 +892,9 @@ def before_migration(
 ) -> None:
     """Keep a copy of the database as it is before its schema is changed; the newest five are kept.
 
-    Of a PostgreSQL database there is none: its migrations are one transaction, which a kill undoes,
-    and `pg_dump` is the tool to copy an older schema with; `say` hears so. Raises Unavailable when
-    the copy cannot be made: then nothing is to be changed.
+    Of a database on a server the copy is a SQLite file of the same schema, which `restore` reads.
+    Raises Unavailable when the copy cannot be made: then nothing is to be changed.
     """
-    if not snapshots.has_files(engine):
-        say(
-            "The schema is brought up to date in one transaction. No copy is made of a database on a "
-            "server: use pg_dump for one."
-        )
-        return
     folder = data / "backups"
     file = folder / f"before-{to}-{now:%Y-%m-%d-%H%M%S}.db"
     for number in range(2, 1000):  # with a clock that stands still
@@ -829,7 +904,8 @@ def before_migration(
     part = file.with_name(f".{file.name}.part")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        part.unlink(missing_ok=True)
+        for left in folder.glob(".before-*.part*"):  # of one that was killed: we are alone here
+            left.unlink(missing_ok=True)
         snapshots.take_as_it_is(engine, part)
         with part.open("rb") as made:
             os.fsync(made.fileno())

@@ -25,6 +25,7 @@ from app.errors import Invalid
 from app.store import graph as stored
 from app.store import links
 from app.store.graph import ALWAYS, LinkGraph, Span, Standing
+from app.store.past import Past, edges
 
 MOST_NODES = 300
 MOST_RELATED = 50
@@ -132,7 +133,8 @@ def around(
     thread that does not exist.
     """
     assert page.id is not None
-    near = _near(session, graph.standing(session, filters.span), page.id, filters.span)
+    standing = graph.standing(session, filters.span)
+    near = _near(session, standing, page.id, filters.span)
     ids, steps, scores = near.within(depth)
     chosen = _chosen(session, filters)
     if chosen is not None:
@@ -149,8 +151,9 @@ def around(
             shown,
             scores=[near.score, *scores[order].tolist()],
             steps=[0, *steps[order].tolist()],
+            then=standing.then,
         ),
-        edges=_edges(session, named, filters.span),
+        edges=_edges(session, named, filters.span, standing.then),
         left_out=len(ids) - len(order),
     )
 
@@ -171,8 +174,14 @@ def whole(
     named = stored.names(session, shown)
     return Picture(
         focus=None,
-        nodes=_nodes(graph.standing(session), named, shown, scores=scores[order].tolist()),
-        edges=_edges(session, named, filters.span),
+        nodes=_nodes(
+            graph.standing(session),
+            named,
+            shown,
+            scores=scores[order].tolist(),
+            then=standing.then,
+        ),
+        edges=_edges(session, named, filters.span, standing.then),
         left_out=len(rows) - len(shown),
     )
 
@@ -239,6 +248,14 @@ def _near(session: Session, standing: Standing, page_id: int, span: Span) -> _Ne
         before=span.before,
         limit=_UNDECIDED,
     )
+    if standing.then is not None:
+        waiting = edges(
+            standing.then,
+            waiting,
+            {page_id},
+            statuses=(LinkStatus.PROPOSED,),
+            since=span.since,
+        )
     sure: dict[int, float] = {}
     for edge in waiting:
         other = edge.target_id if edge.source_id == page_id else edge.source_id
@@ -275,17 +292,19 @@ def _nodes(
     *,
     scores: Sequence[float],
     steps: Sequence[int] = (),
+    then: Past | None = None,
 ) -> tuple[Node, ...]:
-    """Nodes of the pages that are still there.
+    """Nodes of the pages that are still there, called as they were `then`.
 
     With the communities of today, whatever the span: a page keeps its colour while a date moves.
     """
     rows = today.network.rows(page_ids).tolist()
+    called = {each: then.called(named[each]) if then else named[each] for each in named}
     return tuple(
         Node(
-            slug=named[each].slug,
-            title=named[each].title,
-            kind=named[each].kind,
+            slug=called[each].slug,
+            title=called[each].title,
+            kind=called[each].kind,
             community=int(today.communities[row]) if row >= 0 else None,
             score=score,
             distance=distance,
@@ -295,12 +314,23 @@ def _nodes(
     )
 
 
-def _edges(session: Session, named: Mapping[int, Any], span: Span) -> tuple[Edge, ...]:
-    slugs = {page_id: row.slug for page_id, row in named.items()}
+def _edges(
+    session: Session, named: Mapping[int, Any], span: Span, then: Past | None
+) -> tuple[Edge, ...]:
+    slugs = {page_id: then.called(row).slug if then else row.slug for page_id, row in named.items()}
     among = links.edges_among(session, list(slugs), since=span.since, before=span.before)
+    if then is not None:
+        statuses = (LinkStatus.ACCEPTED, LinkStatus.PROPOSED)
+        among = edges(then, among, slugs, statuses=statuses, both=True, since=span.since)
     return tuple(
-        Edge(slugs[source], slugs[target], relation.value, status.value, weight)
-        for source, target, relation, status, _, weight in among
+        Edge(
+            slugs[each.source_id],
+            slugs[each.target_id],
+            each.relation.value,
+            each.status.value,
+            each.weight,
+        )
+        for each in among
     )
 
 

@@ -20,7 +20,7 @@ from app.domain.records import GONE, ChangeKind, Page, PageKind, PageText, Raw
 from app.domain.threads import day_of
 from app.domain.typed_counters import Counter, Counts, live_form
 from app.domain.typed_counters import read as read_counter
-from app.store import changes, live_claims, numbers, pages, threads, topics
+from app.store import changes, live_claims, numbers, pages, threads, topics, wording
 from app.store.db import broken_references, damage
 from app.store.pages import PageRef
 
@@ -79,6 +79,7 @@ def _raw(session: Session, folder: Path) -> Finding:
 # ---------------------------------------------------------------- the wiki's texts against its graph
 
 MOST = 500  # findings of one kind that are looked at; there is more to do than to list then
+READ = 5_000  # texts with links that are read for those that go astray, the newest pages
 STALE = 3  # accepted papers that a concept's text does not know yet
 
 
@@ -141,6 +142,7 @@ def lint(session: Session) -> list[Check]:
         _checked("typed-counters", "Typed counters that disagree", typed_counters(session)),
         _checked("live-claims", "Live claims that do not hold", _live_claims(session)),
         *_others(session),
+        _astray(session),
     ]
 
 
@@ -345,6 +347,35 @@ def _others(session: Session) -> list[Check]:
         ),
         _checked("duplicates", "Pages that may be one", _duplicates(session)),
     ]
+
+
+ASTRAY = "astray-links"
+
+
+def _astray(session: Session) -> Check:
+    """Links that lead to a page here by a name that no file has: of the newest texts."""
+    found = [
+        each
+        for _, links in wording.astray(session, limit=READ)
+        for each in links
+        if each.wording is not None
+    ]
+    return Check(
+        ASTRAY,
+        "Links that Obsidian does not follow",
+        len(found),
+        tuple(
+            Doubt(
+                each.slug,
+                each.title,
+                each.says,
+                f"{each.target.title} has a file of another name.",
+                f"/w/{each.slug}/edit",
+                "Edit the page",
+            )
+            for each in found[:MOST]
+        ),
+    )
 
 
 class _Wanted(NamedTuple):

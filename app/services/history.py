@@ -14,8 +14,9 @@ from app.domain.merge import RowKind, diff_lines
 from app.domain.records import Origin, Page, Revision, Verdict
 from app.errors import Invalid, NotFound
 from app.store import history as stored
-from app.store import links, pages, rules
+from app.store import links, pages, past, rules
 from app.store.db import LARGEST_ID
+from app.store.past import Past
 
 MOST_LINKS = 500  # of a side, of a page as it stood
 REVISIONS = 50
@@ -187,10 +188,12 @@ def _value(value: Any) -> Any:
 # ---------------------------------------------------------------- a page on a day
 
 
-def then(session: Session, page: Page, day: date, zone: tzinfo | None) -> dict[str, Any]:
+def then(
+    session: Session, page: Page, day: date, zone: tzinfo | None, known: Past | None = None
+) -> dict[str, Any]:
     """A page as it stood at the end of a day of `zone` (None: the system's): text, names and links.
 
-    Raises NotFound when it was not there yet.
+    `known` is what was otherwise then, where the caller has it. Raises NotFound when it was not there yet.
     """
     assert page.id is not None
     moment = end_of(day, zone)
@@ -199,8 +202,9 @@ def then(session: Session, page: Page, day: date, zone: tzinfo | None) -> dict[s
         first = stored.first_at(session, page.id)
         since = f" It is here since {first.astimezone(zone).date()}." if first else ""
         raise NotFound(f"{page.title} was not there yet on {day.isoformat()}.{since}")
+    otherwise = past.before(session, moment) if known is None else known
     outgoing, incoming = (
-        stored.links_then(session, page.id, moment, outgoing=side, limit=MOST_LINKS)
+        stored.links_then(session, page.id, otherwise, outgoing=side, limit=MOST_LINKS)
         for side in (True, False)
     )
     return {

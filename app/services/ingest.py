@@ -67,6 +67,7 @@ from app.store import (
     assessments,
     decisions,
     edits,
+    forgetting,
     items,
     joining,
     links,
@@ -185,6 +186,8 @@ class _Ingest:
         """Whether this very item came before, as it is; what its source says of it is brought up to date."""
         assert self.source.id is not None
         found = items.item(self.session, self.source.id, self.document.key)
+        if found is not None and forgetting.is_undone(found):
+            return True  # it came, and was undone: its source does not bring it again
         if found is None or not self.document.hash or found.hash != self.document.hash:
             return False
         if (state := {**found.state, **self.document.state}) != found.state:
@@ -312,6 +315,10 @@ class _Ingest:
             items.note_raw(self.session, hash, raw_size, now=self.now)
         own = self.document.hash or hash
         item = items.item(self.session, self.source.id, self.document.key)
+        if item is not None and forgetting.is_undone(item):  # a person brings it now
+            self.session.delete(item)
+            self.session.flush()
+            item = None
         if item is None:
             item = Item(
                 source_id=self.source.id,

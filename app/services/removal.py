@@ -80,6 +80,12 @@ def removed(session: Session, slug: str) -> Removed | None:
     )
 
 
+def namesake(session: Session, slug: str, title: str) -> Removed | None:
+    """The removed page that lived at this address, or the last one that had this title."""
+    page = _found(session, slug) or removal.of_title(session, title)
+    return removed(session, page.slug) if page is not None else None
+
+
 def standing(session: Session, name: str) -> Page:
     """The page at an address, or of a title, alias or former address.
 

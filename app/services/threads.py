@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from hashlib import sha256
 from typing import Any
 
 from sqlmodel import Session
@@ -43,10 +44,22 @@ def get(session: Session, slug: str) -> Page:
     return page
 
 
-def edit(session: Session, slug: str, *, claim: str, status: str, now: datetime) -> bool:
+def base_of(said: Thread | Link | None) -> str:
+    """What a form names the state by that it began from: of a thread's claim, or of a member."""
+    if isinstance(said, Link):
+        told = tuple(_saying(said).values())
+    else:
+        told = (said.claim, said.status.value) if said else ("", ThreadStatus.OPEN.value)
+    return sha256(repr(told).encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def edit(
+    session: Session, slug: str, *, claim: str, status: str, base: str = "", now: datetime
+) -> bool:
     """Give a thread another claim, or mark it open, contradicted or closed; whether it changed.
 
-    The claim it had is kept. Raises NotFound, or Invalid for a claim too long or taken away, or no such status.
+    The claim it had is kept. Raises NotFound, or Invalid for a claim too long or taken away, or no such
+    status; with a `base` Conflict when the claim or the status was changed since.
     """
     page = get(session, slug)
     words = " ".join(claim.split())
@@ -56,7 +69,9 @@ def edit(session: Session, slug: str, *, claim: str, status: str, now: datetime)
     if status not in {each.value for each in ThreadStatus}:
         wrong = f"A thread is {', '.join(each.value for each in ThreadStatus)}: choose one of them."
         raise Invalid(wrong, fields={"status": wrong})
-    thread = session.get(Thread, page.id) or Thread(page_id=page.id or 0)
+    thread = session.get(Thread, page.id, with_for_update=True) or Thread(page_id=page.id or 0)
+    if base and base != base_of(thread):
+        raise Conflict("The claim was changed elsewhere since you began.")
     if thread.claim and not words:
         wrong = "A thread needs a claim: say in one sentence what its papers say together."
         raise Invalid(wrong, fields={"claim": wrong})
@@ -108,10 +123,24 @@ def add_member(
 
 
 def change_member(
-    session: Session, slug: str, link_id: int, *, role: str, line: str, day: str, now: datetime
+    session: Session,
+    slug: str,
+    link_id: int,
+    *,
+    role: str,
+    line: str,
+    day: str,
+    base: str = "",
+    now: datetime,
 ) -> Decision | None:
-    """Give a member another role, line or day; None when nothing changed. Raises NotFound, Invalid."""
+    """Give a member another role, line or day; None when nothing changed.
+
+    Raises NotFound, Invalid, and with a `base` Conflict when something else was said of it since.
+    """
     link, said = member_of(session, slug, link_id), _said(role, line, day)
+    session.refresh(link, with_for_update=True)  # two who save at once: one of them is told
+    if base and base != base_of(link) and said != _saying(link):
+        raise Conflict("What is said of it was changed elsewhere since you began.")
     if said == _saying(link):
         return None
     before = links.as_a_member(link)

@@ -221,6 +221,10 @@ class _Page:
     def ref(self) -> Ref:
         """The page's `id`; '' when it has none, so that the wiki chooses an address."""
         given = self._text("id")
+        own = self._text("cerebro-id") if self.vault else ""
+        if is_slug(own):
+            self.taken.discard("id")  # another tool's: kept as it is
+            return own
         if is_slug(given):
             return given
         found = parse_id(given)

@@ -43,9 +43,9 @@ MARKED = (Revision, Link, Change, Decision, Item, Paper)
 # In `Act.taken`, beside the rows that an undo took: what it left, and why; what it, or an import,
 # changed in rows that were there before, and in those that others build on (store/journal.py).
 STAYS, JOURNAL, GROUND = "stays", "journal", "ground"
-_JOURNALED = (ActKind.IMPORT, ActKind.DELIVERY)
 ADDRESS = "address"  # likewise of a rename: the page, the address that it had and the one it got
-BESIDE = (STAYS, ADDRESS)
+BESIDE = (STAYS, JOURNAL, GROUND, ADDRESS)
+_JOURNALED = (ActKind.IMPORT, ActKind.DELIVERY)
 _ON_SESSION = "act"
 
 
@@ -177,7 +177,9 @@ def _keep_notes(session: Session) -> None:
         kept = session.connection().execute(sa.select(col(Act.taken)).where(col(Act.id) == act_id))
         taken = dict(kept.scalar_one())
         taken[JOURNAL] = [*taken.get(JOURNAL, []), *entries]
-        session.connection().execute(sa.update(Act).where(col(Act.id) == act_id).values(taken=taken))
+        session.connection().execute(
+            sa.update(Act).where(col(Act.id) == act_id).values(taken=taken)
+        )
 
 
 # Before the counters of changes are raised: it writes too.

@@ -443,6 +443,17 @@ def _unguarded(connection: Connection) -> Iterator[None]:
         driver.execute("PRAGMA foreign_keys=ON")
 
 
+def hold_still(connection: Connection) -> None:
+    """Let nobody write into any table until this transaction ends, which a migration's has begun.
+
+    Of SQLite it is the only writer anyway; on a server those that take no turns would go on.
+    """
+    if on_postgresql(connection):
+        quote = connection.dialect.identifier_preparer.quote
+        names = ", ".join(map(quote, sorted(sa.inspect(connection).get_table_names())))
+        connection.exec_driver_sql(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE")
+
+
 def _check_server(connection: Connection) -> None:
     version = connection.exec_driver_sql("SHOW server_version_num").scalar_one()
     encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()

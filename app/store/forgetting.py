@@ -115,6 +115,32 @@ def take_items(session: Session, item_ids: Collection[int]) -> Rows:
     return found
 
 
+UNDONE = "undone"  # in the state of an item that came, was undone, and is not to come again
+
+
+def remember(session: Session, rows: Mapping[str, list[Memory]]) -> None:
+    """Of items that were taken, go on knowing that they came: of each its key, and nothing else."""
+    bare = [
+        {**row, "page_id": None, "paper_id": None, "state": {UNDONE: True}, "act_id": None}
+        for row in rows.get(Item.__name__, [])
+    ]
+    remembered.put_rows(session, Item, bare)
+
+
+def is_undone(item: Item) -> bool:
+    """Whether it came, and was undone since."""
+    return bool(item.state.get(UNDONE))
+
+
+def _forget_again(session: Session, rows: Collection[Memory]) -> None:
+    """Make room for items that were undone, and come again."""
+    for some in chunks(row["id"] for row in rows):
+        for item in session.exec(select(Item).where(col(Item.id).in_(some))):
+            if is_undone(item):
+                session.delete(item)
+    session.flush()
+
+
 def take_listings(session: Session, days: Collection[str]) -> Rows:
     """Delete the listings of those days on which no paper is listed any more."""
     found: Rows = {}
@@ -186,6 +212,8 @@ def put(session: Session, rows: Mapping[str, list[Memory]]) -> None:
     anew = _came_again(session, rows)
     for table, refers in _TABLES:
         found = [dict(row) for row in rows.get(table.__name__, [])]
+        if table is Item:
+            _forget_again(session, found)
         if table is Paper:
             found = [row for row in found if row["id"] not in anew]
         for column, other in refers.items():

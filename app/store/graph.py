@@ -25,8 +25,10 @@ from app.domain import graph
 from app.domain.graph import Network
 from app.domain.records import GONE, Link, LinkStatus, Page, PageKind, Relation
 from app.errors import NotFound
+from app.store import past
 from app.store.db import generation
-from app.store.links import ACCEPTED, WEIGHT, stood
+from app.store.links import ACCEPTED, WEIGHT, stood, weight
+from app.store.past import Past
 
 _ROWS = 20_000  # that are fetched at a time
 _SPANS = 3  # networks of other dates that are kept
@@ -50,8 +52,9 @@ _Key = tuple[tuple[int, float], ...] | None
 class Standing:
     """The network at one generation, and what was computed of it so far. Safe between threads."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, then: Past | None = None) -> None:
         self.network = network
+        self.then = then  # of a network of another day: what was otherwise
         self._ranking, self._grouping = threading.Lock(), threading.Lock()
         self._ranks: OrderedDict[_Key, graph.Array] = OrderedDict()
 
@@ -106,7 +109,8 @@ class LinkGraph:
             with self._lock:
                 found = self._kept.get(span)
                 if found is None or found[0] != counted:
-                    found = (counted, Standing(read(session, span)))
+                    then = past.before(session, span.before) if span.before else None
+                    found = (counted, Standing(read(session, span, then), then))
                     self._keep(span, found)
         return found[1]
 
@@ -117,23 +121,39 @@ class LinkGraph:
             del self._kept[old]
 
 
-def read(session: Session, span: Span = ALWAYS) -> Network:
-    """The network of the accepted links of this session's moment."""
-    statement = sa.select(col(Link.source_id), col(Link.target_id), WEIGHT).where(
+def read(session: Session, span: Span = ALWAYS, then: Past | None = None) -> Network:
+    """The network of the accepted links of this session's moment, or of a span as `then` was."""
+    statement = sa.select(col(Link.source_id), col(Link.target_id), WEIGHT, col(Link.id)).where(
         *stood(LinkStatus.ACCEPTED, since=span.since, before=span.before)
     )
     result = session.connection().execute(statement)
-    parts = [np.zeros((0, 3))]
+    parts = [np.zeros((0, 4))]
     # Past the rows of SQLAlchemy, which take three times as long as the numbers in them.
     while part := result.cursor.fetchmany(_ROWS):
         parts.append(
-            np.fromiter(chain.from_iterable(part), np.float64, 3 * len(part)).reshape(-1, 3)
+            np.fromiter(chain.from_iterable(part), np.float64, 4 * len(part)).reshape(-1, 4)
         )
     result.close()
     links = np.concatenate(parts)
+    if then is not None:
+        links = _as_then(links, then, span.since)
     return graph.network(
         links[:, 0].astype(np.int64), links[:, 1].astype(np.int64), links[:, 2].astype(np.float32)
     )
+
+
+def _as_then(links: Any, then: Past, since: datetime | None) -> Any:
+    """Rows (source, target, weight, id) of today's links as they were."""
+    gone = np.array(sorted(then.gone), np.float64)
+    out = np.isin(links[:, 3], np.fromiter(then.replaced, np.float64, len(then.replaced)))
+    out |= np.isin(links[:, 0], gone) | np.isin(links[:, 1], gone)
+    other = [
+        (each.source_id, each.target_id, weight(each.relation, each.confidence), each.id)
+        for each in then.links
+        if each.status == LinkStatus.ACCEPTED
+        and (since is None or (each.came is not None and each.came >= since))
+    ]
+    return np.concatenate([links[~out], np.array(other, np.float64).reshape(-1, 4)])
 
 
 def _parts(session: Session, statement: Any) -> Iterator[Sequence[Any]]:

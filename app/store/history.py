@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -11,9 +12,20 @@ import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
-from app.domain.records import Decision, Link, LinkStatus, Origin, Page, Revision
-from app.store import links
+from app.domain.records import (
+    Decision,
+    Link,
+    LinkStatus,
+    Origin,
+    Page,
+    PageKind,
+    Relation,
+    Revision,
+    Role,
+)
+from app.store import graph, links
 from app.store.db import LARGEST_ID
+from app.store.past import Past
 
 MOST_TEXT = 30_000_000  # characters of a page's revisions that are read to say who wrote what
 MOST_REVISIONS = 2_000
@@ -97,32 +109,77 @@ def first_at(session: Session, page_id: int) -> datetime | None:
 # ---------------------------------------------------------------- links at a moment
 
 
-def links_then(
-    session: Session, page_id: int, before: datetime, *, outgoing: bool, limit: int = 200
-) -> list[Any]:
-    """Links of a page that were accepted just before this moment, on one side of it.
+@dataclass(frozen=True)
+class LinkThen:
+    """A link that was accepted, with the page at its other end as it was called then.
 
-    Rows: id, relation, role, note, slug, title, kind. Links that a text of the page itself says are
-    left out of the outgoing ones: they follow the text.
+    `id` is 0 where it stood in a text and has no row any more.
     """
+
+    id: int
+    relation: Relation
+    role: Role | None
+    note: str
+    origin: Origin
+    slug: str
+    title: str
+    kind: PageKind
+
+
+def links_then(
+    session: Session, page_id: int, then: Past, *, outgoing: bool, limit: int = 200
+) -> list[LinkThen]:
+    """Links of a page that were accepted just before a moment, on one side of it, by relation and title."""
     here, there = (Link.source_id, Link.target_id) if outgoing else (Link.target_id, Link.source_id)
     among = sa.select(col(Link.id)).where(col(here) == page_id).correlate(None)
-    own = [col(Link.origin) != Origin.AUTHOR] if outgoing else []
     statement = (
         sa.select(
-            *(getattr(Link, name) for name in ("id", "relation", "role", "note")),
+            *(getattr(Link, name) for name in ("id", "relation", "role", "note", "origin")),
             *(getattr(Page, name) for name in ("slug", "title", "kind")),
+            col(there).label("other"),
         )
         .join(Page, col(Page.id) == col(there))
         .where(
             col(here) == page_id,
-            *own,
-            *links.stood(LinkStatus.ACCEPTED, before=before, among=among),
+            col(Link.id).not_in(then.replaced_at({page_id})),
+            col(there).not_in(then.gone),
+            *links.stood(LinkStatus.ACCEPTED, before=then.moment, among=among),
         )
         .order_by(col(Link.relation), col(Page.title), col(Link.id))
         .limit(limit)
     )
-    return list(session.connection().execute(statement))
+    rows: list[Any] = list(session.connection().execute(statement))
+    past = [
+        (each.target_id if outgoing else each.source_id, each)
+        for each in then.of({page_id})
+        if each.status == LinkStatus.ACCEPTED
+        and (each.source_id if outgoing else each.target_id) == page_id
+    ]
+    names = graph.names(session, [other for other, _ in past])
+    found = [
+        LinkThen(
+            row.id, row.relation, row.role, row.note, row.origin, *_called(then, row.other, row)
+        )
+        for row in rows
+    ]
+    found += [
+        LinkThen(
+            each.id,
+            each.relation,
+            each.role,
+            each.note,
+            each.origin,
+            *_called(then, other, names[other]),
+        )
+        for other, each in past
+        if other in names
+    ]
+    return sorted(found, key=lambda each: (each.relation, each.title, each.id))[:limit]
+
+
+def _called(then: Past, page_id: int, row: Any) -> tuple[str, str, PageKind]:
+    was = then.pages.get(page_id)
+    return (row.slug, was.title, was.kind) if was else (row.slug, row.title, row.kind)
 
 
 # ---------------------------------------------------------------- what was decided

@@ -84,9 +84,8 @@ _OWNERS: dict[type[SQLModel], tuple[tuple[str, str], ...]] = {
 # What others build on: it comes back first, and goes last.
 GROUND = ("source", "subscription", "topic", "listing")
 _CHANGED_SINCE = ("topic", "question", "prediction", "thread")  # people change these
-_BY_NAME: dict[str, type[SQLModel]] = {
-    str(table.__tablename__): table for table in (*_TABLES, *_ONLY)
-}
+_EVERY: tuple[type[SQLModel], ...] = (*_TABLES, *_ONLY)
+_BY_NAME = {str(table.__tablename__): table for table in _EVERY}
 _LONG = 80
 
 
@@ -95,7 +94,7 @@ def _name(table: type[SQLModel]) -> str:
 
 
 @cache
-def _columns(table: type[SQLModel]) -> frozenset[str]:
+def _columns(table: Any) -> frozenset[str]:
     every = frozenset(each.name for each in table.__table__.columns)  # type: ignore[attr-defined]
     return every & _ONLY[table] if table in _ONLY else every - _TABLES[table]
 
@@ -129,8 +128,12 @@ def note(session: Session, made: Made) -> None:
         if (entry := _of_dirty(row, made)) is not None:
             found.append(entry)
     for row in session.deleted:
-        if type(row) in _TABLES and not _is_of_text(row) and (_name(type(row)), *_key(row)) not in made:
-            table: Any = type(row).__table__  # type: ignore[attr-defined]
+        if (
+            type(row) in _TABLES
+            and not _is_of_text(row)
+            and (_name(type(row)), *_key(row)) not in made
+        ):
+            table: Any = type(row).__table__
             whole = {each.name: _plain(getattr(row, each.name)) for each in table.columns}
             found.append([_name(type(row)), _key(row), whole, None])
     if found:
@@ -163,7 +166,7 @@ def _of_dirty(row: Any, made: Made) -> Entry | None:
         return None
     were = sa.inspect(row).committed_state
     before, after = {}, {}
-    for name in were.keys() & _columns(table):
+    for name in _columns(table).intersection(were):
         now = getattr(row, name)
         if not isinstance(were[name], LoaderCallableStatus) and were[name] != now:
             before[name], after[name] = _plain(were[name]), _short(now)
@@ -230,7 +233,7 @@ def back(session: Session, entries: Sequence[Entry], *, ground: bool) -> Back:
     What was changed since stays as it is.
     """
     result = Back()
-    wanted = [each for each in reversed(entries) if (each[0] in GROUND) == ground]
+    wanted = [each for each in reversed(entries) if _is_ground(each) == ground]
     for start in range(0, len(wanted), 200):
         some = wanted[start : start + 200]
         held = _look(session, some)
@@ -239,6 +242,11 @@ def back(session: Session, entries: Sequence[Entry], *, ground: bool) -> Back:
         session.flush()
         held.clear()
     return result
+
+
+def _is_ground(entry: Entry) -> bool:
+    name, _, before, after = entry
+    return name in GROUND or (name == "item" and (before is None or after is None))
 
 
 def _look(session: Session, entries: Iterable[Entry]) -> list[Any]:
@@ -299,7 +307,8 @@ def _unmake(session: Session, table: Any, row: Any, after: dict[str, Any], resul
             session.add(row)
         why = f"{why}: it is retired"
     if why:
-        result.left.append(Left(name, _key(row), why))
+        if why is not _IN_USE:
+            result.left.append(Left(name, _key(row), why))
         return
     whole = {each.name: _plain(getattr(row, each.name)) for each in table.__table__.columns}
     result.entries.append([name, _key(row), whole, None])
@@ -309,7 +318,12 @@ def _unmake(session: Session, table: Any, row: Any, after: dict[str, Any], resul
 
 
 def _restore(
-    session: Session, table: Any, row: Any, before: dict[str, Any], after: dict[str, Any], result: Back
+    session: Session,
+    table: Any,
+    row: Any,
+    before: dict[str, Any],
+    after: dict[str, Any],
+    result: Back,
 ) -> None:
     """Give columns the values they had, wherever nothing else was written since."""
     was, now = {}, {}
@@ -350,18 +364,27 @@ def _touch(row: Any, result: Back) -> None:
 
 def _any(session: Session, *conditions: tuple[Any, Any]) -> bool:
     return any(
-        session.connection().execute(sa.select(sa.literal(1)).where(column == value).limit(1)).first()
+        session.connection()
+        .execute(sa.select(sa.literal(1)).where(column == value).limit(1))
+        .first()
         for column, value in conditions
     )
 
 
+_IN_USE = "in use"  # which goes without saying
+
+
 def _source_stays(session: Session, row: Source) -> str:
     used = ((col(Item.source_id), row.id), (col(Episode.source_id), row.id))
-    return "it has brought something else since" if _any(session, *used) else ""
+    return _IN_USE if _any(session, *used) else ""
 
 
 def _subscription_stays(session: Session, row: Subscription) -> str:
-    return "it has brought something since" if _any(session, (col(Item.source_id), row.source_id)) else ""
+    return (
+        "it has brought something since"
+        if _any(session, (col(Item.source_id), row.source_id))
+        else ""
+    )
 
 
 def _topic_stays(session: Session, row: Topic) -> str:
@@ -371,7 +394,7 @@ def _topic_stays(session: Session, row: Topic) -> str:
 
 def _listing_stays(session: Session, row: Listing) -> str:
     listed = _any(session, (col(ListingPaper.day), row.day))
-    return "something else lists papers on that day" if listed else ""
+    return _IN_USE if listed else ""
 
 
 def _question_stays(session: Session, row: Question) -> str:
@@ -401,5 +424,7 @@ def called(session: Session, left: Left) -> tuple[str, str]:
     source_id = getattr(row, "source_id", None) if left.table == "subscription" else None
     source = session.get(Source, source_id) if source_id is not None else None
     named = page or paper or source or row
-    name = next((str(found) for each in ("title", "name", "day") if (found := getattr(named, each, ""))), "")
+    name = next(
+        (str(found) for each in ("title", "name", "day") if (found := getattr(named, each, ""))), ""
+    )
     return name or f"{left.table} {left.key[0]}", page.slug if page is not None else ""

@@ -373,6 +373,13 @@ WEIGHT: Any = (
     * (1 + col(Link.confidence))
     / 2
 ).label("weight")
+
+
+def weight(relation: Relation, confidence: float) -> float:
+    """The same of one link."""
+    return STRENGTH.get(relation, USUAL_STRENGTH) * (1 + confidence) / 2
+
+
 _STANDING = (LinkStatus.ACCEPTED, LinkStatus.PROPOSED)
 
 

@@ -25,6 +25,8 @@ from app.domain.ownership import PEOPLE, Owner
 from app.domain.questions import left_open
 from app.domain.records import (
     GONE,
+    Act,
+    ActKind,
     Alias,
     AliasKind,
     AuthorKind,
@@ -441,10 +443,19 @@ def has_hand(session: Session, page_id: int) -> bool:
 
 
 def by_people(page_id: Any) -> Any:
-    """The condition that a person wrote a revision of this page."""
-    return sa.exists().where(
-        col(Revision.page_id) == page_id, col(Revision.author_kind).in_(sorted(PEOPLE))
+    """The condition that a person wrote a revision of this page: more than its links otherwise."""
+    links_alone = sa.exists().where(
+        col(Act.id) == col(Revision.act_id), col(Act.kind).in_((ActKind.RENAME, ActKind.WORDING))
     )
+    return sa.exists().where(
+        col(Revision.page_id) == page_id,
+        col(Revision.author_kind).in_(sorted(PEOPLE)),
+        col(Revision.note).not_in((TO_RENAMED, BY_FILES)) | ~links_alone.correlate(Revision),
+    )
+
+
+TO_RENAMED = "a page it links to was renamed"  # notes of revisions that only write links otherwise
+BY_FILES = "its links are written by the names of files"
 
 
 _HAS_HAND = sa.select(by_people(sa.bindparam("page", type_=sa.Integer)))
@@ -733,6 +744,8 @@ def revise(
     page.updated_at = now
     _set_names(session, page, before, content)
     _write(session, page, content, author=author, now=now, note=note)
+    if reworded:
+        return True  # no name of it has changed
     _adopt_links(session, page, content, now=now)
     if not _names(before) <= _names(content):
         relink_all(session, linked_to(session, [page.id]), now=now)
@@ -776,22 +789,26 @@ def rename(session: Session, page: Page, slug: str, *, now: datetime) -> None:
     if by_slug(session, slug) is not None:
         raise Conflict(f"Another page lives at {slug!r} already.")
     assert page.id is not None
-    session.connection().execute(
-        sa.delete(Alias).where(col(Alias.key) == slug, col(Alias.kind) == AliasKind.REDIRECT)
-    )
+    former = (col(Alias.key) == slug, col(Alias.kind) == AliasKind.REDIRECT)
+    lost = session.connection().execute(sa.select(col(Alias.page_id)).where(*former)).scalar()
+    session.connection().execute(sa.delete(Alias).where(*former))
     session.add(
         Alias(page_id=page.id, name=page.slug, key=name_key(page.slug), kind=AliasKind.REDIRECT)
     )
-    gave_up = [*page.extra.get(FORMER, []), [page.slug, now.isoformat()]]
+    gave_up = [*page.extra.get(FORMER, []), [page.slug, now.isoformat(), lost or 0]]
     page.extra = {**page.extra, FORMER: gave_up}
     page.slug = slug
     session.add(page)
     session.flush()
     _adopt_links(session, page, content_of(session, page), now=now)
+    if lost:  # what linked to another page by the address that it had once
+        relink_all(session, linked_to(session, [lost]), now=now)
     bump(session)
 
 
-FORMER = "former addresses"  # in `Page.extra`: [address, when it was given up], the first one first
+# In `Page.extra`, the first one first: [address, when it was given up, the page that the address taken
+# instead had led to until then, or 0].
+FORMER = "former addresses"
 
 
 def lead(session: Session, page: Page, slug: str) -> None:

@@ -14,7 +14,7 @@ All other links stood as they stand now. So the cost goes with what happened sin
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -70,6 +70,21 @@ class PastLink:
 
 
 @dataclass(frozen=True)
+class PastEdge:
+    """A link of then as pictures need it."""
+
+    source_id: int
+    target_id: int
+    relation: Relation
+    status: LinkStatus
+    confidence: float
+
+    @property
+    def weight(self) -> float:
+        return links.weight(self.relation, self.confidence)
+
+
+@dataclass(frozen=True)
 class Was:
     """What a page was called then, where it was, and of which kind it was."""
 
@@ -106,6 +121,14 @@ class Past:
             if key[0] in page_ids or key[1] in page_ids
         ]
 
+    def called(self, row: Any) -> Any:
+        """A row of today with `id`, `slug`, `title` and `kind`, called as it was then.
+
+        A page that was renamed is where it is now: its former addresses lead there.
+        """
+        was = self.pages.get(row.id)
+        return replace(was, slug=row.slug) if was and row.kind not in GONE else was or row
+
     def still(self, key: Key) -> bool:
         """Whether a link of today, by its source, target and relation, stood then as its row says."""
         return not (key in self._keys or key[0] in self.gone or key[1] in self.gone)
@@ -115,11 +138,43 @@ class Past:
         return frozenset(self.replaced.values())
 
 
+def edges(
+    past: Past,
+    rows: Iterable[Any],
+    page_ids: Collection[int],
+    *,
+    statuses: Collection[LinkStatus],
+    both: bool = False,
+    since: datetime | None = None,
+) -> list[PastEdge]:
+    """Edges of today's rows as they stood then, with those that have no such row any more.
+
+    At one of the pages, or with `both` ends among them; accepted before proposed, then the surest first.
+    """
+    found = [
+        PastEdge(row.source_id, row.target_id, row.relation, row.status, row.confidence)
+        for row in rows
+        if past.still((row.source_id, row.target_id, row.relation))
+    ]
+    among = all if both else any
+    found += [
+        PastEdge(each.source_id, each.target_id, each.relation, each.status, each.confidence)
+        for each in past.links
+        if each.status in statuses
+        and among((each.source_id in page_ids, each.target_id in page_ids))
+        and (since is None or (each.came is not None and each.came >= since))
+    ]
+    return sorted(
+        found, key=lambda e: (e.status.value, -e.confidence, e.source_id, e.target_id, e.relation)
+    )
+
+
 def before(session: Session, moment: datetime) -> Past:
     """What was otherwise just before a moment."""
     events = _events(session, moment)
-    states = _states(session, moment, events)
-    _turn_back_pages(states, events)
+    moves = _moves(session, moment)
+    states = _states(session, moment, events, moves)
+    _turn_back_pages(states, events, moves)
     then = {page_id: state for page_id, state in states.items() if not state.gone}
     said = _said(session, moment, states)
     rows = _rows_since(session, moment, events, said)
@@ -203,6 +258,7 @@ def _events(session: Session, moment: datetime) -> list[_Event]:
         swapped = bool(memory.get("swapped"))
         if swapped != turned.setdefault(row.change, swapped and row.status == LinkStatus.ACCEPTED):
             source, target = target, source
+        source, target = did.get("pages", (source, target))
         undo = row.undoes_id is not None
         found.append(_Event(row.at, row.id, row.kind, undo, source, target, did))
     return found
@@ -238,12 +294,14 @@ class _State:
         return found | {name_key(self.title): 1, self.slug: 0}
 
 
-def _states(session: Session, moment: datetime, events: Sequence[_Event]) -> dict[int, _State]:
+def _states(
+    session: Session, moment: datetime, events: Sequence[_Event], moves: Sequence[_Move]
+) -> dict[int, _State]:
     """The pages that were there then and that something happened to since, with texts and names of then."""
     named = {each for one in events for each in (one.source_id, one.target_id) if each is not None}
-    moved = _moves(session, moment)
+    moved = {each for move in moves for each in (move.page_id, move.lost)}
     conditions: list[Any] = [col(Page.updated_at) >= moment]
-    conditions += [col(Page.id).in_(some) for some in _chunks(named | moved.keys())]
+    conditions += [col(Page.id).in_(some) for some in _chunks(named | moved)]
     states: dict[int, _State] = {}
     for condition in conditions:
         for row in session.connection().execute(_in_force(moment, condition)):
@@ -252,7 +310,7 @@ def _states(session: Session, moment: datetime, events: Sequence[_Event]) -> dic
                 title=row.title,
                 kind=row.kind,
                 aliases=frozenset(filter(None, map(name_key, row.aliases))),
-                body=row.body if row.updated_at >= moment else None,
+                body=row.body if row.updated_at >= moment or row.id in named else None,
                 at=row.at,
                 gone=row.kind_now in GONE,
                 renamed=row.id in named or row.id in moved,
@@ -273,14 +331,11 @@ def _states(session: Session, moment: datetime, events: Sequence[_Event]) -> dic
             state.renamed = not same
     renamed = {page_id for page_id, state in states.items() if state.renamed}
     for some in _chunks(renamed):
-        keys = sa.select(col(Alias.page_id), col(Alias.key)).where(
+        led = sa.select(col(Alias.page_id), col(Alias.key)).where(
             col(Alias.page_id).in_(some), col(Alias.kind) == AliasKind.REDIRECT
         )
-        for page_id, key in session.connection().execute(keys):
+        for page_id, key in session.connection().execute(led):
             states[page_id].redirects.add(key)
-    for page_id, gave_up in moved.items():
-        if page_id in states:
-            _give_back(states[page_id], gave_up)
     return states
 
 
@@ -316,44 +371,78 @@ def _in_force(moment: datetime, condition: Any) -> sa.Select[Any]:
     )
 
 
-def _moves(session: Session, moment: datetime) -> dict[int, list[str]]:
-    """By page the addresses that it gave up since then, in their order."""
-    asked = sa.select(col(Page.id), col(Page.extra)).where(
-        col(Page.id).in_(
-            sa.select(col(Alias.page_id)).where(col(Alias.kind) == AliasKind.REDIRECT)
-        ),
-        col(Page.extra)[pages.FORMER].as_string().is_not(None),
-    )
-    found: dict[int, list[str]] = {}
-    for page_id, extra in session.connection().execute(asked):
-        gave_up = [slug for slug, at in extra[pages.FORMER] if datetime.fromisoformat(at) >= moment]
-        if gave_up:
-            found[page_id] = gave_up
+@dataclass(frozen=True)
+class _Move:
+    """A page that was given another address since. `lost` is the page that it had led to until then, or 0."""
+
+    at: datetime
+    page_id: int
+    old: str
+    new: str
+    lost: int
+
+
+def _moves(session: Session, moment: datetime) -> list[_Move]:
+    found: list[_Move] = []
+    redirected = sa.select(col(Alias.page_id)).where(col(Alias.kind) == AliasKind.REDIRECT)
+    conditions: list[Any] = [col(Page.id).in_(redirected) | col(Page.kind).in_(GONE)]
+    seen = {0}
+    while conditions:
+        lost: set[int] = set()
+        for condition in conditions:
+            asked = sa.select(col(Page.id), col(Page.slug), col(Page.extra)).where(
+                condition, col(Page.extra)[pages.FORMER].as_string().is_not(None)
+            )
+            for page_id, slug, extra in session.connection().execute(asked):
+                seen.add(page_id)
+                moves = [
+                    _Move(datetime.fromisoformat(at), page_id, old, "", other)
+                    for old, at, other in extra[pages.FORMER]
+                ]
+                came = [*(move.old for move in moves[1:]), slug]
+                found += [
+                    replace(move, new=new)
+                    for move, new in zip(moves, came, strict=True)
+                    if move.at >= moment
+                ]
+                lost |= {move.lost for move in moves}
+        # One that lost the last address that led to it is known by the page that took it.
+        conditions = [col(Page.id).in_(some) for some in _chunks(lost - seen)]
+        seen |= lost
     return found
 
 
-def _give_back(state: _State, gave_up: Sequence[str]) -> None:
-    """An address that was given up since leads by no other way than by being the page's own."""
-    state.slug = gave_up[0]
-    state.redirects -= set(map(name_key, gave_up))
+def _turn_back_pages(
+    states: Mapping[int, _State], events: Sequence[_Event], moves: Sequence[_Move]
+) -> None:
+    """The newest first: pages as `states` has them now, to how they were."""
+    steps: list[_Event | _Move] = [*moves, *reversed(events)]
+    for step in sorted(steps, key=lambda step: step.at)[::-1]:
+        if isinstance(step, _Move):
+            _move_back(states, step)
+        elif step.kind is not ChangeKind.SPLIT:
+            _stand_again(states, step)
 
 
-def _turn_back_pages(states: Mapping[int, _State], events: Sequence[_Event]) -> None:
-    for event in events:
-        source = states.get(event.source_id or 0)
-        if event.kind is ChangeKind.SPLIT or source is None:
-            continue
-        if event.kind is ChangeKind.REMOVE:
-            aliases = event.did.get("rows", {}).get(Alias.__name__, [])
-            was = event.did["page"]
-        else:
-            aliases, was = event.did["source"]["aliases"], event.did["source"]
-            target = states.get(event.target_id or 0)
-            keys = set(map(name_key, event.did["addresses"]))
-            if target is not None:
-                target.redirects = (
-                    target.redirects | keys if event.undo else target.redirects - keys
-                )
+def _move_back(states: Mapping[int, _State], move: _Move) -> None:
+    if page := states.get(move.page_id):
+        page.slug = move.old
+        page.redirects.discard(name_key(move.old))
+    if other := states.get(move.lost):
+        other.redirects.add(name_key(move.new))
+
+
+def _stand_again(states: Mapping[int, _State], event: _Event) -> None:
+    """Turn a merge or a removal back; of its undo, that the page was gone."""
+    source, target = states.get(event.source_id or 0), states.get(event.target_id or 0)
+    if event.kind is ChangeKind.REMOVE:
+        aliases, was = event.did.get("rows", {}).get(Alias.__name__, []), event.did["page"]
+    else:
+        aliases, was = event.did["source"]["aliases"], event.did["source"]
+        keys = set(map(name_key, event.did["addresses"]))
+        if target is not None:
+            target.redirects = target.redirects | keys if event.undo else target.redirects - keys
+    if source is not None:
         source.gone = event.undo
         if not event.undo:
             source.slug = was["slug"]
@@ -387,8 +476,8 @@ def _said(session: Session, moment: datetime, states: Mapping[int, _State]) -> d
     keys = {key for some in found.values() for link in some for key in link_keys(link.target)}
     meant = _meant(session, moment, keys, states)
     said: dict[int, _Said] = {page_id: {} for page_id in (*read, *again)}
-    for page_id, some in found.items():
-        for link in some:
+    for page_id, written in found.items():
+        for link in written:
             target = next((meant[k] for k in link_keys(link.target) if k in meant), None)
             if target is not None and target != page_id:
                 key = (page_id, target, pages.relation_of(link.relation))
@@ -504,8 +593,8 @@ def _turn_back_links(
         elif step.kind is ChangeKind.SPLIT:
             here, there = step.source_id, step.did["page"]
             for link_id in step.did["links"]:
-                if link_id in then:
-                    then[link_id]["target_id"] = there if step.undo else here
+                to, of = (there, here) if step.undo else (here, there)
+                _set(then, step, link_id, {"target_id": to}, {"target_id": of})
         elif step.undo:
             _did_again(then, step)
         else:
@@ -554,7 +643,7 @@ def _decisions(session: Session, moment: datetime, rows: Mapping[int, Memory]) -
 
 def _undecided(then: dict[int, Memory], decision: Any) -> None:
     if took := decision.before.get(decisions.TOOK):
-        then[took["id"]] = _own(took)
+        _put(then, took)
     link = then.get(decision.link_id)
     if link is None:
         return
@@ -577,33 +666,47 @@ def _undid(then: dict[int, Memory], event: _Event) -> None:
     """Turn a merge or a removal back."""
     became = event.did["links"]
     for link_id, old, new in became["changed"]:
-        _set(then, link_id, old, new)
+        _set(then, event, link_id, old, new)
     for column, link_ids in became["moved"].items():
         for link_id in link_ids:
-            if link_id in then and then[link_id][column] == event.target_id:
-                then[link_id][column] = event.source_id
+            _set(then, event, link_id, {column: event.source_id}, {column: event.target_id})
     for row in became["gone"]:
-        then[row["id"]] = _own(row)
+        _put(then, row)
 
 
 def _did_again(then: dict[int, Memory], event: _Event) -> None:
     """Turn the undo of a merge or a removal back: it stood then."""
     became = event.did["links"]
     for link_id, old, new in became["changed"]:
-        _set(then, link_id, new, old)
+        _set(then, event, link_id, new, old)
     for column, link_ids in became["moved"].items():
         for link_id in link_ids:
-            if link_id in then and then[link_id][column] == event.source_id:
-                then[link_id][column] = event.target_id
+            _set(then, event, link_id, {column: event.target_id}, {column: event.source_id})
     for row in became["gone"]:
-        then.pop(row["id"], None)
+        if row["id"] in then and _is_same(then[row["id"]], row):
+            del then[row["id"]]
 
 
-def _set(then: Mapping[int, Memory], link_id: int, values: Memory, where: Memory) -> None:
+def _is_same(one: Memory, other: Memory) -> bool:
+    """Whether two rows are of one link: the number of one that went is given to another."""
+    return _key(one) == _key(other) and one["created_at"] == other["created_at"]
+
+
+def _put(then: dict[int, Memory], row: Memory) -> None:
+    own = _own(row)
+    if own["status"] is None:
+        return  # texts say that themselves
+    taken = row["id"] in then and not _is_same(then[row["id"]], row)
+    then[min(0, *then) - 1 if taken else row["id"]] = own
+
+
+def _set(
+    then: Mapping[int, Memory], event: _Event, link_id: int, values: Memory, where: Memory
+) -> None:
     """Set the columns of a link that have the values that the act itself gave them."""
     link = then.get(link_id)
-    if link is None:
-        return
+    if link is None or datetime.fromisoformat(link["created_at"]) > event.at:
+        return  # one that came later has the number of one that went
     values, where = _own_columns(link, values), _own_columns(link, where)
     for name, value in values.items():
         if link.get(name) == where.get(name):
@@ -639,7 +742,7 @@ def _joined(
             if key[0] in gone or key[1] in gone:
                 continue
             yield PastLink(
-                link_id,
+                max(0, link_id),
                 *key,
                 status=LinkStatus.ACCEPTED,
                 origin=Origin.AUTHOR,
@@ -647,13 +750,13 @@ def _joined(
                 confidence=row.get("confidence", 1.0),
                 **_member(row),
             )
-    there = _there(session, {end for key in by_pair for end in key[:2]})
+    there = _there(session, moment, {end for key in by_pair for end in key[:2]})
     for key, (link_id, row) in by_pair.items():
         if key[0] in gone or key[1] in gone or not {key[0], key[1]} <= there:
             continue
         decided = row["decided_at"] or row["created_at"]
         yield PastLink(
-            link_id,
+            max(0, link_id),
             *key,
             status=_returned(row, moment),
             origin=Origin(row["origin"]),
@@ -680,10 +783,12 @@ def _returned(row: Memory, moment: datetime) -> LinkStatus:
     return status
 
 
-def _there(session: Session, page_ids: Collection[int]) -> set[int]:
-    """Those of the pages that have a row: one that an undo took away is not to be had any more."""
+def _there(session: Session, moment: datetime, page_ids: Collection[int]) -> set[int]:
+    """Those of the pages that were there and still have a row: one that an undo took away has none, and
+    its number may be another's.
+    """
     found: set[int] = set()
     for some in _chunks(page_ids):
-        asked = sa.select(col(Page.id)).where(col(Page.id).in_(some))
+        asked = sa.select(col(Page.id)).where(col(Page.id).in_(some), col(Page.created_at) < moment)
         found.update(each or 0 for each in session.connection().execute(asked).scalars())
     return found

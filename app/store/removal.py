@@ -324,6 +324,19 @@ def _decide(
 # ---------------------------------------------------------------- finding
 
 
+def of_title(session: Session, title: str) -> Page | None:
+    """The page that was removed last of those that had this title."""
+    return session.exec(
+        select(Page)
+        .where(
+            Page.kind == PageKind.REMOVED,  # which has no name any more, but its title
+            sa.func.lower(col(Page.title)) == sa.func.lower(title.strip()),
+        )
+        .order_by(col(Page.updated_at).desc(), col(Page.id).desc())
+        .limit(1)
+    ).first()
+
+
 def removed_at(session: Session, slug: str) -> Page | None:
     """The page that lived at this address before it was removed; of several the last one removed."""
     kept = f"{slug[:180]}-removed"

@@ -14,7 +14,7 @@ from sqlalchemy import inspect, text
 from sqlalchemy.engine import Connection, Engine
 
 from app.errors import Unavailable
-from app.store.db import in_words, is_there, migrating
+from app.store.db import hold_still, in_words, is_there, migrating
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -35,10 +35,11 @@ def _config() -> Config:
 def current(engine: Engine) -> str | None:
     """The revision the database stands at; None for a new one."""
     with in_words(engine), engine.connect() as connection:
-        return _stands_at(connection)
+        return stands_at(connection)
 
 
-def _stands_at(connection: Connection) -> str | None:
+def stands_at(connection: Connection) -> str | None:
+    """The same, asked by a connection."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
@@ -72,11 +73,22 @@ def upgrade(engine: Engine, *, before: Callable[[str], None] = lambda to: None) 
             "Use the newer version that made it."
         )
     with migrating(engine) as connection:
-        found = _stands_at(connection)
+        found = stands_at(connection)
         if found == NEWEST:
             return False  # another start was quicker
         if found is not None:
+            hold_still(connection)
             before(NEWEST)
         config.attributes["connection"] = connection
         command.upgrade(config, NEWEST)
     return True
+
+
+def make(engine: Engine, revision: str | None) -> None:
+    """Give a new database the schema of a revision, which may be an old one."""
+    from alembic import command
+
+    config = _config()
+    with migrating(engine) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision or "base")

@@ -20,7 +20,7 @@ from sqlmodel import Session, SQLModel
 from app.domain.records import Hold, Lease
 from app.errors import Conflict, Unavailable
 from app.store import schema, transfer
-from app.store.db import in_words, on_postgresql, open_engine, reading, writing
+from app.store.db import in_words, migrating, on_postgresql, open_engine, reading, writing
 
 _BUSY = (5, 6)  # what a step of a backup says while somebody holds the database, or a table of it
 
@@ -63,9 +63,18 @@ def take(engine: Engine, path: Path) -> None:
 
 
 def take_as_it_is(engine: Engine, path: Path) -> None:
-    """The same of a database whose schema may be an older one, damaged or not: row for row."""
+    """The same of a database whose schema may be an older one, damaged or not: row for row.
+
+    From a server the rows of one moment go into a file of the same schema.
+    """
     with opened(path) as copy:
-        _copy_file(engine, copy)
+        if not on_postgresql(engine):
+            _copy_file(engine, copy)
+            return
+        with in_words(engine), engine.connect() as origin:
+            schema.make(copy, schema.stands_at(origin))
+            with migrating(copy) as target:
+                transfer.copy_as_it_is(origin, target)
 
 
 def _copy_file(engine: Engine, copy: Engine) -> None:

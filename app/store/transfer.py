@@ -10,9 +10,11 @@ vault are files, not rows.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 
@@ -112,6 +114,96 @@ class _Digest:
 
     def read(self) -> tuple[int, str]:
         return self.count, self._hash.hexdigest()
+
+
+# ---------------------------------------------------------------- of an older schema
+
+_NOT_COPIED = ("alembic_version", "page_fts")
+
+
+def copy_as_it_is(origin: Connection, target: Connection) -> None:
+    """Copy every row of a database on a server into a SQLite file of the same revision, whatever it is.
+
+    Both say themselves what their tables are: today's know nothing of an older schema. Columns that
+    the server alone has are derived there. Raises Unavailable when a copy is not exact.
+    """
+    theirs, ours = sa.MetaData(), sa.MetaData()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", sa.exc.SAWarning)  # of types that are not copied
+        theirs.reflect(origin)
+        ours.reflect(target)
+    for name in sorted(ours.tables.keys() & theirs.tables.keys()):
+        if name.startswith(_NOT_COPIED):
+            continue
+        table = _plainly(ours.tables[name], theirs.tables[name])
+        sent, arrived = _Sum(), _Sum()
+        chosen = (_read(theirs.tables[name].c[column.name]) for column in table.columns)
+        statement = sa.select(*chosen).execution_options(yield_per=CHUNK)
+        load(target, table, _summed((_as_kept(row) for row in origin.execute(statement)), sent))
+        for row in target.execute(sa.select(table).execution_options(yield_per=CHUNK)):
+            arrived.add(tuple(row))
+        if (sent.count, sent.total) != (arrived.count, arrived.total):
+            raise Unavailable(
+                f"The copy of table {name} is not exact ({sent.count} rows sent, {arrived.count} "
+                "arrived)."
+            )
+    if "page_fts" in ours.tables:
+        target.exec_driver_sql("INSERT INTO page_fts(page_fts) VALUES('rebuild')")
+
+
+def _plainly(table: sa.Table, other: sa.Table) -> sa.Table:
+    """A table with the columns that both have, whose values are kept as they are given."""
+    columns = [sa.Column(column.name, sa.types.NullType()) for column in table.columns]
+    return sa.Table(
+        table.name, sa.MetaData(), *(column for column in columns if column.name in other.c)
+    )
+
+
+def _read(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    """JSON as it is written: a null in it is none of the table's."""
+    if isinstance(column.type, sa.JSON):
+        return sa.cast(column, sa.Text)
+    return column
+
+
+def _as_kept(row: Any) -> tuple[Any, ...]:
+    """The values of a row as SQLAlchemy keeps them in a SQLite file."""
+    return tuple(_in_sqlite(value) for value in row)
+
+
+def _in_sqlite(value: Any) -> Any:
+    if isinstance(value, datetime):
+        moment = value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
+        return moment.isoformat(" ", "microseconds")
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, Decimal):
+        return float(value)
+    return bytes(value) if isinstance(value, memoryview) else value
+
+
+def _summed(rows: Iterator[tuple[Any, ...]], total: _Sum) -> Iterator[tuple[Any, ...]]:
+    for row in rows:
+        total.add(row)
+        yield row
+
+
+class _Sum:
+    """A hash over rows in any order: servers sort texts each in its own way."""
+
+    def __init__(self) -> None:
+        self.count, self.total = 0, 0
+
+    def add(self, row: tuple[Any, ...]) -> None:
+        said = [
+            # A column of whole numbers keeps 3.0 as 3, and one of JSON a text of digits as a number.
+            str(int(value) if isinstance(value, float) and value.is_integer() else value)
+            if value is not None
+            else None
+            for value in row
+        ]
+        self.count += 1
+        self.total += int.from_bytes(sha256(json.dumps(said).encode()).digest())
 
 
 def _plain(value: Any) -> Any:

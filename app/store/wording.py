@@ -60,6 +60,12 @@ class Called:
     slug: str
     path: str
 
+    @property
+    def file(self) -> str:
+        """The key of its file's name, or of the one that it would get."""
+        own = self.title if is_file_name(self.title) else self.slug
+        return name_key(stem(self.path) if self.path else own)
+
 
 def called(session: Session, page: Page) -> Called:
     """How a page is called now: by its title, by its address, and by the name of its file."""
@@ -84,37 +90,35 @@ def writers(session: Session, page_id: int) -> int:
 def follow(session: Session, page: Page, before: Called, *, author: Author, now: datetime) -> int:
     """Write what a page is called now into the texts that link to it by what it was called.
 
-    What a link shows stays where it has a text of its own. How many pages were changed.
+    What a link shows stays where it has a text of its own. How many other pages were changed.
     """
     assert page.id is not None
     wording = _new_wording(session, page, before)
     old = set(before.keys)
-    if page.slug == before.slug and name_key(wording.name) != page.slug:
-        old.discard(page.slug)  # whoever wrote the address meant it
-    if before.path and _stays(before):
-        old.discard(name_key(stem(before.path)))
+    if page.slug == before.slug not in (name_key(before.title), before.file):
+        old.discard(page.slug)  # it leads here as before, and no file was ever called so
+    if _stays(before):
+        old.discard(before.file)
     changed = 0
-    for some in chunks(sorted(pages.linked_to(session, [page.id]))):
+    for some in chunks(sorted({page.id, *pages.linked_to(session, [page.id])})):
         for each in session.exec(select(Page).where(col(Page.id).in_(some))).all():
             if each.kind in GONE:
                 continue
             body = _with(session, each.body, page.id, lambda key: wording if key in old else None)
-            changed += _write(session, each, body, author=author, now=now, note=_RENAMED)
+            wrote = _write(session, each, body, author=author, now=now, note=pages.TO_RENAMED)
+            changed += wrote and each.id != page.id
     return changed
-
-
-_RENAMED = "a page it links to was renamed"
 
 
 def _stays(before: Called) -> bool:
     """Whether a page's file keeps its name: a person gave it one of its own."""
-    return name_key(stem(before.path)) not in (name_key(before.title), before.slug)
+    return before.file not in (name_key(before.title), before.slug)
 
 
 def _new_wording(session: Session, page: Page, before: Called) -> Wording:
     """The name that will lead to the page and to its file, and what it shows."""
     name = page.title
-    if before.path and _stays(before):
+    if _stays(before):
         name = stem(before.path)
     elif not is_file_name(name) or _others_file(session, page, name):
         name = page.slug
@@ -137,7 +141,7 @@ def _with(
     session: Session, body: str, page_id: int, wording: Callable[[str], Wording | None]
 ) -> str:
     """A text with its links to one page written by a wording of the names by which they say it."""
-    links = wikilinks(body)
+    links = wikilinks(body) if "/" in body or ".md" in body else []
     # Of a name that has several ways to be read the first that leads anywhere counts.
     several = [key for link in links if len(keys := link_keys(link.target)) > 1 for key in keys]
     meant = pages.resolve(session, several) if several else {}
@@ -228,7 +232,7 @@ def _astray_in(session: Session, ids: Sequence[int]) -> list[tuple[int, list[Ast
         wrong = []
         for link in links:
             target = next((meant[k] for k in link_keys(link.target) if k in meant), None)
-            if target is None or target.id == row.id:
+            if target is None:
                 continue
             path = files.get(target.id) or f"{_file_to_be(target)}.md"
             if link.relation or not finds(link.target, path):
@@ -283,9 +287,6 @@ def word(
         return 0
     before = page.body
     body = reword_wikilinks(before, lambda link: wordings.get(before[link.start : link.end]))
-    if not _write(session, page, body, author=author, now=now, note=_WORDED):
+    if not _write(session, page, body, author=author, now=now, note=pages.BY_FILES):
         return 0
     return sum(before[link.start : link.end] in wordings for link in wikilinks(before))
-
-
-_WORDED = "its links are written by the names of files"

@@ -27,6 +27,8 @@ from app.errors import Unreadable
 
 MAX_HEAD = 262_144  # signs of front matter: some papers have five thousand authors
 _MOST_ITEMS = 8_000  # of all lists of a file together
+OWN_ID = "cerebro-id"
+"""Where the page's slug stands in a file whose `id` is another program's: that one is never touched."""
 LISTS = frozenset({"aliases", "tags", "identifiers", "authors", "categories"})
 _BOM = "\ufeff"
 _KINDS = {kind.value: kind for kind in KINDS}
@@ -39,7 +41,10 @@ _OLDER = {"alias": "aliases", "tag": "tags"}
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _WIKILINK = re.compile(r"\[\[(.*?)\]\]")
 _WHOLE_WIKILINK = re.compile(r"\[\[(.*)\]\]", re.DOTALL)
-_ID = re.compile(r"^id[ \t]*:[ \t]*[\"']?([a-z0-9-]{1,200})[\"']?[ \t]*$", re.MULTILINE)
+_IDS = tuple(
+    re.compile(rf"^{name}[ \t]*:[ \t]*[\"']?([a-z0-9-]{{1,200}})[\"']?[ \t]*$", re.MULTILINE)
+    for name in (OWN_ID, "id")
+)
 _NAMES_OF_ENDS = {"\n": "n", "\r\n": "c", "\r": "r"}
 _ENDS = {name: end for end, name in _NAMES_OF_ENDS.items()}
 
@@ -79,7 +84,8 @@ def parse(data: bytes) -> Parsed:
             note = _note(front_matter.fields(rest[start:stop]))
         except BadField as bad:
             problem = f"{bad} It stays as it is until that is put right."
-            given = _ID.search(_LINE_END.sub("\n", rest[start:stop]))
+            lines = _LINE_END.sub("\n", rest[start:stop])
+            given = next(filter(None, (pattern.search(lines) for pattern in _IDS)), None)
             note = Note(id=given[1] if given else "")
     raw = text[len(head) :]
     if len(raw) > MAX_BODY:
@@ -195,7 +201,7 @@ def _note(fields: Mapping[str, Node]) -> Note:
     ]
     links += _older_links(fields.get("links"))
     return Note(
-        id=_one(fields.get("id")).strip(),
+        id=_one(fields.get(OWN_ID)).strip() or _one(fields.get("id")).strip(),
         kind=kind,
         title=_one(fields.get("title")),
         aliases=_both("aliases", fields),
@@ -406,10 +412,27 @@ def _new_head(note: Note, head: str, end: str) -> str:
     }
     if not changed:
         return head
+    if _has_anothers_id(root, note.id):
+        wanted, changed = (
+            {OWN_ID if name == "id" else name: value for name, value in fields.items()}
+            for fields in (wanted, changed)
+        )
     edited = _edited(yaml, root, wanted, changed, end)
     if edited is None or not _says(edited, root, wanted, changed, note.title):
         edited = _anew(root, wanted, end)
     return head[:start] + edited + head[stop:]
+
+
+def _has_anothers_id(root: MappingNode | None, ours: str) -> bool:
+    """Whether `id` is another program's, or a number that a person gave, and ours stands beside it."""
+    fields = mapping(root) if root is not None else {}
+    if OWN_ID in fields:
+        return True
+    node = fields.get("id")
+    text = _one(node).strip()
+    if not text:
+        return isinstance(node, SequenceNode | MappingNode)
+    return text != ours and (text.isdigit() or not (is_slug(text) or parse_id(text) is not None))
 
 
 def _said(root: MappingNode | None, now: Note, kind: PageKind | None) -> dict[str, Value]:
@@ -518,7 +541,7 @@ def _edited(
                 pieces[number].text, pieces[number].name = "", ""
             if own:
                 piece = pieces[own[-1]]
-                theirs = _of_another_program(name, piece.value)
+                theirs = _unknown_kind(piece.value) if name == "kind" else ""
                 piece.text = _rewritten(piece, name, value, indent, end)
                 if theirs:
                     piece.text = f"{_ended(piece.text, end)}# {name} was {_quoted(theirs)}{end}"
@@ -531,12 +554,10 @@ def _edited(
     return "".join(piece.text for piece in pieces)
 
 
-def _of_another_program(name: str, node: Node | None) -> str:
-    """What stands under `id` or `kind` and means nothing here: kept as a remark when ours goes there."""
+def _unknown_kind(node: Node | None) -> str:
+    """What stands under `kind` and means nothing here: kept as a remark when ours goes there."""
     text = _one(node).strip()
-    if name == "id" and not (is_slug(text) or parse_id(text)):
-        return text
-    return text if name == "kind" and text.lower() not in _KINDS else ""
+    return "" if text.lower() in _KINDS else text
 
 
 def _give_up_links(pieces: list[_Piece]) -> bool:
@@ -758,6 +779,7 @@ def _says(
     fields = mapping(new) if new is not None else {}
     note = _note(fields)
     said = _said(new, note, _KINDS.get(str(wanted["kind"])))
+    said[OWN_ID] = said["id"]
     return all(
         _meaning(name, said.get(name, ""), note.title) == _meaning(name, value, title)
         for name, value in changed.items()

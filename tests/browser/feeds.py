@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from sqlmodel import Session
+from sqlmodel import Session, select
 
 from app.bootstrap import App
 from app.domain.records import (
@@ -25,6 +25,7 @@ from app.domain.records import (
     SourceKind,
     Subscription,
 )
+from app.services import subscriptions
 from app.sources.connectors import Response
 from app.store import runs
 from app.store.db import writing
@@ -79,6 +80,21 @@ def bring_sources(app: App) -> None:
             session.add(Subscription(**its | state))
         session.flush()
         _fetches(session, app)
+
+
+def lose_sources(app: App) -> None:
+    """The same six, of which none can be reached."""
+    bring_sources(app)
+    with writing(app.engine) as session:
+        for its in session.exec(select(Subscription)):
+            its.failures, its.last_error = 3, "harbour.example.org is not to be found."
+            session.add(its)
+
+
+def remove_a_source(app: App) -> None:
+    bring_sources(app)
+    with writing(app.engine) as session:
+        subscriptions.remove(session, FIRST, now=app.clock())
 
 
 def _fetches(session: Session, app: App) -> None:

@@ -8,8 +8,15 @@ from dataclasses import dataclass
 from playwright.sync_api import Page
 
 from app.bootstrap import App
-from tests.browser.feeds import FIRST, answer_with_a_feed, begin_job, bring_sources
-from tests.browser.wiki import DAY, dispute, propose_changes
+from tests.browser.feeds import (
+    FIRST,
+    answer_with_a_feed,
+    begin_job,
+    bring_sources,
+    lose_sources,
+    remove_a_source,
+)
+from tests.browser.wiki import DAY, dispute, propose_changes, take_out
 
 
 @dataclass(frozen=True)
@@ -98,6 +105,13 @@ def _topic_conflict(page: Page) -> None:
     page.locator("[aria-label='Changed elsewhere']").wait_for()
 
 
+def _claim_conflict(page: Page) -> None:
+    page.locator("details:has(#claim) > summary").click()
+    page.locator("form:has(#claim) [name=base]").evaluate("field => { field.value = 'another' }")
+    page.locator("form:has(#claim) .choices button").first.click()
+    page.locator(".problem").wait_for()
+
+
 def _looked_at(page: Page) -> None:
     page.fill("#text", "https://harbour.example.org/feed")
     page.locator(".search .primary").click()
@@ -147,6 +161,7 @@ def _help(page: Page) -> None:
 
 SCREENS = (
     Screen("today", "/"),
+    Screen("today, when nothing can come in", "/", first=lose_sources),
     Screen("first steps", "/welcome"),
     Screen("day of a listing", f"/today/{DAY}"),
     Screen("day of a digest", "/today/2031-03-03"),
@@ -188,6 +203,8 @@ SCREENS = (
     Screen("edit, conflict", "/w/tide-clock/edit", _conflict),
     Screen("edit, refused", "/w/tide-clock/edit", _refused),
     Screen("new page", "/new"),
+    Screen("page, removed", "/w/ebb-line", status=410, first=take_out),
+    Screen("new page in the place of a removed one", "/w/ebb-line/edit", first=take_out),
     Screen("history", "/w/tide-clock/history"),
     Screen("diff", "/w/tide-clock/diff?from=1&to=2"),
     Screen("who wrote what", "/w/tide-clock/blame"),
@@ -216,6 +233,7 @@ SCREENS = (
     Screen("thread, joined", "/w/noise-is-a-clock/merge"),
     Screen("thread, split", "/w/noise-is-a-clock/split"),
     Screen("thread, a member", "/w/noise-is-a-clock/members"),
+    Screen("thread, its claim changed elsewhere", "/w/noise-is-a-clock", _claim_conflict),
     Screen("questions", "/questions", _all_opened),
     Screen("predictions", "/predictions"),
     Screen("health", "/health"),
@@ -248,6 +266,7 @@ SCREENS = (
     Screen("source", f"/sources/{FIRST}", _all_opened, first=bring_sources),
     Screen("source, refused", f"/sources/{FIRST + 1}", _schedule_refused, first=bring_sources),
     Screen("source, to be removed", f"/sources/{FIRST + 3}?confirm=remove", first=bring_sources),
+    Screen("source, removed", f"/sources/{FIRST}", status=410, first=remove_a_source),
     Screen("source, what it brought", f"/sources/{FIRST}/items?of=kept", first=bring_sources),
     Screen("jobs", "/jobs"),
     Screen("jobs, with fetches", "/jobs", first=bring_sources),

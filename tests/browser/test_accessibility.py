@@ -37,6 +37,15 @@ _WIDER = """
 """
 
 
+# What scrolls sideways by itself has to be reached by keys too; a row of links is.
+_STUCK = """
+() => [...document.querySelectorAll("main *")].filter((e) => e.clientWidth && e.scrollWidth > e.clientWidth + 1
+  && /auto|scroll/.test(getComputedStyle(e).overflowX) && e.tabIndex < 0 && !e.matches(".tabs"))
+  .map((e) => `${e.tagName}.${e.className}: scrolls, and cannot be focused`)
+"""
+_AT_320 = (_WIDER, _CUT_OFF, _STUCK)
+
+
 def violations(page: Page, *, rules: list[str] | None = None) -> list[str]:
     """What axe finds on the page as it stands: rule, element and why, one line each."""
     only: dict[str, Any] = (
@@ -68,7 +77,7 @@ def test_a_screen_serves_everybody_wide_narrow_light_dark_and_enlarged(
     page.emulate_media(color_scheme="light")
     found["phone, light"] = violations(page, rules=COLOURS)
     page.set_viewport_size({"width": 320, "height": 640})
-    found["at 320 px"] = page.evaluate(_WIDER) + page.evaluate(_CUT_OFF)
+    found["at 320 px"] = [line for look in _AT_320 for line in page.evaluate(look)]
     page.set_viewport_size({"width": 1280, "height": 800})
     page.evaluate("document.documentElement.style.fontSize = '200%'")
     found["in text twice as large"] = page.evaluate(_WIDER) + page.evaluate(_CUT_OFF)

@@ -30,7 +30,7 @@ from app.domain.records import (
     VaultProblem,
     Verdict,
 )
-from app.services import digest, pages, review, rules
+from app.services import digest, pages, removal, review, rules
 from app.services.ingest import Report, import_files
 from app.sources.base import File
 from app.store import calls, changes, digests, links, papers, runs
@@ -432,6 +432,12 @@ def _edit(session: Session, slug: str) -> None:
         tags=("clocks", "sea"),
     )
     pages.save(session, slug, content, base=1, now=NOW - timedelta(hours=3))
+
+
+def take_out(app: App) -> None:
+    """Remove a page, for a reason."""
+    with writing(app.engine) as session:
+        removal.remove(session, "ebb-line", now=app.clock(), reason="It says nothing.")
 
 
 def dispute(app: App) -> None:

@@ -683,7 +683,6 @@ def test_two_restores_at_once_are_one(
 # ---------------------------------------------------------------- before a migration
 
 
-@pytest.mark.sqlite_only
 def test_before_a_migration_the_database_is_kept_as_it_was(place: Place) -> None:
     with migrating(place.engine) as connection:
         command.downgrade(config_on(connection), "0010")
@@ -701,7 +700,6 @@ def test_before_a_migration_the_database_is_kept_as_it_was(place: Place) -> None
     copy.dispose()
 
 
-@pytest.mark.sqlite_only
 def test_without_room_for_a_copy_nothing_is_migrated(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -717,9 +715,98 @@ def test_without_room_for_a_copy_nothing_is_migrated(
     assert schema.current(place.engine) == "0010"
 
 
-@pytest.mark.postgresql_only
-def test_of_a_server_s_database_no_copy_is_made_and_that_is_said(place: Place) -> None:
-    said: list[str] = []
-    before_migration(place.engine, place.data, to="0011", now=THEN, say=said.append)
-    assert "pg_dump" in said[0]
-    assert not (place.data / "backups").exists()
+def kept_before(place: Place) -> Path:
+    """The copy that is kept before the migration of a database of revision 0010."""
+    with migrating(place.engine) as connection:
+        command.downgrade(config_on(connection), "0010")
+    before_migration(place.engine, place.data, to="0011", now=THEN, say=lambda words: None)
+    return next((place.data / "backups").iterdir())
+
+
+def test_the_copy_of_an_old_schema_is_restored_beside_the_files_that_are_there(
+    place: Place, empty: Place
+) -> None:
+    with reading(place.engine) as session:
+        before = {page.slug: (page.title, page.body) for page in session.exec(select(Page))}
+    copy = kept_before(place)
+    was = copy.read_bytes()
+    empty.vault.mkdir()
+    (empty.vault / "mine.md").write_text("Mine.")
+    restored = restore(empty, copy)
+    assert (restored.revision, restored.database_alone) == ("0010", True)
+    assert "the vault are as they were" in restored.in_words()
+    assert schema.current(empty.engine) == schema.NEWEST
+    with reading(empty.engine) as session:
+        assert {page.slug: (page.title, page.body) for page in session.exec(select(Page))} == before
+        assert session.exec(select(Decision.verdict)).all() == [Verdict.ACCEPT]
+        assert [ref.slug for ref in found(session, "moon")] == ["żółć"]
+    assert copy.read_bytes() == was
+    assert files(empty.vault) == {"mine.md": b"Mine."}
+    assert not list(empty.data.glob(".restore*"))
+    with pytest.raises(Conflict, match="There is a wiki in the database already"):
+        restore(empty, copy)
+
+
+@pytest.mark.parametrize("wrong", ["cut", "of another program", "with a log"])
+def test_a_copy_that_is_none_restores_nothing(place: Place, other: Place, wrong: str) -> None:
+    copy = kept_before(place)
+    if wrong == "cut":
+        copy.write_bytes(copy.read_bytes()[: copy.stat().st_size // 2])
+    elif wrong == "with a log":
+        copy.with_name(f"{copy.name}-wal").write_bytes(b"written later")
+    else:
+        copy.unlink()
+        with sqlite3.connect(copy) as made:
+            made.execute("CREATE TABLE cake (name TEXT)")
+    with pytest.raises((Unreadable, Conflict)) as told:
+        restore(other, copy)
+    assert copy.name in str(told.value)
+    assert not snapshots.first_filled(other.engine)
+    assert not list(other.data.glob(".restore*"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_a_copy_that_is_killed_leaves_the_database_and_is_swept_by_the_next(place: Place) -> None:
+    with migrating(place.engine) as connection:
+        command.downgrade(config_on(connection), "0010")
+    place.engine.dispose()
+    url = place.engine.url.render_as_string(hide_password=False)
+    killed = subprocess.run(
+        [sys.executable, "-c", _KILLED_COPY, str(ROOT), url, str(place.data)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert killed.returncode == -9, killed.stderr
+    folder = place.data / "backups"
+    assert [each.name[:8] for each in folder.iterdir()][0] == ".before-"
+    assert schema.current(place.engine) == "0010"
+
+    def before(to: str) -> None:
+        before_migration(place.engine, place.data, to=to, now=THEN, say=lambda words: None)
+
+    assert schema.upgrade(place.engine, before=before)
+    assert [each.name[:12] for each in folder.iterdir()] == ["before-0011-"]
+
+
+_KILLED_COPY = """
+import os, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from app.services import backup
+from app.store import schema, snapshots
+from app.store.db import open_engine
+from datetime import UTC, datetime
+
+def killed(driver):
+    os.kill(os.getpid(), 9)
+
+snapshots._one_file = killed  # the last that is done with the copy, and with SQLite the first
+engine, data = open_engine(sys.argv[2]), Path(sys.argv[3])
+
+def before(to):
+    backup.before_migration(engine, data, to=to, now=datetime.now(UTC), say=print)
+
+schema.upgrade(engine, before=before)
+"""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 from sqlmodel import Session, col, select
-from tests.services.test_sync import Clock
 
 from app.domain.records import (
     Alias,
@@ -56,6 +56,7 @@ from app.store.pages import IMPORT, PERSON, Content
 from app.vault import journal
 from app.vault.folder import Vault
 from tests.factories import make_engine
+from tests.services.vault.synced import Clock
 
 NOW = datetime(2026, 5, 14, 9, 0, tzinfo=UTC)
 LATER = datetime(2026, 6, 1, 9, 0, tzinfo=UTC)
@@ -619,6 +620,46 @@ def test_files_of_other_programs_become_pages(tmp_path: Path, engine: Engine) ->
         red = {each.name for each in session.exec(select(RedLink))}
         assert red == {"Nowhere", "Someday"}
         assert session.exec(select(Identifier.value)).all() == ["2605.00007"]
+
+
+_THEIRS = {
+    "notes/Own.md": "---\nmy-own-key: 5 # mine\ntitle: 'Own'\n# a remark\ncss: [wide]\n---\nOn #Paging.\n",
+    "own/Windows.md": "\ufeff---\r\nabout: '[[notes/Own]]'\r\nkind: idea\r\n---\r\nText.\r\n",
+    "own/Zettel.md": "---\nid: 202401011230\ntags: [zk]\n---\nA note on #paging and #not-one.\n",
+    "own/Odd.md": "---\nid: 2024-01-01 12:30 # theirs\n---\nAnother.\n",
+    "own/Bare.md": "Nothing before the text, #bare.\n",
+}
+
+
+def test_front_matter_of_other_programs_is_the_same_bytes_in_the_new_vault(
+    tmp_path: Path, engine: Engine
+) -> None:
+    """Also a kind, a tag or a link that the old file does not say, or says in another way."""
+    theirs, old, root = tmp_path / "a", tmp_path / "old", tmp_path / "new"
+    theirs.mkdir()
+    for path, text in _THEIRS.items():
+        (old / path).parent.mkdir(parents=True, exist_ok=True)
+        (old / path).write_bytes(text.encode())
+    first = make_engine(theirs)
+    _sync(first, old)
+    with writing(first) as session:
+        page = pages.get(session, "202401011230")
+        fewer = replace(pages.content_of(session, page), tags=("paging", "zk"))
+        pages.revise(session, page, fewer, author=PERSON, now=NOW)
+    _sync(first, old)
+    first.dispose()
+    before = {path: (old / path).read_bytes() for path in _THEIRS}
+    for path, text in _THEIRS.items():
+        lines, kept = text.splitlines(), before[path].decode().splitlines()
+        assert [line for line in kept if line in lines] == lines, "nothing of theirs was changed"
+    assert not any(b"kind: note" in text for text in before.values())
+
+    assert _restore(engine, Vault(old)).problems == {}
+    with reading(engine) as session:
+        tags = {p.slug: pages.content_of(session, p).tags for p in session.exec(select(Page))}
+    assert tags["own"] == ("paging",) and tags["202401011230"] == ("paging", "zk")
+    _sync(engine, root)
+    assert {path: (root / path).read_bytes() for path in _THEIRS} == before
 
 
 @pytest.mark.parametrize(

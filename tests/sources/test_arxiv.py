@@ -6,13 +6,13 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.domain.items import Bundle, Document, PaperArrival, Rejected
+from app.domain.items import Bundle, PaperArrival
 from app.domain.records import Announced
 from app.errors import Invalid, NotFetched, Unreadable
 from app.sources.arxiv import (
@@ -27,24 +27,10 @@ from app.sources.base import File
 from app.sources.connectors import Fetched, Wanted
 from app.sources.http import Transport
 from tests.servers.arxiv import ArxivServer, Asked, Unpaced, api_answer, listing
+from tests.sources.bundles import documents, paper, rejected
 
 SAMPLES = Path(__file__).parents[3] / "shared/data/formats/arxiv_api"
 TODAY = date(2026, 5, 8)
-
-
-def paper(number: int, **facts: Any) -> dict[str, Any]:
-    """A paper of ours; a higher number was submitted later."""
-    at = datetime(2026, 5, 6, 20, tzinfo=UTC) + timedelta(minutes=number)
-    return {
-        "id": f"2605.{number:05d}",
-        "title": f"A study of case {number}",
-        "abstract": f"We look at case {number} and find it to be so.",
-        "authors": ["Ada Park", "Ben Quill"],
-        "categories": ["cs.CL", "cs.LG"],
-        "versions": [f"{at:%Y-%m-%dT%H:%M:%SZ}"],
-        "day": "2026-05-08",
-        **facts,
-    }
 
 
 def atom(*papers: dict[str, Any]) -> File:
@@ -54,14 +40,6 @@ def atom(*papers: dict[str, Any]) -> File:
 
 def rss(*papers: dict[str, Any], form: str = "rss") -> File:
     return File("listing.xml", listing(papers, ["cs.CL"], "2026-05-08", form))
-
-
-def documents(bundle: Bundle) -> list[Document]:
-    return [each for each in bundle.documents if isinstance(each, Document)]
-
-
-def rejected(bundle: Bundle) -> list[Rejected]:
-    return [each for each in bundle.documents if isinstance(each, Rejected)]
 
 
 def only(bundle: Bundle) -> PaperArrival:

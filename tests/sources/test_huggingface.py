@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 
-from app.domain.items import Bundle, Document, PaperArrival, Rejected
+from app.domain.items import Bundle, Document, PaperArrival
 from app.errors import Invalid, NotFetched, Unreadable
 from app.sources.base import File
 from app.sources.connectors import Fetched, Wanted
 from app.sources.http import Transport
 from app.sources.huggingface import LIMIT, DailyPapers, DailyPapersConnector
 from tests.servers.arxiv import ArxivServer, Asked, Unpaced
+from tests.sources.bundles import documents, reasons
 
 SAMPLES = Path(__file__).parents[3] / "shared/data/formats"
 TODAY = date(2026, 5, 8)
@@ -52,14 +53,6 @@ def entry(
 
 def saved(*entries: Any, name: str = "papers.json") -> File:
     return File(name, json.dumps(list(entries)).encode())
-
-
-def documents(bundle: Bundle) -> list[Document]:
-    return [each for each in bundle.documents if isinstance(each, Document)]
-
-
-def reasons(bundle: Bundle) -> list[str]:
-    return [each.reason for each in bundle.documents if isinstance(each, Rejected)]
 
 
 def only(bundle: Bundle) -> tuple[Document, PaperArrival]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from typing import Any
 
 import pytest
 
-from app.domain.items import Bundle, Document, PaperArrival, Rejected
+from app.domain.items import Document, PaperArrival
 from app.domain.records import Announced
 from app.errors import NotFetched, Unreadable
 from app.sources.arxiv import SPACING
@@ -18,36 +18,15 @@ from app.sources.connectors import Fetched, Wanted
 from app.sources.http import Transport
 from app.sources.oai import OaiConnector, OaiRecords
 from tests.servers.arxiv import ArxivServer, Unpaced, oai_answer
+from tests.sources.bundles import documents, paper, reasons
 
 TODAY = date(2026, 5, 9)
-
-
-def paper(number: int, **facts: Any) -> dict[str, Any]:
-    at = datetime(2026, 5, 7, 12, tzinfo=UTC) + timedelta(minutes=number)
-    return {
-        "id": f"2605.{number:05d}",
-        "title": f"A survey of point {number}",
-        "abstract": f"Point {number} is gone through.",
-        "authors": ["Ada Park", "Ben Quill"],
-        "categories": ["cs.CL", "math-ph"],
-        "versions": [f"{at:%Y-%m-%dT%H:%M:%SZ}"],
-        "day": "2026-05-08",
-        **facts,
-    }
 
 
 def answer(*papers: dict[str, Any], prefix: str = "arXivRaw", **query: str) -> File:
     with ArxivServer(papers) as server:
         asked = {"verb": "ListRecords", "metadataPrefix": prefix, **query}
         return File("records.xml", oai_answer(server.state, asked, "https://oaipmh.arxiv.org/oai"))
-
-
-def documents(bundle: Bundle) -> list[Document]:
-    return [each for each in bundle.documents if isinstance(each, Document)]
-
-
-def reasons(bundle: Bundle) -> list[str]:
-    return [each.reason for each in bundle.documents if isinstance(each, Rejected)]
 
 
 def papers_of(document: Document) -> list[PaperArrival]:
@@ -62,14 +41,22 @@ def papers_of(document: Document) -> list[PaperArrival]:
 @pytest.mark.parametrize("prefix", ["arXiv", "arXivRaw", "oai_dc"])
 def test_a_record_is_a_paper_in_every_format(prefix: str) -> None:
     file = answer(
-        paper(1, doi="10.1234/x", comment="Code at https://gitlab.com/a/b"), prefix=prefix
+        paper(
+            1,
+            doi="10.1234/x",
+            comment="Code at https://gitlab.com/a/b",
+            categories=["cs.CL", "math-ph"],
+            versions=["2026-05-07T12:00:00Z"],
+        ),
+        prefix=prefix,
     )
     assert OaiRecords().recognises(file)
     (document,) = documents(OaiRecords().read(file))
     (found,) = papers_of(document)
     assert document.key == "2605.00001" and "doi:10.1234/x" in found.refs
     assert found.refs[0].startswith("arxiv:2605.00001")
-    assert found.title == "A survey of point 1" and found.abstract == "Point 1 is gone through."
+    assert found.title == "A study of case 1"
+    assert found.abstract == "We look at case 1 and find it to be so."
     assert found.authors == ("Ada Park", "Ben Quill")
     assert found.categories == ("cs.CL", "math-ph")
     assert (found.published, found.day) == ("2026-05-07", "2026-05-08")
@@ -155,7 +142,7 @@ def test_what_breaks_off_keeps_what_was_whole_and_bombs_are_refused() -> None:
 
 
 def test_dates_that_are_slips_leave_the_paper_without_a_day() -> None:
-    data = answer(paper(1)).data.replace(b"Thu, 07 May 2026", b"Thu, 07 May 9999")
+    data = answer(paper(1)).data.replace(b"Wed, 06 May 2026", b"Wed, 06 May 9999")
     (document,) = documents(OaiRecords().read(File("r.xml", data)))
     (found,) = papers_of(document)
     assert (found.day, found.published) == ("", "")

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
-from sqlalchemy.engine import Engine
-from sqlmodel import Session, SQLModel, select
+from sqlmodel import Session, select
 
 from app.domain.records import (
     Change,
@@ -28,24 +24,10 @@ from app.domain.records import (
 )
 from app.errors import Conflict, Invalid
 from app.store import changes, concepts, links, pages
-from app.store.db import writing
 from app.store.pages import PERSON, Content
-from tests.factories import THEN, make_engine
+from tests.factories import THEN, every_row, linked
 
 LATER = THEN + timedelta(hours=1)
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    made = make_engine(tmp_path)
-    yield made
-    made.dispose()
-
-
-@pytest.fixture
-def session(engine: Engine) -> Iterator[Session]:
-    with writing(engine) as opened:
-        yield opened
 
 
 def concept(session: Session, title: str, body: str = "", *aliases: str, tags: Any = ()) -> Page:
@@ -58,29 +40,6 @@ def concept(session: Session, title: str, body: str = "", *aliases: str, tags: A
 def paper(session: Session, title: str, body: str = "") -> Page:
     content = Content(title=title, kind=PageKind.PAPER, body=body)
     return pages.create(session, content, author=PERSON, now=THEN)
-
-
-def link(
-    session: Session,
-    source: Page,
-    target: Page,
-    status: LinkStatus = LinkStatus.ACCEPTED,
-    relation: Relation = Relation.ABOUT,
-    **values: Any,
-) -> Link:
-    assert source.id is not None and target.id is not None
-    made = Link(
-        source_id=source.id,
-        target_id=target.id,
-        relation=relation,
-        status=status,
-        origin=Origin.LINKER,
-        created_at=THEN,
-        **values,
-    )
-    session.add(made)
-    session.flush()
-    return made
 
 
 def merged(session: Session, source: Page, target: Page) -> concepts.Memory:
@@ -97,40 +56,21 @@ def pair(session: Session, source: Page, target: Page) -> Link | None:
     return links.between(session, source.id, target.id, Relation.ABOUT)
 
 
-# Rows that only say when the machine last did something, or are made anew from the others.
-_NOT_COMPARED = {
-    "generation",
-    "unmirrored",
-    "page_vector",
-    "title_word",
-    "unencoded",
-    "page_text_data",
-}
-
-
 def state(session: Session) -> dict[str, list[dict[str, Any]]]:
     """Every row of the wiki, apart from its history: that goes on."""
-    session.flush()
-    session.expire_all()
-    rows: dict[str, list[dict[str, Any]]] = {}
-    for name, table in sorted(SQLModel.metadata.tables.items()):
-        if name in _NOT_COMPARED or name == "revision":
-            continue
-        found = [dict(row._mapping) for row in session.connection().execute(sa.select(table))]
-        for row in found:
-            if name == "page":
-                row["version"] = row["updated_at"] = None
-            if name == "alias":  # made anew whenever the names of a page change
-                row["id"] = None
-        rows[name] = sorted(found, key=repr)
-    return rows
+    rows = every_row(session, but=("revision",))
+    for row in rows["page"]:
+        row["version"] = row["updated_at"] = None
+    for row in rows["alias"]:
+        row["id"] = None  # made anew whenever the names of a page change
+    return {name: sorted(found, key=repr) for name, found in rows.items()}
 
 
 def test_a_merged_page_gives_away_its_names_and_its_links(session: Session) -> None:
     source = concept(session, "KV caches", "", "key value caches", tags=["memory"])
     target = concept(session, "KV cache", "What is kept of earlier tokens.")
     one, text = paper(session, "One"), paper(session, "Text", "It fills [[KV caches]] quickly.")
-    link(session, one, source)
+    linked(session, one, source)
     memory = merged(session, source, target)
 
     assert memory["links"]["moved"]["target_id"]
@@ -202,8 +142,8 @@ def test_of_two_links_that_become_one_the_more_decided_speaks(
 ) -> None:
     source, target = concept(session, "KV caches"), concept(session, "KV cache")
     one = paper(session, "One")
-    link(session, one, source, at_source, evidence=[{"quotation": "of the source"}])
-    link(session, one, target, at_target, evidence=[{"quotation": "of the target"}])
+    linked(session, one, source, at_source, evidence=[{"quotation": "of the source"}])
+    linked(session, one, target, at_target, evidence=[{"quotation": "of the target"}])
     before = state(session)
     memory = merged(session, source, target)
     kept = pair(session, one, target)
@@ -216,7 +156,7 @@ def test_of_two_links_that_become_one_the_more_decided_speaks(
 def test_links_between_the_two_vanish_and_come_back(session: Session) -> None:
     source = concept(session, "KV caches", "As [[KV cache]] says.")
     target = concept(session, "KV cache", "Many are [[KV caches]].")
-    link(session, source, target, relation=Relation.BROADER)
+    linked(session, source, target, relation=Relation.BROADER)
     before = state(session)
     memory = merged(session, source, target)
     both = (source.id, target.id)
@@ -293,7 +233,7 @@ def test_only_two_different_concepts_become_one(session: Session) -> None:
 def test_merges_chain_and_are_undone_from_the_last_one_back(session: Session) -> None:
     first, second, third = (concept(session, name) for name in ("A first", "B second", "C third"))
     one = paper(session, "One", "About [[A first]].")
-    link(session, one, first)
+    linked(session, one, first)
     before = state(session)
     into_second = merged(session, first, second)
     between = state(session)
@@ -312,11 +252,11 @@ def test_merges_chain_and_are_undone_from_the_last_one_back(session: Session) ->
 def test_what_was_done_since_a_merge_stays_where_it_is(session: Session) -> None:
     source, target = concept(session, "KV caches"), concept(session, "KV cache")
     one, two = paper(session, "One"), paper(session, "Two")
-    moved = link(session, one, source, LinkStatus.PROPOSED)
+    moved = linked(session, one, source, LinkStatus.PROPOSED)
     memory = merged(session, source, target)
     moved.status = LinkStatus.ACCEPTED
     session.add(moved)
-    link(session, two, target)
+    linked(session, two, target)
     edited = Content(title="KV cache", kind=PageKind.CONCEPT, body="Written since.")
     pages.revise(session, target, edited, author=PERSON, now=LATER)
     unmerged(session, source, target, memory)
@@ -358,7 +298,7 @@ def test_undo_restores_every_row_of_any_small_wiki(session: Session, seed: int) 
         if links.between(session, source.id or 0, target.id or 0, relation) is None:
             status = random.choice(list(LinkStatus))
             evidence = [{"quotation": f"{source.title} {random.random()}"}]
-            link(session, source, target, status, relation, evidence=evidence, note="n")
+            linked(session, source, target, status, relation, evidence=evidence, note="n")
     for page in made:  # some texts now say what was proposed or decided before
         pages.relink(session, page, now=THEN)
     kept: list[tuple[Page, Page, concepts.Memory]] = []
@@ -401,8 +341,8 @@ def divided(session: Session, source: Page, members: list[Page]) -> tuple[Page, 
 def test_a_split_moves_names_and_papers_and_undo_brings_them_back(session: Session) -> None:
     source = concept(session, "Cache", "Its text.", "paged attention", "caching")
     one, two = paper(session, "One", "By [[paged attention]]."), paper(session, "Two")
-    link(session, one, source)
-    link(session, two, source)
+    linked(session, one, source)
+    linked(session, two, source)
     before = state(session)
     made, memory = divided(session, source, [one])
     assert made.title == "Paged cache" and made.kind == PageKind.CONCEPT
@@ -425,9 +365,9 @@ def test_a_split_moves_names_and_papers_and_undo_brings_them_back(session: Sessi
 def test_a_split_that_was_worked_on_stays(session: Session) -> None:
     source = concept(session, "Cache", "", "paged attention")
     one, two = paper(session, "One"), paper(session, "Two")
-    link(session, one, source)
+    linked(session, one, source)
     made, memory = divided(session, source, [one])
-    link(session, two, made)
+    linked(session, two, made)
     with pytest.raises(Conflict, match="worked on since"):
         concepts.unsplit(session, source, memory, author=PERSON, now=LATER)
 

@@ -282,3 +282,11 @@ def test_links_as_lists_show_them(engine: Engine) -> None:
         for sort in ("confidence", "newest", "page", "nonsense"):
             assert len(links.proposals(session, sort=sort)) == 1
         assert len(links.edges_around(session, [concept])) == 3
+
+
+def test_a_digest_is_no_orphan(engine: Engine) -> None:
+    with writing(engine) as session:
+        alone = make_page(session, "Alone")
+        for day in ("2026-05-14", "2026-05"):
+            make_page(session, f"Digest of {day}", kind=PageKind.DIGEST)
+        assert pages.orphans(session) == [alone]

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.engine import Engine
-from sqlmodel import Session, SQLModel, select
+from sqlmodel import Session, select
 
 from app.domain.identifiers import PaperId
 from app.domain.queries import Filters, parse_query
@@ -43,24 +40,10 @@ from app.domain.records import (
 from app.errors import Conflict, NotFound
 from app.services import review
 from app.store import decisions, joining, links, pages, papers, questions, removal, search
-from app.store.db import writing
 from app.store.pages import PERSON, Content
-from tests.factories import THEN, make_engine
+from tests.factories import THEN, every_row, linked
 
 LATER = THEN + timedelta(hours=1)
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    made = make_engine(tmp_path)
-    yield made
-    made.dispose()
-
-
-@pytest.fixture
-def session(engine: Engine) -> Iterator[Session]:
-    with writing(engine) as opened:
-        yield opened
 
 
 def page(
@@ -83,48 +66,13 @@ def kept(session: Session, title: str, *identifiers: str) -> tuple[Paper, Page]:
     return paper, papers.give_page(session, paper, now=THEN)
 
 
-def link(
-    session: Session,
-    source: Page,
-    target: Page,
-    status: LinkStatus = LinkStatus.ACCEPTED,
-    relation: Relation = Relation.ABOUT,
-    **values: Any,
-) -> Link:
-    return links.add(
-        session,
-        Link(
-            source_id=source.id or 0,
-            target_id=target.id or 0,
-            relation=relation,
-            status=status,
-            origin=values.pop("origin", Origin.LINKER),
-            created_at=THEN,
-            **values,
-        ),
-    )
-
-
 def remove(session: Session, *gone: Page, **values: Any) -> list[Decision]:
     return removal.remove_all(session, gone, now=LATER, **values)
 
 
-# What only says when the machine last did something, is made anew, or says that it happened.
-_NOT_COMPARED = {
-    *("generation", "unmirrored", "page_vector", "title_word", "unencoded", "page_text_data"),
-    *("change", "decision"),
-}
-
-
 def state(session: Session) -> dict[str, list[dict[str, Any]]]:
     """Every row of the wiki, but for the record of removals themselves."""
-    session.flush()
-    session.expire_all()
-    rows: dict[str, list[dict[str, Any]]] = {}
-    for name, table in sorted(SQLModel.metadata.tables.items()):
-        if name not in _NOT_COMPARED:
-            found = session.connection().execute(sa.select(table))
-            rows[name] = sorted((dict(row._mapping) for row in found), key=repr)
+    rows = every_row(session, but=("change", "decision"))
     others = sa.select(Change.__table__).where(Change.kind != ChangeKind.REMOVE)  # type: ignore[attr-defined]
     rows["change"] = [dict(row._mapping) for row in session.connection().execute(others)]
     return rows
@@ -166,7 +114,7 @@ def test_no_list_and_no_search_has_it(session: Session) -> None:
 def test_links_of_every_status_rest_and_stand_again(session: Session) -> None:
     gone = page(session, "Cache")
     made = [
-        link(session, page(session, f"P{status}", kind=PageKind.PAPER), gone, status, note="n")
+        linked(session, page(session, f"P{status}", kind=PageKind.PAPER), gone, status, note="n")
         for status in LinkStatus
     ]
     decisions.decide_link(session, made[0], Verdict.ACCEPT, now=THEN)
@@ -182,7 +130,7 @@ def test_links_of_every_status_rest_and_stand_again(session: Session) -> None:
 
 def test_a_decision_about_one_of_its_links_is_undone_after_it_is_back(session: Session) -> None:
     gone = page(session, "Cache")
-    link_row = link(session, page(session, "P"), gone, LinkStatus.PROPOSED)
+    link_row = linked(session, page(session, "P"), gone, LinkStatus.PROPOSED)
     decided = decisions.decide_link(session, link_row, Verdict.REJECT, now=THEN)
     remove(session, gone)
     with pytest.raises(Conflict, match=r"Cache was removed since\. Put it back first"):
@@ -228,7 +176,7 @@ def test_a_thread_a_digest_and_predictions_go_and_come(session: Session) -> None
             dismissed=True,
         )
     )
-    link(session, toucher, thread, relation=Relation.PART_OF, day="2026-05-02")
+    linked(session, toucher, thread, relation=Relation.PART_OF, day="2026-05-02")
     pages.reindex(session, thread)
     before = state(session)
     remove(session, thread, digest, toucher)
@@ -248,7 +196,7 @@ def test_an_id_that_was_given_again_meanwhile_is_left_to_its_new_row(session: Se
     gone, other = page(session, "Asks", kind=PageKind.PAPER), page(session, "Other")
     questions.add(session, gone.id or 0, ["Why?"], day="")
     asked = session.exec(select(Question)).one().id
-    answer = link(session, other, gone, relation=Relation.ANSWERS, question_id=asked)
+    answer = linked(session, other, gone, relation=Relation.ANSWERS, question_id=asked)
     remove(session, gone)
     questions.add(session, other.id or 0, ["Another?"], day="")
     removal.restore(session, gone, now=LATER)
@@ -391,7 +339,7 @@ def test_any_small_wiki_is_as_it_was_whatever_comes_back_first(session: Session,
         relation = random.choice([Relation.ABOUT, Relation.MENTIONS, Relation.COVERS])
         if links.between(session, source.id or 0, target.id or 0, relation) is None:
             said = {"origin": Origin.IMPORT} if relation == Relation.COVERS else {}
-            link(session, source, target, random.choice(list(LinkStatus)), relation, **said)
+            linked(session, source, target, random.choice(list(LinkStatus)), relation, **said)
     for each in made:  # some texts now say what was proposed or decided before
         pages.relink(session, each, now=THEN)
     before = state(session)

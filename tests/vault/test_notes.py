@@ -626,17 +626,32 @@ def test_five_thousand_authors_are_kept_and_of_endless_lists_the_first() -> None
     assert parse(data).note == many
 
 
-def test_what_another_program_calls_id_stays_as_a_remark() -> None:
-    head = "---\nid: ZK 2026/05 #3\ntitle: T\n---\n"
-    note = parse(head.encode()).note
-    after = render(replace(note, id="t"), head=head).decode()
-    assert after == ('---\nid: t #3\n# id was "ZK 2026/05"\ntitle: T\n---\n')
+@pytest.mark.parametrize(
+    "theirs", ["ZK 2026/05 #3", "202401011230", '"2024-01-01 12:30"', "[1, two]", "ABC-7"]
+)
+def test_what_another_program_calls_id_is_not_touched(theirs: str) -> None:
+    head = f"---\nid: {theirs}\ntitle: T\n---\n"
+    note = replace(parse(head.encode()).note, id="t")
+    after = render(note, head=head).decode()
+    assert after == head.removesuffix("---\n") + "cerebro-id: t\n---\n"
     again = parse(after.encode())
-    assert render(replace(again.note, id="u"), head=again.head).decode() == after.replace(
-        "id: t", "id: u"
+    assert again.note == note
+    assert render(again.note, head=again.head).decode() == after
+    renamed = render(replace(again.note, id="u"), head=again.head).decode()
+    assert renamed == after.replace("cerebro-id: t", "cerebro-id: u")
+    broken = after.replace("title: T", "title: [")
+    assert parse(broken.encode()).note.id == "t"
+
+
+def test_an_id_that_means_something_here_is_ours() -> None:
+    for head in ("---\nid: arxiv:2605.00001\n---\n", "---\nid: one\n---\n", "---\nid:\n---\n"):
+        note = replace(parse(head.encode()).note, id="t")
+        assert render(note, head=head).decode() == "---\nid: t\n---\n"
+    zettel = parse(b"---\nid: 202401011230\n---\n")
+    assert zettel.note.id == "202401011230"
+    assert render(replace(zettel.note, title="T"), head=zettel.head).decode() == (
+        "---\nid: 202401011230\ntitle: T\n---\n"
     )
-    own = "---\nid: arxiv:2605.00001\n---\n"
-    assert "was" not in render(replace(note, id="t", title=""), head=own).decode()
 
 
 def test_a_kind_we_do_not_know_stays_on_a_note() -> None:

@@ -77,6 +77,20 @@ def test_a_page_is_removed_and_put_back_by_plain_forms(wiki: App, client: TestCl
     assert client.post("/w/nowhere/remove").status_code == 404
 
 
+def test_who_follows_a_link_to_a_removed_page_is_told_of_it(wiki: App, client: TestClient) -> None:
+    with writing(wiki.engine) as session:
+        titled = Content(title="A <b>bay</b>", kind=PageKind.NOTE, body="Text.")
+        pages.create(session, titled, author=PERSON, now=NOW, slug="elsewhere")
+    for page in ("mine", "elsewhere"):
+        client.post(f"/w/{page}/remove")
+    at_its_address = parsed(client.get("/w/mine/edit"))
+    assert "was removed" in words(at_its_address.select_one(".notice"))
+    by_its_title = parsed(client.get("/w/a-b-bay-b/edit?title=a+<b>BAY</b>"))
+    told = by_its_title.select_one(".notice a")
+    assert (told["href"], words(told)) == ("/w/elsewhere", "A <b>bay</b>")
+    assert parsed(client.get("/w/never/edit?title=Never")).select_one(".notice") is None
+
+
 def test_a_page_that_was_edited_meanwhile_is_not_removed_unseen(
     wiki: App, client: TestClient
 ) -> None:

@@ -62,7 +62,7 @@ def test_the_form_takes_files_and_pasted_text(client: TestClient) -> None:
     form = page.select_one("form[action='/import']")
     assert form["enctype"] == "multipart/form-data"
     assert form.select_one("input[type=file]").has_attr("multiple")
-    assert "jsonl" in words(form)
+    assert "an export of cere-bro" in words(form)
 
 
 def test_a_preview_says_what_would_come_in_and_changes_nothing(
@@ -410,3 +410,9 @@ def test_a_whole_wiki_that_is_damaged_says_where(client: TestClient, app: App) -
     assert answer.status_code == 422
     assert "Line 2:" in words(parsed(answer).main)
     assert stored(app)[0] == 0
+
+
+def test_the_screen_names_formats_as_people_do(client: TestClient) -> None:
+    screen = client.get("/import").text
+    assert "Daily Papers of Hugging Face" in screen
+    assert "hf-daily" not in screen

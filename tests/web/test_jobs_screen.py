@@ -11,8 +11,8 @@ from fastapi import Request
 from starlette.testclient import TestClient
 
 from app.bootstrap import App
-from app.domain.records import CallState, ModelCall, RunState
-from app.store import calls, pages, runs
+from app.domain.records import ActKind, CallState, ModelCall, RunState
+from app.store import acts, calls, pages, runs
 from app.store.db import reading, writing
 from app.web.app import create
 from app.web.routes import jobs
@@ -57,6 +57,19 @@ def test_runs_are_listed_newest_first_with_their_steps(client: TestClient, app: 
     ]
     assert "The disk is full." in words(rows[0].select_one("pre"))
     assert rows[0].details.has_attr("open")
+
+
+def test_a_row_says_what_its_run_came_to(client: TestClient, app: App) -> None:
+    quiet, made = ran(app, RunState.DONE), ran(app, RunState.DONE)
+    with acts.doing(app.engine, ActKind.WORK, "A run", clock=app.clock, run_id=made):
+        load(app, [{"type": "concept", "id": f"c{n}", "title": f"C {n}"} for n in range(2)])
+    newest, oldest = parsed(client.get("/jobs")).select(".runs > li")
+    assert "worker: 2 pages, 1 entry; 1 failed" in words(newest.summary)
+    link = newest.select_one("a[href^='/activity/']")
+    assert client.get(link["href"]).status_code == 200
+    assert "worker: encode 3; 1 failed" in words(oldest.summary)
+    assert oldest.select_one("a[href^='/activity/']") is None
+    assert oldest.select_one(f"a[href='/jobs/{quiet}']") is not None
 
 
 def test_a_running_job_is_asked_for_again_and_shown_at_the_foot(

@@ -326,7 +326,7 @@ def test_an_imported_file_stands_apart_and_leads_to_its_items(client: TestClient
         )
     screen = parsed(client.get("/sources"))
     assert screen.select_one("#sources") is None
-    link = screen.select_one("a[href='/sources/1/items']")
+    link = screen.select_one("main a[href='/sources/1']")
     assert words(link) == "day.html"
     assert "1 item" in words(link.parent)
     alone = client.get("/sources/1")

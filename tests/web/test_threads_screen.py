@@ -380,6 +380,49 @@ def test_the_reader_changes_the_claim_and_sees_the_one_before(client: TestClient
     assert "until 14 May 2026: Growing one matters." in words(page.article)
     answer = client.post("/w/growing-one/thread", data={"claim": "x", "status": "great"})
     assert answer.status_code == 422
+    assert parsed(answer).select_one("#claim")["value"] == "x", "nothing typed is lost"
+
+
+def test_of_two_who_change_a_claim_at_once_the_second_sees_both(
+    client: TestClient, app: App
+) -> None:
+    fill(app)
+    url = "/w/growing-one/thread"
+    form = parsed(client.get("/w/growing-one")).select_one(f"form:has(#claim)[action='{url}']")
+    base = form.select_one("[name=base]")["value"]
+    first = {"claim": "It grows.", "status": "open", "base": base}
+    assert client.post(url, data=first).status_code == 303
+    second = {"claim": "It shrinks.", "status": "closed", "base": base}
+    answer = client.post(url, data=second)
+    assert answer.status_code == 409
+    page = parsed(answer)
+    assert "It grows." in words(page.select_one(".facts"))
+    assert page.select_one("#claim")["value"] == "It shrinks."
+    assert page.select_one("option[selected]").text == "closed"
+    assert words(parsed(client.get("/w/growing-one")).select_one(".lede")) == "It grows."
+    again = {**second, "base": page.select_one("[name=base]")["value"]}
+    assert client.post(url, data=again).status_code == 303
+    assert words(parsed(client.get("/w/growing-one")).select_one(".lede")) == "It shrinks."
+
+
+def test_of_two_who_change_a_member_at_once_the_second_sees_both(
+    client: TestClient, app: App
+) -> None:
+    fill(app)
+    row = parsed(client.get("/w/growing-one")).select_one(".members > li")
+    change = row.select_one(".n a")["href"]
+    base = parsed(client.get(change)).select_one("[name=base]")["value"]
+    said = {"role": "starts", "line": "First.", "day": "", "base": base}
+    assert client.post(change, data=said).status_code == 303
+    assert client.post(change, data=said).status_code == 303, "the same again is no other edit"
+    answer = client.post(change, data={**said, "line": "Second."})
+    assert answer.status_code == 409
+    page = parsed(answer)
+    assert "First." in words(page.select_one(".facts"))
+    assert page.select_one("#line")["value"] == "Second."
+    again = {**said, "line": "Second.", "base": page.select_one("[name=base]")["value"]}
+    assert client.post(change, data=again).status_code == 303
+    assert "Second." in words(parsed(client.get("/w/growing-one")).select_one("#timeline"))
 
 
 def test_a_member_is_added_changed_and_taken_out_by_forms(client: TestClient, app: App) -> None:

@@ -10,7 +10,7 @@ from sqlmodel import Session, select
 from starlette.testclient import TestClient
 
 from app.bootstrap import App
-from app.domain.merge import MINE, THEIRS
+from app.domain.merge import IN_FILE, ON_PAGE
 from app.domain.records import AuthorKind, PageKind, Revision, VaultConflict, VaultProblem
 from app.store import pages
 from app.store.db import reading, writing
@@ -86,7 +86,7 @@ def test_the_form_has_both_texts_what_each_changed_and_one_with_marks(
     assert words(file.select_one("del")) == words(here.select_one("del")) == "A second line."
     assert [each.text for each in page.select("pre")] == [FILE, PAGE]
     body = form_of(client)["body"]
-    assert all(each in body for each in (MINE, "A filed line.", THEIRS, "A typed line."))
+    assert all(each in body for each in (IN_FILE, "A filed line.", ON_PAGE, "A typed line."))
     told = words(page.select_one(".facts"))
     assert "tags in the file: wood" in told and "uses: Nowhere" in told
 
@@ -149,7 +149,7 @@ def test_marks_that_were_left_are_not_saved(wiki: App, client: TestClient) -> No
     assert answer.status_code == 422
     page = parsed(answer)
     assert "There are still marks in the text" in words(page.select_one("#body-problem"))
-    assert MINE in page.select_one("#body").text
+    assert IN_FILE in page.select_one("#body").text
     assert len(bodies(wiki)) == 2 and not is_over(wiki)
 
 

@@ -25,6 +25,7 @@ from app.vault import journal, names, notes
 
 _BATCH = 50  # files written before they are noted in one transaction
 _FAILURES = 3  # files that cannot be written before no more are tried
+_NO_FIELDS = "---\n---\n"  # of a file that had none: it is not told what its folder and text say
 _GONE = 200  # files of pages that are gone, read at a time
 
 
@@ -52,10 +53,13 @@ class Writing:
         while most is None or done < most:
             with self._pair.reading() as session:
                 batch = mirror.waiting(session, after=after, limit=_BATCH)
-                told = mirror.told(session, [page_id for page_id, _ in batch])
+                ids = [page_id for page_id, _ in batch]
+                told = mirror.told(session, ids)
+                # Gone since, or their files could not be taken away: they wait for the next time.
+                standing = mirror.of_pages(session, {*ids} - {*told})
             if not batch:
                 return 0
-            self._write_some(batch, told)
+            self._write_some([each for each in batch if each[0] not in standing], told)
             after, done = batch[-1][0], done + len(batch)
         return after
 
@@ -118,7 +122,11 @@ class Writing:
         if stem in taken or mirror.taken(session, [key], [stem]):
             return False
         taken.add(stem)
-        session.add(rows.reserved(page_id, path, now, head=had["head"], newline=had["newline"]))
+        session.add(
+            rows.reserved(
+                page_id, path, now, head=had["head"] or _NO_FIELDS, newline=had["newline"]
+            )
+        )
         return True
 
     def _write_some(self, batch: Sequence[tuple[int, int]], told: dict[int, Told]) -> None:

@@ -79,6 +79,10 @@ class PageIn(BaseModel):
     aliases: list[str] | None = Field(None, max_length=200)
     tags: list[str] | None = Field(None, max_length=200)
     note: str = Field("", max_length=500)
+    links: bool = Field(
+        False,
+        description="Whether another title is written into the pages that link here by the old one.",
+    )
 
     @field_validator("kind")
     @classmethod
@@ -294,7 +298,8 @@ def write_page(
     """Save a page. `If-Match` names the version the edit began from (the ETag of a read).
 
     An edit of a page that moved on is merged; where both changed the same lines the answer is 409
-    with both texts. A page that does not exist is made.
+    with both texts. A page that does not exist is made. With `links` another title is written into
+    the pages that link to it by the old one, and all of it can be undone as one act.
     """
     if not is_slug(slug):
         raise Invalid("An address may hold small letters, digits and hyphens.")
@@ -319,6 +324,7 @@ def write_page(
                 base=base,
                 now=app.clock(),
                 note=new.note,
+                links=new.links,
             )
     except EditConflict as error:
         return _both_texts(error)

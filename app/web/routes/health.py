@@ -13,6 +13,7 @@ from app.domain.typed_counters import made_live
 from app.errors import Conflict
 from app.services import health as service
 from app.services import pages as editing
+from app.services import wording
 from app.services.health import Check
 from app.store import live_claims, mirror, pages
 from app.web.deps import Form, Reads, TheApp, UnlessKnown, Writes, facts, text, whole
@@ -68,6 +69,13 @@ def _checks(request: Request, session: Session) -> list[Check]:
 
 def _url(check: str, number: int) -> str:
     return "/health?" + urlencode({"check": check, "page": str(number)})
+
+
+@router.post("/health/links")
+def write_links(session: Writes, app: TheApp) -> Response:
+    """Write the links that Obsidian does not follow so that it does, as one act of the reader's own."""
+    done = wording.word(session, now=app.clock())
+    return RedirectResponse(f"/activity/{done.act}" if done.act else "/health", 303)
 
 
 @router.post("/health/live")

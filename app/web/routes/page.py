@@ -46,6 +46,7 @@ from app.reading import filler, rendered, resolver
 from app.rendering import plain_title, render_body
 from app.services import pages as editing
 from app.services import removal
+from app.services.removal import Removed
 from app.store import (
     changes,
     concepts,
@@ -59,6 +60,7 @@ from app.store import (
     questions,
     sections,
     threads,
+    wording,
 )
 from app.store.db import LARGEST_ID
 from app.store.pages import Content, Place
@@ -180,6 +182,7 @@ def read(request: Request, slug: str, session: Reads, app: TheApp) -> Response:
 
 _NOTICES = {
     "merged": "Saved. Your edit and one made meanwhile were put together.",
+    "linked": "Saved, and written into the pages that link here. Activity can undo it as a whole.",
     "settled": "Saved. The file follows; the other text is in the history.",
     "restored": "The earlier text is back, as a new revision.",
     "back": "Put back, with its names and links.",
@@ -693,6 +696,8 @@ class _Fields:
     body: str = ""
     base_rev: str = ""
     sent: str = ""  # names this very form, so that it counts once however often it is sent
+    linked: int = 0  # pages that link here in their texts
+    links: bool = True  # whether another title is written into those
 
 
 @router.get("/new")
@@ -713,7 +718,8 @@ def edit(request: Request, slug: str, session: Reads) -> Response:
             raise NotFound("An address may hold small letters, digits and hyphens.")
         title = request.query_params.get("title", "")[:500] or slug.replace("-", " ").capitalize()
         fields = _Fields(title=title, kind=PageKind.CONCEPT.value)
-        return _editor(request, slug, fields, new=True, draft=draft)
+        gone = removal.namesake(session, slug, title)
+        return _editor(request, slug, fields, new=True, draft=draft, gone=gone)
     content = pages.content_of(session, page)
     fields = _Fields(
         title=content.title,
@@ -722,6 +728,7 @@ def edit(request: Request, slug: str, session: Reads) -> Response:
         tags="\n".join(content.tags),
         body=content.body,
         base_rev=str(page.version),
+        linked=wording.writers(session, page.id or 0),
     )
     return _editor(request, slug, fields, new=False, draft=draft)
 
@@ -738,6 +745,7 @@ def _editor(
     preview: Markup | None = None,
     conflict: EditConflict | None = None,
     unsaved: str = "",
+    gone: Removed | None = None,
 ) -> Response:
     if draft is not None and draft.body == form.body:
         draft = None
@@ -755,6 +763,7 @@ def _editor(
         preview=preview,
         conflict=conflict,
         unsaved=unsaved,
+        gone=gone,
     )
 
 
@@ -781,6 +790,8 @@ def _fields(form: FormData) -> _Fields:
         body=text(form, "body"),
         base_rev=text(form, "base_rev"),
         sent=text(form, "sent"),
+        linked=whole(text(form, "linked"), 0),
+        links="links" in form,
     )
 
 
@@ -804,7 +815,9 @@ def save(
         content = _content(slug, form, fields)
         base = _base(fields.base_rev)
         with session.begin_nested():
-            saved = editing.save(session, slug, content, base=base, now=app.clock())
+            saved = editing.save(
+                session, slug, content, base=base, now=app.clock(), links=fields.links
+            )
     except Invalid as error:
         errors = error.fields or {"": str(error)}
         return _editor(
@@ -815,7 +828,7 @@ def save(
             return RedirectResponse(f"/w/{slug}", 303)
         fields.body, fields.base_rev = error.merged, str(error.revision)
         return _editor(request, slug, fields, new=False, status=409, conflict=error)
-    notice = "?saved=merged" if saved.merged else ""
+    notice = "?saved=merged" if saved.merged else "?saved=linked" if saved.linked else ""
     return RedirectResponse(f"/w/{saved.page.slug}{notice}", 303)
 
 
@@ -874,7 +887,12 @@ def draft(slug: str, form: Form, session: Writes, app: TheApp) -> Response:
 @router.post("/w/{slug}/rename")
 def rename(slug: str, form: Form, session: Writes, app: TheApp) -> Response:
     page = editing.rename(
-        session, slug, text(form, "slug"), title=text(form, "title"), now=app.clock()
+        session,
+        slug,
+        text(form, "slug"),
+        title=text(form, "title"),
+        now=app.clock(),
+        links="links" in form,
     )
     return RedirectResponse(f"/w/{page.slug}?saved=renamed", 303)
 

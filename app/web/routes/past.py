@@ -12,12 +12,14 @@ from sqlmodel import Session
 
 from app.bootstrap import App
 from app.domain.asof import as_of, end_of
-from app.domain.records import PageKind, Revision
+from app.domain.records import Origin, PageKind, Revision
 from app.domain.summaries import MARK
 from app.errors import Invalid
 from app.reading import resolver
 from app.rendering import render_body
 from app.store import history as stored
+from app.store import past
+from app.store.past import Past
 from app.web.deps import facts
 from app.web.routes.threads import thread_context
 from app.web.templating import page as screen
@@ -55,8 +57,9 @@ def read(request: Request, session: Session, page: Any, head: Any, app: App) -> 
     known |= _text(session, found, page, head)
     if page.kind == PageKind.THREAD:
         return screen(request, "threads/thread.html", **known)
-    known["outgoing"] = _links(session, page.id, moment, outgoing=True)
-    known["incoming"] = _links(session, page.id, moment, outgoing=False)
+    then = past_of(request, session, moment)
+    known["outgoing"] = _links(session, page.id, then, outgoing=True)
+    known["incoming"] = _links(session, page.id, then, outgoing=False)
     return screen(request, "pages/asof.html", wrong="", **known)
 
 
@@ -94,9 +97,18 @@ def _text(session: Session, found: Revision | None, page: Any, head: Any) -> dic
     }
 
 
-def _links(
-    session: Session, page_id: int, moment: datetime, *, outgoing: bool
-) -> list[dict[str, Any]]:
+def past_of(request: Request, session: Session, moment: datetime) -> Past:
+    """What was otherwise before a moment; worked out once for each change of the wiki."""
+    return facts(request).get(
+        session,
+        ("past", moment),
+        lambda: past.before(session, moment),
+        of=("alias", "change", "decision", "link", "page", "red_link"),
+    )
+
+
+def _links(session: Session, page_id: int, then: Past, *, outgoing: bool) -> list[dict[str, Any]]:
+    """Links of then; what the text of the page itself says is not repeated beside it."""
     return [
         {
             "id": row.id,
@@ -106,5 +118,6 @@ def _links(
             "relation": row.relation.value,
             "note": row.note,
         }
-        for row in stored.links_then(session, page_id, moment, outgoing=outgoing, limit=SHOWN)
+        for row in stored.links_then(session, page_id, then, outgoing=outgoing, limit=SHOWN)
+        if not (outgoing and row.origin == Origin.AUTHOR)
     ]

@@ -38,6 +38,7 @@ log = logging.getLogger("cerebro.web")
 FETCHES = 20
 DELIVERIES = 20
 PER_PAGE = 100
+IMPORTED = 200  # sources that nobody fetches, in the list below the others
 RECOUNTED = 60.0  # seconds, while the list is only asked for again
 MOST_FOUND = 500  # of a list of feeds
 KINDS: Mapping[SourceKind, str] = {
@@ -201,8 +202,9 @@ def _list(
                 "items": each.items,
                 "received_at": each.received_at,
             }
-            for each in imported
+            for each in imported[:IMPORTED]
         ],
+        imported_total=len(imported),
         **shown,
     )
 

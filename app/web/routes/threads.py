@@ -304,7 +304,7 @@ def thread_context(
 ) -> dict[str, object]:
     """What templates/threads/thread.html shows of a thread beside what every page has.
 
-    Keys: claim, claims, status, statuses, asof, wrong, counts, momentum, points, months_words,
+    Keys: base, claim, claims, status, statuses, asof, wrong, counts, momentum, points, months_words,
     concepts, against, months, earlier, questions, related, history. `after` is the place of the
     last member shown: the timeline goes on behind it. `asof` is a day: counters and members are
     those it had then.
@@ -334,6 +334,7 @@ def thread_context(
         session, page_id, Role.CONTRADICTS, until=until, limit=CONTRADICTING + 1
     )
     return {
+        "base": keeping.base_of(thread),
         "claim": _claim(claims, thread.claim if thread else "", until if asof else ""),
         "claims": claims,
         "status": marked.value,
@@ -544,17 +545,31 @@ def _relation(relation: Relation, *, outgoing: bool) -> str:
 
 
 @router.post("/w/{slug}/thread")
-def edit(slug: str, form: Form, session: Writes, app: TheApp) -> Response:
-    """Another claim, or another status."""
+def edit(request: Request, slug: str, form: Form, session: Writes, app: TheApp) -> Response:
+    """Another claim, or another status. What is refused, or was changed meanwhile, comes back in the form."""
     page = keeping.get(session, slug)
     thread = session.get(Thread, page.id)
-    keeping.edit(
-        session,
-        slug,
-        claim=text(form, "claim", thread.claim if thread else ""),
-        status=text(form, "status", thread.status.value if thread else ThreadStatus.OPEN.value),
-        now=app.clock(),
-    )
+    stands = {
+        "claim": thread.claim if thread else "",
+        "status": (thread.status if thread else ThreadStatus.OPEN).value,
+    }
+    said = {name: text(form, name, standing) for name, standing in stands.items()}
+    try:
+        with session.begin_nested():
+            keeping.edit(session, slug, **said, base=text(form, "base"), now=app.clock())
+    except (Conflict, Invalid) as error:
+        changed = isinstance(error, Conflict)
+        return screen(
+            request,
+            "threads/claim.html",
+            status_code=409 if changed else 422,
+            page={"slug": page.slug, "title": page.title},
+            said=said,
+            theirs=stands if changed else None,
+            base=keeping.base_of(thread),
+            statuses=[each.value for each in ThreadStatus],
+            wrong=str(error),
+        )
     return RedirectResponse(f"/w/{page.slug}", 303)
 
 
@@ -592,9 +607,19 @@ def change_member(
             if text(form, "do") == "out":
                 keeping.take_out(session, slug, link_id, now=app.clock())
             else:
-                keeping.change_member(session, slug, link_id, **said, now=app.clock())
+                base = text(form, "base")
+                keeping.change_member(session, slug, link_id, **said, base=base, now=app.clock())
     except (Conflict, Invalid) as error:
-        return _asking(request, session, slug, number=link_id, said=said, wrong=str(error))
+        changed = isinstance(error, Conflict) and text(form, "do") != "out"
+        return _asking(
+            request,
+            session,
+            slug,
+            number=link_id,
+            said=said,
+            wrong=str(error),
+            changed=changed,
+        )
     return RedirectResponse(f"/w/{slug}?saved=member#timeline", 303)
 
 
@@ -611,22 +636,26 @@ def _asking(
     name: str = "",
     said: Mapping[str, str] | None = None,
     wrong: str = "",
+    changed: bool = False,
 ) -> Response:
-    """The form of a member, of a new one without a `number`. Raises NotFound."""
+    """The form of a member, of a new one without a `number`; `changed` elsewhere meanwhile. Raises NotFound."""
     page = keeping.get(session, slug)
-    member = None
+    member, theirs = None, None
     if number:
         link = keeping.member_of(session, slug, number)
         found = session.get(Page, link.source_id)
         assert found is not None
         member = {"slug": found.slug, "title": found.title, "number": number}
-        standing = {"role": link.role.value if link.role else "", "line": link.note}
-        said = said or {**standing, "day": link.day}
+        member["base"] = keeping.base_of(link)
+        role = link.role.value if link.role else ""
+        standing = {"role": role, "line": link.note, "day": link.day}
+        said, theirs = said or standing, standing if changed else None
     return screen(
         request,
         "threads/member.html",
-        status_code=422 if wrong else 200,
+        status_code=409 if changed else 422 if wrong else 200,
         page={"slug": page.slug, "title": page.title},
+        theirs=theirs,
         member=member,
         typed=name,
         said=said or {"role": "", "line": "", "day": ""},

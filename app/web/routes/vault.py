@@ -12,7 +12,7 @@ from sqlmodel import Session
 
 from app.bootstrap import App
 from app.domain.markdown import name_key
-from app.domain.merge import MINE, THEIRS, diff_lines, merge3
+from app.domain.merge import IN_FILE, ON_PAGE, diff_lines, merge3
 from app.domain.notes import Note
 from app.domain.records import Page, VaultConflict
 from app.errors import Conflict, Invalid, Unreadable
@@ -70,7 +70,7 @@ class _Sides:
 
     @property
     def merged(self) -> str:
-        return merge3(self.base, self.mine, self.theirs).text
+        return merge3(self.base, self.mine, self.theirs, marks=(IN_FILE, ON_PAGE)).text
 
 
 def _sides(session: Session, page: Page) -> _Sides | None:
@@ -191,7 +191,7 @@ def settle(request: Request, slug: str, form: Form, session: Writes, app: TheApp
         return _form(request, session, app, page, sides, written or sides.merged, moved=True)
     body = {"file": sides.mine, "page": sides.theirs}.get(keep, written)
     if keep not in ("file", "page") and _marked(body):
-        problem = f"There are still marks in the text: lines with {MINE} or {THEIRS}."
+        problem = f"There are still marks in the text: lines with {IN_FILE} or {ON_PAGE}."
         return _form(request, session, app, page, sides, body, problem=problem)
     content = replace(pages.content_of(session, page), body=body)
     try:
@@ -215,4 +215,4 @@ _NOTES = {"file": "the file's text", "page": "the page's text, kept over the fil
 
 
 def _marked(body: str) -> bool:
-    return any(line.rstrip() in (MINE, THEIRS) for line in body.split("\n"))
+    return any(line.rstrip() in (IN_FILE, ON_PAGE) for line in body.split("\n"))

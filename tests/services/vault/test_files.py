@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy.engine import Engine
@@ -15,17 +14,7 @@ from app.store.db import reading, writing
 from app.store.pages import PERSON, Content, create, get, revise
 from app.vault.folder import Vault
 from tests.factories import THEN, make_engine, make_link
-
-NOW = datetime(2026, 5, 14, 9, 0, tzinfo=UTC)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.at = 0.0
-
-    def __call__(self) -> float:
-        self.at += 1.0
-        return self.at
+from tests.services.vault.synced import NOW, Clock
 
 
 def synced(engine: Engine, root: Path) -> None:
