@@ -26,9 +26,9 @@ run: setup
 
 # A browser on a busy machine may be late: what fails three times is wrong.
 test: setup
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --ignore=tests/browser
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --ignore=tests/browser --database postgresql
-	$(BIN)/python -m pytest -q --reruns 2 tests/browser
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal --ignore=tests/browser
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal --ignore=tests/browser --database postgresql
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal --reruns 2 tests/browser
 
 check: setup
 	$(BIN)/ruff format --check .

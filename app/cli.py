@@ -331,7 +331,9 @@ def doctor(
 
     Exit code 1 when something is left that only a backup or a person can put right.
     """
+    from app.services.backup import kept as kept_backups
     from app.services.doctor import Finding, Patient, examine
+    from app.store.db import reading
 
     app = _open()
     with _bar("doctor", None) as at:
@@ -346,6 +348,9 @@ def doctor(
             trouble = _in_step(app)
             said = trouble or "the vault and the wiki are in step"
             findings.append(Finding("sync", not trouble, said))
+        with reading(app.engine) as session:
+            kept = kept_backups(session, app.settings.data)
+        findings.append(Finding("backups", not (kept.on and kept.trouble), kept.says))
     if as_json:
         _out(
             [
@@ -981,7 +986,7 @@ def digest(
                 "A month that is not over has no page yet. It is read at /digest/" + month
             )
         with reading(app.engine) as session:
-            page = as_file(told.edition, rendered(session, told.edition.body).html, base=app.home)
+            page = as_file(told.edition, rendered(session, told.edition.body, app.zone).html, base=app.home)
         with _written(None if to_output else html) as write:
             write(page)
     if mail:
@@ -1364,30 +1369,41 @@ def undo(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Take back a decision, with all others of the same action; or all of an import or a run."""
+    """Take something back: the last thing decided, a decision, or an import or a run as a whole.
+
+    A decision goes with all others of the same action. Right after `cerebro undo --act N` it takes
+    that undo back as a whole. What was undone is named; `cerebro activity` lists decisions and acts
+    with their numbers.
+    """
     from app.services import acts
     from app.services import review as deciding
+    from app.store import activity as log
     from app.store.db import writing
 
     if act is not None and decision is not None:
         raise Invalid("Name a decision or an act, not both.")
     app = _open()
-    if act is not None:
-        with writing(app.engine) as session:
-            done = acts.undo(session, act, now=app.clock())
-        if as_json:
-            _out(done.as_json())
-        else:
-            for line in done.in_words():
-                print(line)
-        return
     with writing(app.engine) as session:
-        taken = deciding.undo(session, decision, now=app.clock()).decisions
-        ids = [each.id for each in taken]
-    if as_json:
-        _out({"undone": ids})
+        if act is None and decision is None and (last := acts.newest_undo(session)) is not None:
+            act = last.id
+        if act is not None:
+            with _bar("undoing", None):
+                whole = acts.undo(session, act, now=app.clock())
+        else:
+            taken = deciding.undo(session, decision, now=app.clock()).decisions
+            ids = [each.id or 0 for each in taken]
+            words = [log.in_words(each) for each in log.of_decisions(session, ids)]
+    if act is not None:
+        if as_json:
+            _out(whole.as_json())
+        else:
+            for line in whole.in_words():
+                print(line)
+    elif as_json:
+        _out({"undone": ids, "words": words})
     else:
-        print(f"Undone: {len(ids)} decision{'s' if len(ids) != 1 else ''}.")
+        more = f" and {len(words) - _SHOWN:,} more" if len(words) > _SHOWN else ""
+        print(f"Undone: {'; '.join(words[:_SHOWN])}{more}.")
 
 
 @cli.command()

@@ -64,7 +64,7 @@ class _DryRun(Exception):
 
 @dataclass
 class Imported:
-    """What an import of several files did. `failed` means that no file could be read at all."""
+    """What an import of several files did. `failed` means that nothing in them could be taken."""
 
     report: Report = field(default_factory=Report)
     files: int = 0
@@ -74,7 +74,7 @@ class Imported:
 
     @property
     def failed(self) -> bool:
-        return self.files == 0
+        return self.files == 0 or (bool(self.refused) and not self.report.counts)
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -93,7 +93,10 @@ class Imported:
         yield (
             f"{self.report.total(Outcome.NEW)} new, {self.report.total(Outcome.CHANGED)} changed, "
             f"{self.report.total(Outcome.SAME)} same, {len(self.refused)} rejected"
+            + (" (below, with the reasons)" if self.refused else "")
         )
+        if changed := list(dict.fromkeys(self.report.changed)):
+            yield f"  changed: {named_in_short(changed)}"
         for kind, counts in self.report.by_kind().items():
             yield f"  {kind}: " + ", ".join(f"{n} {name}" for name, n in counts.items())
         if self.left:
@@ -180,6 +183,9 @@ def _import(
     for name, report in reports:
         if isinstance(report, CerebroError):
             result.refused.append((name, _once_named(name, str(report))))
+            continue
+        if not any((report.counts, report.rejected, report.unread)):
+            result.refused.append((name, "There is nothing in it that can be imported."))
             continue
         result.files += 1
         result.report.add(report)

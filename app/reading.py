@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import tzinfo
 
 from sqlmodel import Session
 
@@ -27,23 +29,37 @@ def resolver(session: Session) -> Resolve:
     return resolve
 
 
-def filler(session: Session) -> Fill:
-    """Live claims to what they say now, all claims of a body in one go."""
+def filler(session: Session, zone: tzinfo | None = None, asof: str = "") -> Fill:
+    """Live claims to what they say now, all claims of a body in one go.
+
+    `zone` is the reader's (None: the system's). With `asof`, an ISO day, what counts pages says what it
+    said at the end of that day; open questions and predictions are counted as they stand now.
+    """
 
     def fill(claims: Collection[Claim]) -> Mapping[Claim, Filled]:
-        return live_claims.fill(session, claims)
+        if not asof:
+            return live_claims.fill(session, claims, zone)
+        dated = {
+            each: replace(each, asof=min(each.asof or asof, asof))
+            if each.noun is grammar.Noun.PAGE
+            else each
+            for each in claims
+        }
+        filled = live_claims.fill(session, list(dict.fromkeys(dated.values())), zone)
+        return {each: filled[as_of] for each, as_of in dated.items()}
 
     return fill
 
 
-def told(session: Session, body: str) -> str:
+def told(session: Session, body: str, zone: tzinfo | None = None) -> str:
     """The Markdown of a body with what its live claims say in their place, for who reads it plain."""
     written = {source for source, _, _ in written_claims(body)}
     read = {source: grammar.read(source[2:-2]) for source in written}
     claims = {source: claim for source, claim in read.items() if isinstance(claim, Claim)}
     if not claims:
         return body
-    filled = live_claims.fill(session, list(dict.fromkeys(claims.values()))[: grammar.MOST_CLAIMS])
+    asked = list(dict.fromkeys(claims.values()))[: grammar.MOST_CLAIMS]
+    filled = live_claims.fill(session, asked, zone)
     said = {
         source: filled[claim].plain()
         for source, claim in claims.items()
@@ -52,9 +68,9 @@ def told(session: Session, body: str) -> str:
     return replace_claims(body, {source: _escaped(words) for source, words in said.items()})
 
 
-def rendered(session: Session, body: str) -> Rendered:
-    """A body as HTML, as the wiki stands."""
-    return render_body(body, resolver(session), filler(session))
+def rendered(session: Session, body: str, zone: tzinfo | None = None) -> Rendered:
+    """A body as HTML, as the wiki stands; `zone` is the reader's (None: the system's)."""
+    return render_body(body, resolver(session), filler(session, zone))
 
 
 _MARKUP = re.compile(r"([\\`*_\[\]{}<>$#|!~&^])")

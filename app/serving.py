@@ -24,7 +24,7 @@ from app.errors import Misconfigured, Unavailable
 from app.importing import import_paths
 from app.settings import load
 from app.store import pages
-from app.store.db import reading
+from app.store.db import file_of, is_read_only, reading
 from app.web.app import create
 
 log = logging.getLogger("cerebro.serve")
@@ -48,6 +48,13 @@ def serve(
             "on 127.0.0.1, or say --no-password where something else keeps strangers out."
         )
     app = build(settings)
+    if is_read_only(app.engine):
+        log.warning(
+            "%s cannot be written: what is there can be read and backed up, and nothing is changed. "
+            "No worker is started.",
+            file_of(app.engine),
+        )
+        with_worker = with_starter = False
     if with_starter:
         load_starter(app)
     listening = _listen(host, port)

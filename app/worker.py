@@ -23,6 +23,7 @@ from app.embeddings.remote import EncoderServer
 from app.errors import CerebroError
 from app.fetchers import Fetchers, Heard
 from app.pipeline import FETCH, STEPS, VAULT, Step, begin, take_up
+from app.services import backup
 from app.store import acts, runs
 from app.store.db import many_may_work, reading, writing
 from app.syncing import Syncing
@@ -33,6 +34,7 @@ IDLE_SECONDS = 1.0
 LONGEST_PAUSE = 60.0
 MOST_PASSES = 10  # of one run that goes on until nothing is pending
 JOIN_SECONDS = 5.0  # for what runs beside the steps, when all is to end
+BACKUP_SECONDS = 60.0  # between two looks whether a backup is due; the first comes as late
 REST_SECONDS = 600.0  # after a run that the reader cancelled, unless told to go on
 
 Progress = Callable[[str, int, int], None]
@@ -77,6 +79,7 @@ class Worker:
             Thread(target=self._fetch_all_day, name="fetch", daemon=True),
             Thread(target=reader._all_day, args=("sources",), name="deliveries", daemon=True),
             Thread(target=self._sync_all_day, name="vault", daemon=True),
+            Thread(target=self._back_up_all_day, name="backup", daemon=True),
         ]
         try:
             with runs.at_work(self.app.engine, beat=self._beat) as owner:
@@ -113,6 +116,23 @@ class Worker:
         """Keep the vault and the wiki in step, all day."""
         with runs.at_work(self.app.engine) as owner:
             Syncing(self.app, owner).run(self.stopping, self.turn.is_set)
+
+    def _back_up_all_day(self) -> None:
+        """Make a backup a day; why one was not made is told on the screens, too."""
+        while not self.stopping.wait(BACKUP_SECONDS):
+            self._turn_of(self._backed_up, IDLE_SECONDS)
+
+    def _backed_up(self) -> int:
+        try:
+            made = backup.keep_daily(
+                self.app.place, now=self.app.clock(), today=self.app.today().isoformat()
+            )
+        except CerebroError as error:  # it is tried again in an hour
+            log.error("%s", error)
+            return 1
+        if made is not None:
+            log.info("the day's backup is %s (%.1f MB)", made.path, made.size / 1e6)
+        return 1
 
     def _must_stop(self) -> bool:
         return self.stopping.is_set()

@@ -31,6 +31,8 @@ python -m bench checker    sentences of a model: 200 true ones and 200 with an e
 python -m bench feeds      odd feeds: exceptions, and the share of stated expectations that are met
 python -m bench bibliography   BibTeX, CSL-JSON and RIS: crashes, and what of each entry is still there
                            after import and export; --lost prints what is not
+python -m bench obsidian   every link of a mirrored wiki followed as Obsidian does, before and after
+                           they are written by the names of files; takes what to import (by hand)
 python -m bench backups    twenty backups while three write: does each restore whole? (by hand)
 python -m bench roundtrip  a wiki written to one file, read back and written again: the same bytes?
 python -m bench hostile    what servers do to a client: seconds against the deadline, memory, and what

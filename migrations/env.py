@@ -46,6 +46,7 @@ def _run(connection: sa.Connection) -> None:
         render_as_batch=True,
         include_name=_include,
         compare_type=_compare,
+        version_table_schema=context.config.attributes.get("schema"),
         on_version_apply=lambda **_: sort_by_bytes(connection),
     )
     with context.begin_transaction():

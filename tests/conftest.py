@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -32,13 +33,30 @@ def pytest_configure(config: pytest.Config) -> None:
         del os.environ[name]
 
 
+HERE = Path(__file__).parent
+# Folders and files whose tests use no database: they can only say the same on both engines.
+WITHOUT_DATABASE = {
+    *("domain", "embeddings", "llm", "mail", "sources", "vault"),
+    *("store/test_matrix.py", "web/test_assets.py", "web/test_security.py"),
+    *("web/test_streams.py", "web/test_templates.py"),
+    *("test_architecture.py", "test_bench_linker.py", "test_bench_triage.py", "test_compose.py"),
+    *("test_docs.py", "test_rendering.py", "test_starter_wiki.py"),
+}
+
+
+def without_database(path: Path) -> bool:
+    """Whether a file of tests, or the folder directly below tests/ it lies in, uses no database."""
+    inner = path.relative_to(HERE)
+    return inner.as_posix() in WITHOUT_DATABASE or inner.parts[0] in WITHOUT_DATABASE
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is about the other engine alone; on PostgreSQL, what uses no database too."""
     chosen = config.getoption("--database")
     other = "sqlite_only" if chosen == "postgresql" else "postgresql_only"
     kept, left_out = [], []
     for item in items:
-        pure = chosen == "postgresql" and item.path.parent.name in ("domain", "sources", "llm")
+        pure = chosen == "postgresql" and without_database(item.path)
         (left_out if pure or item.get_closest_marker(other) else kept).append(item)
     if left_out:
         config.hook.pytest_deselected(items=left_out)
@@ -50,11 +68,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _databases_of_a_test() -> Iterator[None]:
+def _databases_of_a_test(request: pytest.FixtureRequest) -> Iterator[None]:
     """What a test made on the server is gone after it; what a wider fixture made before stays."""
-    before = databases.count()
+    before, asked = databases.count(), databases.asked()
     yield
     databases.drop_after(before)
+    if databases.asked() > asked and without_database(request.path):
+        pytest.fail(
+            "It uses a database: take its file out of WITHOUT_DATABASE in tests/conftest.py."
+        )
 
 
 @pytest.fixture

@@ -36,6 +36,7 @@ class _State:
     cleaners: dict[str, psycopg.Connection] = field(default_factory=dict)
     of_folder: dict[Path, str] = field(default_factory=dict)
     numbered: int = 0
+    asked: int = 0
 
 
 _state = _State()
@@ -70,6 +71,7 @@ def on_postgresql() -> bool:
 
 def url_of(folder: Path) -> str:
     """The address of this folder's wiki: an empty one with today's schema, made when first asked."""
+    _state.asked += 1
     if not on_postgresql():
         path = folder / "wiki.sqlite3"
         if not path.exists():
@@ -157,6 +159,11 @@ def _template() -> str:
     name = _state.made.pop()
     admin(f'ALTER DATABASE {name} RENAME TO "{_TEMPLATE}"')
     return _TEMPLATE
+
+
+def asked() -> int:
+    """How often a test asked for a database, on either engine."""
+    return _state.asked
 
 
 def count() -> int:

@@ -393,6 +393,13 @@ def test_the_commands_of_a_day(run: Run, tmp_path: Path) -> None:
     texts = run("health", "--json").json
     assert {"typed-counters", "live-claims", "orphans"} <= {each["check"] for each in texts}
     assert "Live claims that do not hold: 0" in run("health").out
+    assert run("health", "--links").out == "There was no link to write.\n"
+    assert run("health", "--links", "--json").json == {
+        "pages": 0,
+        "links": 0,
+        "stay": 0,
+        "act": None,
+    }
     harmed = run("doctor", "--json")
     assert harmed.code == 1
     assert [check["check"] for check in harmed.json if not check["ok"]] == ["raw bytes"]

@@ -83,7 +83,7 @@ def refused(done: subprocess.CompletedProcess[str], names: Path | str) -> None:
     "fault",
     [
         *("a file", "below a file", "cannot be read", "cannot be written"),
-        *("a wiki that cannot be written", "no database", "torn"),
+        *("no database", "torn"),
     ],
 )
 def test_a_start_that_cannot_be_says_in_one_line_what_is_in_its_way(
@@ -99,12 +99,6 @@ def test_a_start_that_cannot_be_says_in_one_line_what_is_in_its_way(
         data.mkdir(mode=0)
     elif fault == "cannot be written":
         data.mkdir(mode=0o555)
-    elif fault == "a wiki that cannot be written":
-        make_engine(tmp_path).dispose()
-        data.mkdir()
-        shutil.copyfile(tmp_path / "wiki.sqlite3", data / "cerebro.sqlite3")
-        (data / "cerebro.sqlite3").chmod(0o444)
-        data.chmod(0o555)
     else:
         make_engine(tmp_path).dispose()
         data.mkdir()
@@ -118,6 +112,67 @@ def test_a_start_that_cannot_be_says_in_one_line_what_is_in_its_way(
     finally:
         if data.is_dir():
             data.chmod(0o755)
+
+
+# ---------------------------------------------------------------- a wiki that can only be read
+
+
+def told(data: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """A command on this data folder by who may not write there."""
+    return subprocess.run(
+        bound(cerebro(*words)),
+        env=environment(data, SETTINGS),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.sqlite_only
+@LINUX
+@pytest.mark.parametrize("what", ["the folder", "the folder, with a log", "the file"])
+def test_a_wiki_that_cannot_be_written_is_read_exported_backed_up_and_served(
+    tmp_path: Path, what: str
+) -> None:
+    data, outside = tmp_path / "data 100%", tmp_path / "outside"
+    outside.mkdir()
+    app = build(Settings(data=data, embedding_model="none", timezone="UTC"))
+    with writing(app.engine) as session:
+        editing.save(session, "paging", text("Memory in pages."), base=0, now=THEN)
+    file = data / "cerebro.sqlite3"
+    beside = [file.with_name(f"{file.name}{end}") for end in ("-wal", "-shm")]
+    if what == "the folder, with a log":  # as a kill leaves it, on a disk that is mounted again
+        log = beside[0].read_bytes()
+        app.engine.dispose()
+        beside[0].write_bytes(log)
+        assert log and not beside[1].exists()
+    else:
+        app.engine.dispose()
+    file.chmod(0o444)
+    if what != "the file":
+        data.chmod(0o555)
+    try:
+        found = told(data, "search", "memory", "--json", "--mode", "words")
+        assert found.returncode == 0 and '"paging"' in found.stdout, found.stderr
+        exported = told(data, "export", "-o", str(outside / "all.jsonl"))
+        assert exported.returncode == 0, exported.stderr
+        assert "Memory in pages." in (outside / "all.jsonl").read_text()
+        made = told(data, "backup", str(outside / "all.zip"))
+        assert made.returncode == 0, made.stderr
+        refused(told(data, "sync"), file)
+        with served(data, worker=True) as (client, _):
+            assert "Memory in pages." in client.get("/w/paging").text
+            for path in ("/", "/search?q=memory", "/pages", "/inbox", "/settings", "/health"):
+                assert client.get(path).ok, path
+            refused_save(client, "cannot be written")
+    finally:
+        data.chmod(0o755)
+    new = tmp_path / "new"
+    restored = told(new, "restore", str(outside / "all.zip"))
+    assert restored.returncode == 0, restored.stderr
+    assert '"paging"' in told(new, "search", "memory", "--json", "--mode", "words").stdout
 
 
 # ---------------------------------------------------------------- a server on a bad disk
@@ -230,7 +285,26 @@ def test_a_full_disk_of_16_megabytes_costs_nothing_that_was_acknowledged(tmp_pat
             while True:
                 filler.write(b"\0" * 4096)
                 filler.flush()
-        refused_save(client, "nothing was saved")
+        # The log may have room for some yet, and the worker's files come and go: until one is refused.
+        for number in range(200, 300):
+            page = {"title": f"Page {number}", "body": f"Page {number} of many. " * 15_000}
+            answer = client.put_page(f"page-{number}", page)
+            if not answer.ok:
+                assert answer.status in (503, 507), answer.text[:500]
+                assert "nothing was saved" in answer.json()["error"]["message"]
+                break
+            kept.append(number)
+        assert not answer.ok
+        for number in range(300, 400):
+            body = f"A long text of mine. {'y' * 300_000}"
+            form = {"title": f"Page {number}", "kind": "note", "body": body, "base_rev": ""}
+            shown = client.post(f"/w/page-{number}/edit", form)
+            if shown.status in (503, 507):
+                assert "nothing was saved" in shown.text
+                assert body in shown.text and "<textarea" in shown.text
+                break
+            kept.append(number)
+        assert shown.status in (503, 507)
         assert "Memory in pages." in client.get("/w/paging").text
         for number in kept:
             assert client.get(f"/api/v1/pages/page-{number}").ok

@@ -1,18 +1,14 @@
 """A mirrored wiki as Obsidian reads it: does each wikilink lead to the file that it means?
 
 Obsidian finds a file by its name in whatever case, or by its path; headings and blocks after it and a
-text after a bar say nothing of the file. Names in `aliases` are for its search alone: a link that only
-an alias would explain leads nowhere there, and is counted apart.
+text after a bar say nothing of the file. Names in `aliases` are for its search alone: a link by one of
+them leads nowhere there, and a click on it makes an empty file.
 """
 
 from __future__ import annotations
 
 import json
-import re
-import unicodedata
-from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -21,77 +17,22 @@ from sqlmodel import col, select
 
 from app import syncing
 from app.bootstrap import READERS, App
-from app.domain.markdown import name_key
 from app.domain.records import Link, Origin, Page, PageKind, Relation
 from app.importing import import_paths
-from app.services import digest, mentions, months, review
+from app.services import digest, mentions, months, review, wording
+from app.services import pages as editing
 from app.services.ingest import Report, import_files
 from app.services.linker import shipped_weights
 from app.settings import Settings
 from app.sources.base import File
-from app.store import pages
+from app.store import mirror, pages
 from app.store.db import reading, writing
-from app.vault import notes
+from app.store.pages import Content
+from bench.obsidian import follow
 from tests.factories import make_engine
 
 NOW = datetime(2026, 5, 14, 9, 0, tzinfo=UTC)
 STARTER = Path(__file__).parent.parent / "wiki"
-_CODE = re.compile(r"```.*?```|`[^`\n]*`", re.S)
-_LINK = re.compile(r"(?<!!)\[\[([^\[\]|#^\\\n]+)((?:[#^][^\[\]|\n]*)?)(?:\\?\|[^\[\]\n]*)?\]\]")
-
-
-@dataclass
-class Followed:
-    """Links of a vault by what becomes of them in Obsidian; `wrong` names those that go astray."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    wrong: list[str] = field(default_factory=list)
-
-    @property
-    def share(self) -> float:
-        """Of the links to a page that is there, those that lead to its file."""
-        there = sum(n for became, n in self.counts.items() if became != "red")
-        return self.counts["right"] / there if there else 1.0
-
-
-def plain(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
-
-
-def follow(app: App) -> Followed:
-    """Follow every wikilink of the vault, in front matter and text, as Obsidian does."""
-    root = app.vault_folder
-    files = {
-        path.relative_to(root).as_posix(): notes.parse(path.read_bytes())
-        for path in sorted(root.rglob("*.md"))
-        if not path.relative_to(root).parts[0].startswith(".")
-    }
-    by_name: dict[str, list[str]] = defaultdict(list)
-    aliases: dict[str, set[str]] = defaultdict(set)
-    for path, parsed in files.items():
-        by_name[plain(path.rpartition("/")[2].removesuffix(".md"))].append(path)
-        by_name[plain(path.removesuffix(".md"))].append(path)
-        for alias in parsed.note.aliases:
-            aliases[plain(alias)].add(path)
-    followed = Followed()
-    with reading(app.engine) as session:
-        for path, parsed in files.items():
-            # Quotes are doubled in front matter's single-quoted strings alone.
-            head = re.sub(r"''", "'", parsed.head)
-            for found in _LINK.finditer(_CODE.sub("", head + parsed.note.body)):
-                name = found[1].strip()
-                means = pages.resolve(session, [name]).get(name_key(name))
-                if means is None:
-                    followed.counts["red"] += 1
-                    continue
-                to = {each for each in by_name[plain(name)] if files[each].note.id == means.slug}
-                if to and len(by_name[plain(name)]) == len(to):
-                    followed.counts["right"] += 1
-                    continue
-                by_alias = any(files[each].note.id == means.slug for each in aliases[plain(name)])
-                followed.counts["alias" if by_alias else "wrong"] += 1
-                followed.wrong.append(f"{path}: {found[0]} means {means.title} ({means.slug})")
-    return followed
 
 
 @pytest.fixture
@@ -187,7 +128,7 @@ def test_what_the_machine_writes_leads_to_the_right_files(app: App) -> None:
     followed = follow(app)
     # `con` no file can be called: its page is found here alone.
     assert [each for each in followed.wrong if "[[con|" not in each] == []
-    assert followed.counts["right"] >= 25
+    assert followed.counts["followed"] >= 25
     with reading(app.engine) as session:
         told = session.exec(select(Page.body).where(Page.slug == "digest-2026-05")).one()
         assert "[[KV cache]]" in told
@@ -236,3 +177,102 @@ def test_the_starter_wiki_can_be_walked_in_obsidian(app: App) -> None:
     with reading(app.engine) as session:
         assert pages.count(session, PageKind.CONCEPT) >= 20
         assert session.exec(select(Link).where(Link.relation == Relation.ABOUT)).first()
+
+
+def note(app: App, title: str, text: str) -> None:
+    with writing(app.engine) as session:
+        content = Content(title=title, kind=PageKind.NOTE, body=text)
+        pages.create(session, content, author=pages.PERSON, now=NOW)
+
+
+LINKS = """[[KV cache]] [[kv cache|x]] [[KV cache#Part]] ![[KV cache]] [[concepts/KV cache]] and
+[[KVC]], [[kv-cache]], [[KVC#Part]], ![[KVC]], [[What is it: a question?]], [[elsewhere/KV cache]],
+[text](KVC.md), [[uses::KVC]], [[nobody]] and `[[KVC]]`.
+
+| a |
+|---|
+| [[KVC]] and [[KVC\\|x]] |
+
+```
+[[KVC]]
+```
+"""
+
+
+def test_links_that_lead_astray_in_obsidian_are_written_so_that_they_do_not(app: App) -> None:
+    load(
+        app,
+        {"type": "concept", "id": "kv-cache", "title": "KV cache", "aliases": ["KVC"]},
+        {"type": "concept", "id": "what-is-it", "title": "What is it: a question?"},
+    )
+    note(app, "Words", LINKS)
+    syncing.once(app, "test")
+    followed = follow(app)
+    assert dict(followed.counts) == {"followed": 5, "astray": 9, "typed": 1, "red": 1}
+    with writing(app.engine) as session:
+        done = wording.word(session, now=NOW)
+        assert (done.pages, done.links, done.stay) == (1, 9, 1)
+    syncing.once(app, "test")
+    followed = follow(app)
+    assert dict(followed.counts) == {"followed": 14, "typed": 1, "red": 1}
+    file = (app.vault_folder / "notes/Words.md").read_text()
+    assert "[[KV cache|KVC]], [[KV cache|kv-cache]], [[KV cache#Part|KVC § Part]]" in file
+    assert "| [[KV cache\\|KVC]] and [[KV cache\\|x]] |" in file and "`[[KVC]]`" in file
+    syncing.once(app, "test")
+    with reading(app.engine) as session:
+        assert (pages.get(session, "words").version, mirror.problems(session)) == (2, [])
+
+
+def test_after_a_rename_that_writes_links_the_vault_is_whole(app: App) -> None:
+    load(app, {"type": "concept", "id": "kv-cache", "title": "KV cache"})
+    note(app, "Words", "Of [[KV cache]], [[kv cache|it]] and [[kv-cache]].")
+    note(app, "More", "Of [[KV cache#Part]].")
+    syncing.once(app, "test")
+    for title, name in (("Key-value store", "Key-value store"), ("What: is it?", "kv-cache")):
+        with writing(app.engine) as session:
+            page = pages.get(session, "kv-cache")
+            content = Content(title=title, kind=page.kind, body=page.body)
+            editing.save(session, "kv-cache", content, base=page.version, now=NOW, links=True)
+        syncing.once(app, "test")
+        assert (app.vault_folder / f"concepts/{name}.md").exists()
+        followed = follow(app)
+        # An address that was no file's name before leads here alone, as it did.
+        assert [each for each in followed.wrong if "[[kv-cache]]" not in each] == []
+        assert followed.counts["followed"] >= 3
+
+
+def test_an_empty_file_that_a_click_on_a_link_made_is_no_second_page(app: App) -> None:
+    load(app, {"type": "concept", "id": "kv-cache", "title": "KV cache", "aliases": ["KVC"]})
+    syncing.once(app, "test")
+    clicked = app.vault_folder / "KVC.md"
+    clicked.write_text("")
+    (app.vault_folder / "New idea.md").write_text("")
+    syncing.once(app, "test")
+    with reading(app.engine) as session:
+        [problem] = mirror.problems(session)
+        assert problem.path == "KVC.md" and "[[KV cache|KVC]]" in problem.reason
+        assert pages.named(session, "KVC").slug == "kv-cache"  # type: ignore[union-attr]
+        assert pages.named(session, "New idea") is not None
+    assert clicked.read_bytes() == b""
+    clicked.write_text("A page of its own after all.")
+    syncing.once(app, "test")
+    with reading(app.engine) as session:
+        assert mirror.problems(session) == []
+        page = pages.get(session, "kvc")
+        assert (page.title, page.body) == ("KVC", "A page of its own after all.")
+    clicked.write_text("")  # emptied, it is still its page's
+    syncing.once(app, "test")
+    with reading(app.engine) as session:
+        assert mirror.problems(session) == [] and pages.get(session, "kvc").body == ""
+
+
+def test_an_empty_file_by_a_pages_name_may_be_deleted_again(app: App) -> None:
+    load(app, {"type": "concept", "id": "kv-cache", "title": "KV cache", "aliases": ["KVC"]})
+    syncing.once(app, "test")
+    (app.vault_folder / "KVC.md").write_bytes(b"\xef\xbb\xbf\r\n  \n")
+    syncing.once(app, "test")
+    (app.vault_folder / "KVC.md").unlink()
+    syncing.once(app, "test")
+    with reading(app.engine) as session:
+        assert mirror.problems(session) == []
+        assert pages.named(session, "KVC").slug == "kv-cache"  # type: ignore[union-attr]

@@ -397,14 +397,10 @@ _QUOTES = re.compile(r"``([^`']{1,80})''")
 def _link(words: str, url: str) -> str:
     if not url:
         return words
-    if (page := _PAGE.fullmatch(url)) and not _NO_LABEL.search(words):
-        return f"[[{page[1]}|{words}]]"  # which Obsidian follows too, by the name of the page's file
     return f"[{words}](<{_UNSAFE.sub('', url)}>)"
 
 
 _UNSAFE = re.compile(r"[<>\\\s]")
-_PAGE = re.compile(r"/w/([a-z0-9-]+)")
-_NO_LABEL = re.compile(r"[\[\]|\n]")
 
 
 def _fenced(diagram: str) -> str:

@@ -26,7 +26,8 @@ _DESTINATION = re.compile(r"\(\s*(<[^<>\n]*>|[^\s()]*)")
 _UNLINKABLE = re.compile(r"[\[\]|\n\r\0\ud800-\udfff]")
 _FENCE = re.compile(r"\s{0,3}(```|~~~)")
 _TAG = re.compile(r"(?<![^\s(\[,;])#([^\W_][\w/-]{0,99})")
-_NO_TEXT = re.compile(r"`[^`]*`|\]\([^)]*\)|\[\[[^\]]*\]\]")  # code, destinations, wikilinks
+# Code, destinations, wikilinks; none reaches over the beginning of another, so that no line takes long.
+_NO_TEXT = re.compile(r"`[^`]*`|\]\([^()]*\)|\[\[[^\[\]]*\]\]")
 _MAX_TAGS = 200
 _MARKUP = re.compile(r"[\\`*_{}<>$~&!#]")
 
@@ -300,7 +301,11 @@ def _line_placer(source: str, lines: list[tuple[int, int]], number: int, content
     starts: list[int] = []
     shifts: list[int] = []
     at = 0
-    for each, part in enumerate(content.split("\n"), number):
+    parts = content.split("\n")
+    # A paragraph may begin with lines of blanks that are no spaces to Markdown: they are taken off.
+    while number + len(parts) < len(lines) and parts[0].strip() not in source[slice(*lines[number])]:
+        number += 1
+    for each, part in enumerate(parts, number):
         start, end = lines[each]
         lead = len(part) - len(part.lstrip())
         starts.append(at)
@@ -327,21 +332,27 @@ def reword_wikilinks(body: str, wording: Callable[[WikiLink], Wording | None]) -
     """The body with links to pages by other names; one without a `wording` stays as it is.
 
     Text, heading and relation of a link stay, code is not touched. A name that no wikilink can hold
-    (see `is_linkable`) leaves its link as it is.
+    (see `is_linkable`) leaves its link as it is; so does a bar that would make another block of a line
+    leave the body.
     """
     parts: list[str] = []
     done = 0
     document = parse(body)
     tables = _table_spans(document)
-    for link, reference, place in _located_links(document):
+    links = _located_links(document)
+    for link, reference, place in links:
         new = wording(link)
         if new is None or not is_linkable(new.name):
             continue
         if reference.label_end is not None:
             label_end = place(reference.label_end)
+            if not body.startswith("]", label_end):
+                continue
             start, end, written = _new_destination(body, link, label_end, new.name)
         else:
             start, end = place(reference.name_start), place(reference.name_end)
+            if body[start:end] != reference.name:
+                continue  # never into other words
             written = new.name
             shown = _shown(new)
             if shown and not reference.shown and not body.startswith("!", link.start):
@@ -350,7 +361,9 @@ def reword_wikilinks(body: str, wording: Callable[[WikiLink], Wording | None]) -
                 end, written = link.end - 2, f"{new.name}{rest}{bar}{shown}"
         parts += [body[done:start], written]
         done = end
-    return "".join([*parts, body[done:]])
+    reworded = "".join([*parts, body[done:]])
+    # A bar in a line may make it the head of a table.
+    return reworded if not parts or len(wikilinks(reworded)) == len(links) else body
 
 
 def _shown(new: Wording) -> str:
@@ -484,7 +497,7 @@ def tags_in(body: str) -> list[str]:
     """The tags in a text as Obsidian reads it (`#area/part`), outside of code; numbers alone are none."""
     found: dict[str, None] = {}
     fence = ""
-    for line in body.split("\n") if "#" in body else ():
+    for line in body.split("\n") if _TAG.search(body) else ():
         mark = _FENCE.match(line)
         if mark and (not fence or mark[1] == fence):
             fence = "" if fence else mark[1]

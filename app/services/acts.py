@@ -35,6 +35,7 @@ from app.domain.records import (
     Revision,
     Run,
     RunState,
+    Verdict,
 )
 from app.errors import CerebroError, Conflict
 from app.store import (
@@ -43,6 +44,7 @@ from app.store import (
     decisions,
     forgetting,
     journal,
+    links,
     pages,
     removal,
     touched,
@@ -67,16 +69,25 @@ class Stays:
 
 @dataclass
 class Undone:
-    """What an undo did. `counts` as those of its act; `stays` is what it left."""
+    """What an undo did. `counts` as those of its act; `stays` is what it left.
+
+    `of` says in words what was undone; `titles` are those of its pages, the first of them by name.
+    """
 
     act: int
+    of: str = ""
+    titles: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     stays: list[Stays] = field(default_factory=list)
 
     def in_words(self) -> Iterator[str]:
         """Sentences for a terminal or a screen."""
         done = _told(self.counts, _WORDS)
-        yield f"Undone: {done}." if done else "There was nothing left to take back."
+        named = ", ".join(self.titles[:3]) + (", …" if len(self.titles) > 3 else "")
+        done += f" ({named})" if named else ""
+        of = self.of.removeprefix(_UNDO)
+        verb = "Undone" if of == self.of else "Brought back"
+        yield f"{verb}, {of}: {done or 'there was nothing left to do'}."
         yield from self._left()
 
     def _left(self) -> Iterator[str]:
@@ -91,11 +102,14 @@ class Undone:
         """What programs get of it."""
         return {
             "act": self.act,
+            "undid": self.of,
+            "titles": self.titles[:MOST_NAMED],
             "counts": dict(self.counts),
             "stays": [asdict(each) for each in self.stays],
         }
 
 
+_UNDO = "Undo: "
 _WORDS = {
     "removed": ("page removed", "pages removed"),
     "back": ("page put back", "pages put back"),
@@ -103,6 +117,7 @@ _WORDS = {
     "links": ("link gone", "links gone"),
     "proposals": ("proposal withdrawn", "proposals withdrawn"),
     "decisions": ("decision taken back", "decisions taken back"),
+    "decided": ("decision made again", "decisions made again"),
     "papers": ("paper gone", "papers gone"),
     "items": ("entry forgotten", "entries forgotten"),
     "rows": ("row back", "rows back"),
@@ -139,13 +154,13 @@ def undo(session: Session, act_id: int, *, now: datetime) -> Undone:
     """Take back an act as a whole, in this transaction. Raises NotFound, or Conflict in words."""
     act = acts.get(session, act_id)
     _check(session, act)
-    words = f"Undo: {act.words}"
+    words = f"{_UNDO}{act.words}"
     doing = acts.begin(session, ActKind.UNDO, words, now=now)
-    done = Undone(doing.row(session))
+    done = Undone(doing.row(session), act.words)
     taken: dict[str, Any] = {}
     if act.kind == ActKind.UNDO:
         taken = _put_again(session, act, done, now=now)
-        _earlier_texts(session, act_id, (), done, now=now)
+        _earlier_texts(session, act, (), done, now=now)
     else:
         taken = _take_back(session, act, done, now=now)
     _former_address(session, act, done, now=now)
@@ -159,6 +174,22 @@ def undo(session: Session, act_id: int, *, now: datetime) -> Undone:
     _note(session, doing, act_id, done, taken)
     bump(session)
     return done
+
+
+def newest_undo(session: Session) -> Act | None:
+    """The undo of an act that nothing was decided after, when that can be undone itself."""
+    found = session.exec(
+        select(Act)
+        .where(Act.kind == ActKind.UNDO, col(Act.undone).is_(False))
+        .order_by(col(Act.id).desc())
+        .limit(1)
+    ).first()
+    first = session.get(Act, found.undoes_id) if found is not None and found.undoes_id else None
+    if found is None or first is None or first.kind == ActKind.UNDO:
+        return None
+    newest = decisions.newest_standing(session)
+    after = newest is not None and newest.act_id != found.id and newest.at > found.at
+    return None if after else found
 
 
 def _check(session: Session, act: Act) -> None:
@@ -203,10 +234,16 @@ def _take_back(session: Session, act: Act, done: Undone, *, now: datetime) -> di
         done.stays.append(Stays(page.title, _STAY[why[page.id or 0]], page.slug))
     _take_back_decisions(session, act_id, set(gone), done, now=now)
     taken = [_withdraw(session, act_id, set(gone), done)]
-    _earlier_texts(session, act_id, gone, done, now=now)
+    _earlier_texts(session, act, gone, done, now=now)
     taken.append(
         _take_pages_and_papers(
-            session, act_id, gone, done, now=now, remember=act.kind == ActKind.DELIVERY
+            session,
+            act_id,
+            gone,
+            done,
+            now=now,
+            days={key[0] for name, key, before, _ in entries if name == "listing" and not before},
+            remember=act.kind == ActKind.DELIVERY,
         )
     )
     ground = _as_before(session, entries, done, ground=True)
@@ -253,6 +290,9 @@ def _take_back_decisions(
 ) -> None:
     """Its decisions, the newest first; those about what goes anyway rest with it."""
     batch = uuid4().hex
+    going = set(touched.papers_alone(session, act_id, gone))
+    made = select(Revision.page_id).where(Revision.act_id == act_id, Revision.number == 1)
+    own = set(session.exec(made))
     statement = (
         select(Decision)
         .where(
@@ -267,8 +307,12 @@ def _take_back_decisions(
         if link is not None and not gone.isdisjoint((link.source_id, link.target_id)):
             continue
         paper = session.get(Paper, decision.paper_id) if decision.paper_id else None
-        if paper is not None and decision.change_id is None and paper.page_id in gone:
+        goes = paper is not None and (paper.page_id in gone or paper.id in going)
+        if goes and decision.change_id is None:
             continue
+        change = session.get(Change, decision.change_id) if decision.change_id else None
+        if change is not None and change.kind == ChangeKind.REMOVE and change.source_id in own:
+            continue  # it made that page, and took it out again
         try:
             with session.begin_nested():
                 undoing.take_back(session, decision, now=now, batch=batch)
@@ -329,9 +373,12 @@ def _withdraw(session: Session, act_id: int, gone: Set[int], done: Undone) -> fo
 
 
 def _earlier_texts(
-    session: Session, act_id: int, gone: Collection[int], done: Undone, *, now: datetime
+    session: Session, act: Act, gone: Collection[int], done: Undone, *, now: datetime
 ) -> None:
     """Pages that it revised get the text before it, as a new revision, joined with what came since."""
+    act_id = act.id or 0
+    first = acts.get(session, act.undoes_id) if act.undoes_id else act
+    came_in = first.kind in (ActKind.IMPORT, ActKind.DELIVERY)
     revised = select(Revision.page_id).where(Revision.act_id == act_id, Revision.number > 1)
     page_ids = sorted(set(session.exec(revised)) - set(gone))
     links_alone = _writes_links(session, act_id)
@@ -352,11 +399,14 @@ def _earlier_texts(
                     now=now,
                     note=_NOTE,
                     reworded=links_alone and content[0].title == page.title,
+                    keep_title=not came_in,  # no link was written by the title that it brought
                 )
         except CerebroError as error:
             done.stays.append(Stays(page.title, str(error).rstrip("."), page.slug))
         else:
             done.counts["texts"] += changed
+            if changed:
+                done.titles.append(page.title)
 
 
 _NOTE = "what changed it was undone as a whole"
@@ -439,20 +489,17 @@ def _take_pages_and_papers(
     done: Undone,
     *,
     now: datetime,
+    days: set[str],
     remember: bool,
 ) -> forgetting.Rows:
     """The pages it made, the papers it brought that nothing else tells of, and what arrived.
 
-    With `remember` the wiki goes on knowing that it had arrived: its source does not bring it again.
+    `days` are those whose listing it made. With `remember` the wiki goes on knowing that it had arrived: its source does not bring it again.
     """
     papers = touched.papers_alone(session, act_id, gone)
-    kept = _items_that_stay(session, act_id, gone, papers)
-    items = [
-        item_id
-        for item_id in session.exec(select(Item.id).where(Item.act_id == act_id))
-        if item_id is not None and item_id not in kept
-    ]
+    items = _items_that_go(session, act_id, gone, papers)
     decided = _decisions_of_papers(session, act_id, gone)
+    said = forgetting.take_said(session, items)
     went = forgetting.take_papers(session, papers)
     own = {
         row["page_id"]: rows
@@ -466,6 +513,7 @@ def _take_pages_and_papers(
     }
     if gone:
         removed = _pages(session, gone)
+        done.titles += [page.title for page in removed]
         removal.remove_all(
             session, removed, now=now, reason="what made it was undone", forgotten=own
         )
@@ -478,31 +526,46 @@ def _take_pages_and_papers(
             decisions.undone(session, decision, now=now, batch=uuid4().hex)
             done.counts["decisions"] += 1
     alone = [rows for rows in went.values() if rows[Paper.__name__][0]["page_id"] is None]
-    days = {row["day"] for rows in went.values() for row in rows.get(ListingPaper.__name__, [])}
+    days.update(row["day"] for rows in went.values() for row in rows.get(ListingPaper.__name__, []))
+    listings = forgetting.take_listings(session, days)
     forgotten = forgetting.take_items(session, items)
     if remember:
         forgetting.remember(session, forgotten)
     done.counts["papers"] += len(went)
     done.counts["items"] += len(items)
-    return forgetting.joined(*alone, forgotten, forgetting.take_listings(session, days))
+    return forgetting.joined(*alone, said, forgotten, listings)
 
 
-def _items_that_stay(
+def _items_that_go(
     session: Session, act_id: int, gone: Collection[int], papers: Collection[int]
-) -> set[int]:
-    """Its items that are a page or a paper that stays: what comes of them later belongs there."""
+) -> dict[int, tuple[int | None, int | None]]:
+    """Its items, with the paper and page that each is; one that is of its own making, and stays, stays.
+
+    What its source says of that later belongs there.
+    """
     rows = session.connection().execute(
-        sa.select(col(Item.id), col(Item.page_id), col(Item.paper_id)).where(
-            col(Item.act_id) == act_id
+        sa.select(
+            col(Item.id),
+            col(Item.paper_id),
+            col(Item.page_id),
+            col(Paper.act_id),
+            sa.select(col(Revision.act_id))
+            .where(col(Revision.page_id) == col(Item.page_id), col(Revision.number) == 1)
+            .scalar_subquery()
+            .label("page_act"),
         )
+        .outerjoin(Paper, col(Paper.id) == col(Item.paper_id))
+        .where(col(Item.act_id) == act_id)
+        .order_by(col(Item.id))
     )
-    going, alone, stays = set(gone), set(papers), set[int]()
-    for item_id, page_id, paper_id in rows:
-        its_page = page_id is not None and page_id not in going
-        its_paper = paper_id is not None and paper_id not in alone
-        if item_id is not None and (its_page or its_paper):
-            stays.add(item_id)
-    return stays
+    going, alone = set(gone), set(papers)
+    found: dict[int, tuple[int | None, int | None]] = {}
+    for row in rows:
+        its_page = row.page_act == act_id and row.page_id not in going
+        its_paper = row.act_id == act_id and row.paper_id not in alone
+        if not its_page and not its_paper:
+            found[row.id] = (row.paper_id, row.page_id)
+    return found
 
 
 def _decisions_of_papers(
@@ -556,8 +619,67 @@ def _put_again(session: Session, act: Act, done: Undone, *, now: datetime) -> di
             done.stays.append(Stays(change.title, str(error).rstrip("."), page.slug))
         else:
             done.counts["back"] += 1
+            done.titles.append(change.title)
     rows = {name: some for name, some in act.taken.items() if name not in acts.BESIDE}
     done.counts["rows"] += sum(map(len, rows.values()))
     forgetting.put(session, rows)
+    _decide_again(session, act, done, now=now)
     facts = _as_before(session, act.taken.get(acts.JOURNAL, []), done, ground=False)
     return {acts.JOURNAL: facts, acts.GROUND: ground}
+
+
+def _decide_again(session: Session, act: Act, done: Undone, *, now: datetime) -> None:
+    """What the act that was undone had decided is decided again, in the same order."""
+    statement = (
+        select(Decision)
+        .where(Decision.act_id == act.id, col(Decision.undoes_id).is_not(None))
+        .order_by(col(Decision.undoes_id))
+    )
+    for taken_back in session.exec(statement).all():
+        first = session.get_one(Decision, taken_back.undoes_id)
+        change = session.get(Change, first.change_id) if first.change_id else None
+        link = session.get(Link, first.link_id) if first.link_id else None
+        paper = session.get(Paper, first.paper_id) if first.paper_id else None
+        page = session.get(Page, change.source_id) if change is not None else None
+        before: dict[str, Any] = {}
+        if change is not None and (change.kind != ChangeKind.REMOVE or page is None):
+            why = "it was decided then, and waits to be decided anew"
+            done.stays.append(Stays(change.title, why, page.slug if page else ""))
+            continue
+        if page is not None:
+            if page.kind not in GONE:
+                again = removal.remove(session, page, now=now, who=first.who, reason=first.reason)
+                again.act_id = first.act_id
+                session.add(again)
+                done.counts["decided"] += 1
+            continue
+        if link is not None and link.origin != Origin.AUTHOR:
+            if link.status == links.STATUS.get(first.verdict):
+                continue
+            before = links.as_it_stands(link)
+            if first.verdict == Verdict.REJECT:
+                links.reject(session, link, at=now)
+            else:
+                link.status, link.decided_at = links.STATUS[first.verdict], first.at
+            session.add(link)
+        elif paper is not None and paper.page_id is None:
+            before = {"state": paper.state.value, "page": None}
+            paper.state = undoing.PAPER_STATE[first.verdict]
+            session.add(paper)
+        else:
+            continue
+        session.add(
+            Decision(
+                at=now,
+                who=first.who,
+                verdict=first.verdict,
+                link_id=first.link_id,
+                paper_id=first.paper_id,
+                reason=first.reason,
+                before=before,
+                batch=uuid4().hex,
+                act_id=first.act_id,  # whose undo takes it back
+            )
+        )
+        done.counts["decided"] += 1
+    session.flush()

@@ -19,7 +19,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,8 +33,17 @@ from app import __version__
 from app.domain.records import Raw
 from app.errors import CerebroError, Conflict, Invalid, Unavailable, Unreadable
 from app.sources import archive
-from app.store import mirror, runs, schema, snapshots
-from app.store.db import broken_references, damage, reading, writing
+from app.store import mirror, preferences, runs, schema, snapshots
+from app.store.db import (
+    SHOWN,
+    broken_references,
+    damage,
+    generations,
+    is_read_only,
+    reading,
+    rows_of,
+    writing,
+)
 
 FORMAT, VERSION = "cere-bro backup", 1
 DATABASE, MANIFEST = "wiki.db", "manifest.json"
@@ -265,6 +274,9 @@ def _vault_at_rest(engine: Engine) -> Iterator[None]:
     Where that cannot be had (a database that cannot be written, a look at the vault that takes long)
     a file may be of a later moment: it is then taken up as an edit after a restore, and lost is nothing.
     """
+    if is_read_only(engine):
+        yield
+        return
     with runs.at_work(engine) as owner:
         held, until = False, time.monotonic() + _PATIENCE
         while not held and time.monotonic() < until:
@@ -927,3 +939,146 @@ def before_migration(
 
 def _age(file: Path) -> tuple[int, str]:
     return file.stat().st_mtime_ns, file.name
+
+
+# ---------------------------------------------------------------- one a day
+
+DAYS, WEEKS = 7, 4  # daily backups that are kept, and of the days before them one a week
+_RESERVE = 64 << 20  # bytes that a backup leaves free on the disk it is written to
+_AGAIN = 3600.0  # seconds after one that failed in which no other is tried
+_UNCHANGED = ("run", "model_call")  # counters that a day without any change raises, too
+
+
+@dataclass(frozen=True)
+class Kept:
+    """How the daily backups stand: the newest one of them, and why there is none of today."""
+
+    on: bool
+    folder: Path
+    newest: Path | None = None
+    size: int = 0
+    count: int = 0
+    trouble: str = ""
+
+    @property
+    def day(self) -> str:
+        """The day of the newest, as YYYY-MM-DD; "" when there is none."""
+        return self.newest.stem.removeprefix("daily-") if self.newest else ""
+
+    @property
+    def says(self) -> str:
+        """All of it in words, with how one is restored."""
+        if not self.on:
+            said = "none is made by itself: that is switched off in Settings"
+        elif self.newest is None:
+            said = "none was made yet; one a day is made while a worker runs"
+        else:
+            said = f"the newest is of {self.day}"
+        if self.newest is not None:
+            said += (
+                f" ({self.newest}, {self.size / 1e6:,.1f} MB, {self.count} kept). To go back to it, "
+                f"set CEREBRO_DATA to a new folder and say: cerebro restore {self.newest}"
+            )
+        return f"{said}. {self.trouble}" if self.trouble and self.on else said
+
+
+def kept(session: Session, data: Path) -> Kept:
+    """What daily backups there are in the data folder, and what kept the last one from being made."""
+    folder = data / "backups"
+    files = _dailies(folder)
+    return Kept(
+        on=preferences.backups_wanted(session),
+        folder=folder,
+        newest=files[-1] if files else None,
+        size=_size(files[-1]) if files else 0,
+        count=len(files),
+        trouble=preferences.backup_trouble(session)[1],
+    )
+
+
+def keep_daily(place: Place, *, now: datetime, today: str) -> Backup | None:
+    """Make the day's backup when it is due and prune the older ones; None when none is due.
+
+    None is due on a day that has one, while nothing changed since the last, in the hour after one that
+    failed, or where the reader wants none. Why one failed is kept, and raised as Unavailable.
+    """
+    with reading(place.engine) as session:
+        if not preferences.backups_wanted(session):
+            return None
+        day, counted = preferences.backed_up(session)
+        tried, trouble = preferences.backup_trouble(session)
+        stands = _changes(session)
+    folder = place.data / "backups"
+    there = _dailies(folder)
+    if there and (day == today or counted == stands):
+        return None
+    if trouble and 0 <= now.timestamp() - tried < _AGAIN:
+        return None
+    try:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _has_room(place, folder, there)
+            made = backup(place, folder / f"daily-{today}.zip", now=now, force=True)
+            for old in _superfluous(_dailies(folder)):
+                old.unlink(missing_ok=True)
+        except OSError as error:
+            raise Unavailable(f"{folder} cannot be written: {_why(error)}.") from error
+    except CerebroError as error:
+        said = f"No backup was made on {today}: {error}"
+        with suppress(CerebroError), writing(place.engine, alone=False) as session:
+            preferences.set_backup_trouble(session, now.timestamp(), said)
+        raise Unavailable(said) from error
+    with writing(place.engine, alone=False) as session:
+        preferences.set_backed_up(session, today, stands)
+        said = f"{len(made.left_out)} files could not be read for the backup of {today}, such as "
+        trouble = f"{said}{made.left_out[0][0]}." if made.left_out else ""
+        preferences.set_backup_trouble(session, now.timestamp(), trouble)
+    return made
+
+
+def _changes(session: Session) -> int:
+    """A number that grows with what a backup would hold; what was chosen or ran does not count."""
+    without = (SHOWN, *map(rows_of, _UNCHANGED))
+    return sum(value for name, value in generations(session).items() if name not in without)
+
+
+def _dailies(folder: Path) -> list[Path]:
+    """The daily backups in a folder, oldest first."""
+    found = []
+    for path in folder.glob("daily-????-??-??.zip"):
+        with suppress(ValueError):
+            found.append((date.fromisoformat(path.stem.removeprefix("daily-")), path))
+    return [path for _, path in sorted(found)]
+
+
+def _superfluous(files: list[Path]) -> list[Path]:
+    """Of daily backups, oldest first: those that are neither of the last days nor of their week's end."""
+    older = files[:-DAYS]
+    weeks = {date.fromisoformat(path.stem[6:]).isocalendar()[:2]: path for path in older}
+    stay = set(list(weeks.values())[-WEEKS:])
+    return [path for path in older if path not in stay]
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0  # it was taken away meanwhile
+
+
+def _has_room(place: Place, folder: Path, there: list[Path]) -> None:
+    """Raises Unavailable unless a backup surely fits: the copied database lies beside it meanwhile."""
+    own = place.engine.url.database or ""
+    database = _size(Path(own)) if snapshots.has_files(place.engine) else 0
+    if there:
+        size = _size(there[-1]) * 5 // 4
+    else:
+        size = database + sum(
+            _size(path) for root in (place.raw, place.vault) for path in root.rglob("*")
+        )
+    wanted, free = database + size + _RESERVE, shutil.disk_usage(folder).free
+    if wanted > free:
+        raise Unavailable(
+            f"{folder} has room for {free / 1e6:,.0f} MB, and it takes about {wanted / 1e6:,.0f} MB. "
+            "Free some space, or switch daily backups off in Settings."
+        )

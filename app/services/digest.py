@@ -105,7 +105,7 @@ def store(session: Session, work: Work, *, now: datetime, owner: str = "") -> bo
         "told_at": now,
         "struck": len(prose.struck(document)),
     }
-    body = pages.by_file_names(session, as_markdown(document))
+    body = as_markdown(document)
     if digest is None or page is None:
         title = f"Digest of {editions.day_in_words(work.day)}"
         content = Content(title=title, kind=PageKind.DIGEST, body=body)

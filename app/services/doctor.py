@@ -139,11 +139,15 @@ class _Doctor:
 
     def _schema(self) -> Finding:
         self.progress("schema")
-        lost = snapshots.lacking(self.patient.engine, mend=not self.dry_run)
+        try:
+            lost = snapshots.lacking(self.patient.engine, mend=not self.dry_run)
+        except Unavailable as error:
+            says = f"whether all its indexes and triggers are there could not be seen: {error}"
+            return Finding("schema", False, says)
         if lost:
             names = ", ".join(lost[:5])
             done = "to be made" if self.dry_run else "made"
-            says = f"{len(lost)} of its indexes and triggers were gone ({names}): {done} again"
+            says = f"{len(lost)} of its indexes, triggers and functions were gone ({names}): {done} again"
             return Finding("schema", not self.dry_run, says, len(lost), mended=not self.dry_run)
         revision = schema.current(self.patient.engine)
         return Finding("schema", True, f"of revision {revision}, the newest")

@@ -369,7 +369,7 @@ def _astray(session: Session) -> Check:
                 each.slug,
                 each.title,
                 each.says,
-                f"{each.target.title} has a file of another name.",
+                f"leads to {each.target.title} here alone.",
                 f"/w/{each.slug}/edit",
                 "Edit the page",
             )

@@ -75,6 +75,7 @@ from app.store import (
     papers,
     predictions,
     questions,
+    removal,
     threads,
 )
 from app.store.db import bump
@@ -108,6 +109,7 @@ _JOINS = (
 _SCHEMES = ("arxiv", "doi", "openreview", "s2")
 _WAITING_FACTS = ("day", "text", "source_name", "stance")
 _SECTIONS = {Relation.RECOMMENDS: "Recommended reading"}
+_NOTES = ("markdown", "obsidian")  # formats in which a file is a page
 _MACHINE = (AuthorKind.IMPORT, AuthorKind.EXTRACT)  # nobody wrote what these put on a page
 
 
@@ -125,6 +127,7 @@ class Report:
     rejected: list[arrived.Rejected] = field(default_factory=list)
     subscriptions: list[arrived.SubscriptionArrival] = field(default_factory=list)  # to be made
     unread: Counter[str] = field(default_factory=Counter)  # lines, by their type
+    changed: list[str] = field(default_factory=list)  # what pages and papers are called
 
     def total(self, outcome: Outcome) -> int:
         return sum(n for (_, found), n in self.counts.items() if found == outcome)
@@ -140,6 +143,7 @@ class Report:
         self.counts += other.counts
         self.rejected += other.rejected
         self.unread += other.unread
+        self.changed += other.changed
 
 
 class _Refused(CerebroError):
@@ -167,8 +171,13 @@ class _Ingest:
         source: Source,
         report: Report,
         now: datetime,
+        name: str = "",
+        written: dict[int, str] | None = None,
     ) -> None:
         self.session = session
+        # Of a file of notes its name, and which file of the same import wrote the text of which page.
+        self.name = name if document.format in _NOTES else ""
+        self.written = {} if written is None else written
         self.document = document
         self.source = source
         self.now = now
@@ -268,6 +277,8 @@ class _Ingest:
                 self._remember(arrival, self.stored)
             if outcome is not None:
                 self.report.counts[kind, outcome] += 1
+                if outcome is Outcome.CHANGED and (title := _title(arrival)):
+                    self.report.changed.append(title)
 
     def _dispatch(self, arrival: arrived.Arrival) -> Outcome | None:
         match arrival:
@@ -370,7 +381,9 @@ class _Ingest:
         page = self._existing(arrival)
         self._check_removed(page or (self.session.get(Page, self._own_page())))
         if page is None:
-            return self._new_page(arrival), Outcome.NEW
+            page = self._new_page(arrival)
+            self._writes(page)
+            return page, Outcome.NEW
         if page.kind != arrival.kind:
             if not arrival.text and not arrival.aliases:
                 return page, Outcome.SAME  # it was only named, and the name is taken
@@ -378,6 +391,7 @@ class _Ingest:
                 f"{page.slug!r} is a {page.kind.value} here, not a {arrival.kind.value}. "
                 "Give it another id."
             )
+        self._writes(page)
         outcome = self._revise(
             page,
             title=arrival.title,
@@ -389,6 +403,17 @@ class _Ingest:
             page.extra = merged
             outcome = Outcome.CHANGED
         return page, _most(outcome, self._questions(page, arrival.questions))
+
+    def _writes(self, page: Page) -> None:
+        """Two files of one import are two pages: what the first says is not replaced by the second."""
+        if not self.name:
+            return
+        other = self.written.setdefault(page.id or 0, self.name)
+        if other != self.name:
+            raise _Refused(
+                f"{self.name} would be the same page as {other}, {page.title!r}. Rename one of them, "
+                "or give it an id of its own, and import it again."
+            )
 
     def _own_page(self) -> int:
         """The page of an entry that has one of its own, 0 for none: as a whole it is that page."""
@@ -723,6 +748,8 @@ class _Ingest:
             tags=arrival.tags,
         )
         outcome = Outcome.CHANGED
+        if arrival.text:
+            self._writes(page)
         if had_page:
             outcome = self._revise(
                 page, text=arrival.text, aliases=arrival.aliases, tags=arrival.tags
@@ -1035,8 +1062,15 @@ class _Ingest:
         before = {"state": paper.state.value, "page": paper.page_id}
         if state == PaperState.KEPT:
             papers.give_page(self.session, paper, now=self.now)
-        elif not papers.take_page(self.session, paper):
-            raise _Refused(f"The page of {arrival.paper} has been worked on, so it is not dropped.")
+        elif paper.page_id is not None:
+            page = self.session.get_one(Page, paper.page_id)
+            if not papers.is_untouched(self.session, page):
+                raise _Refused(
+                    f"The page of {arrival.paper} has been worked on, so it is not dropped."
+                )
+            removal.remove(
+                self.session, page, now=self.now, who="import", reason=self.document.title
+            )
         paper.state = state
         self.session.add(paper)
         self.session.add(
@@ -1298,6 +1332,16 @@ def _time(text: str) -> datetime | None:
         return None
 
 
+def _title(arrival: arrived.Arrival) -> str:
+    """What a page or paper is called; "" for whatever is none."""
+    match arrival:
+        case arrived.PageArrival() | arrived.PaperArrival():
+            return arrival.title
+        case arrived.ThreadArrival() | arrived.DigestArrival() | arrived.EpisodeArrival():
+            return arrival.page.title
+    return ""
+
+
 def _label(arrival: arrived.Arrival) -> str:
     match arrival:
         case arrived.LinkArrival():
@@ -1340,6 +1384,7 @@ def import_files(
     """
     results: list[tuple[str, Report | CerebroError]] = []
     begun: list[_Ingest] = []
+    written: dict[int, str] = {}
     for file in files:
         try:
             plain = unpacked(file)
@@ -1357,7 +1402,15 @@ def import_files(
             if isinstance(each, arrived.Rejected):
                 report.rejected.append(each)
                 continue
-            one = _Ingest(session, each, source=source, report=report, now=now)
+            one = _Ingest(
+                session,
+                each,
+                source=source,
+                report=report,
+                now=now,
+                name=file.name,
+                written=written,
+            )
             one.things(digest, size, progress)
             begun.append(one)
         results.append((file.name, report))

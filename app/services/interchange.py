@@ -12,8 +12,9 @@ import re
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import IO, Any
+from zlib import crc32
 
 from sqlmodel import Session, SQLModel
 
@@ -108,6 +109,7 @@ def restore(
         )
     reading.flush()
     derived.rebuild(session)
+    reading.compare()  # some of what lines say by name is derived
     return reading.counts
 
 
@@ -169,6 +171,8 @@ class _Restoring:
             if (reference := column.references)
         }
         self._held: dict[type[SQLModel], list[tuple[int, dict[str, Any]]]] = {}
+        # Of the lines of a type, in order: its number, and what it says for other readers, as a sum.
+        self._said: dict[str, tuple[array[int], array[int]]] = {}
 
     def take(self, number: int, fields: dict[str, object]) -> None:
         """One line. Raises BadLine or BadRow."""
@@ -186,6 +190,9 @@ class _Restoring:
         for part, row in rows_of(kind, fields):
             self._check(kind, part.inside == "row", part.table, row)
             self._held.setdefault(part.table, []).append((number, row))
+        numbers, sums = self._said.setdefault(kind.name, (array("Q"), array("Q")))
+        numbers.append(number)
+        sums.append(_sum(kind, fields))
         self.counts[kind.name] += 1
         if any(len(held) >= _CHUNK for held in self._held.values()):
             self.flush()
@@ -224,3 +231,41 @@ class _Restoring:
             if wrong := stored.put(self.session, table, [row for _, row in held]):
                 place, why = wrong
                 raise Unreadable(f"Line {held[place][0]:,}: {why} Nothing was imported.")
+
+    def compare(self) -> None:
+        """Raises Unreadable for a line whose names for other readers are not those of its rows."""
+        for kind in TYPES:
+            numbers, sums = self._said.get(kind.name, ((), ()))
+            if not numbers or not _FOR_READERS[kind.name]:
+                continue
+            rows = stored.lines(self.session, kind)
+            for number, said, (each, told) in zip(numbers, sums, rows, strict=True):
+                written = line(kind, each, told)
+                if _sum(kind, written) != said:
+                    names = ", ".join(
+                        f'"{name}"' for name in _FOR_READERS[kind.name] if name in written
+                    )
+                    raise Unreadable(
+                        f"Line {number:,}: what it says by name ({names}) is not what its row says: "
+                        "it was changed or damaged. Nothing was imported."
+                    )
+
+
+# The fields of a line that say what other rows say, and are not read back, by its type.
+_FOR_READERS: dict[str, tuple[str, ...]] = {
+    kind.name: tuple(
+        name
+        for name in kind.order
+        if name not in {said for part in kind.parts for said in part.fields.values()}
+    )
+    for kind in TYPES
+}
+
+
+def _sum(kind: LineType, fields: Mapping[str, Any]) -> int:
+    """A sum of the fields for other readers, to compare; what is empty says nothing."""
+    said = {
+        name: found for name in _FOR_READERS[kind.name] if (found := fields.get(name)) is not None
+    }
+    said = {name: found for name, found in said.items() if found not in ("", [])}
+    return crc32(json.dumps(said, sort_keys=True).encode())

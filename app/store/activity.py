@@ -340,6 +340,19 @@ _DID = {
 }
 
 
+def of_decisions(session: Session, ids: Sequence[int]) -> list[Event]:
+    """These decisions as lines of the log, in their order."""
+    rows = session.connection().execute(_TOLD, {"ids": list(ids)}) if ids else ()
+    found = {row.id: _event(row) for row in rows}
+    return [found[each] for each in ids if each in found]
+
+
+def in_words(event: Event) -> str:
+    """A line of the log without who and when: "kept Paged keys", "accepted Paged keys about KV cache"."""
+    parts = (event.verb, event.title, event.relation or ("and" if event.other else ""))
+    return " ".join((*filter(None, parts), *((event.other[1],) if event.other else ())))
+
+
 def _event(row: Any) -> Event:
     undoes = row.undoes_id is not None
     what = next((what for what, kinds in _CHANGES.items() if row.change_kind in kinds), None)

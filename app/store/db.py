@@ -17,12 +17,14 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
 from threading import Event, Lock
 from typing import Any
+from urllib.parse import quote as in_address
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -75,6 +77,8 @@ def open_engine(url: str, *, named: str = "CEREBRO_DATABASE_URL") -> Engine:
 
 
 def _open_sqlite(path: Path) -> Engine:
+    if _cannot_be_written(path):
+        return _open_for_reading(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -137,6 +141,78 @@ def _open_sqlite(path: Path) -> Engine:
                 turns.give()
 
     return engine
+
+
+def _cannot_be_written(path: Path) -> bool:
+    """Whether a database is there that may be read, and not written: its file, its folder or its disk."""
+    if not (path.is_file() and os.access(path, os.R_OK)):
+        return False  # whatever else it is, opening it says so
+    return not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
+
+
+def _open_for_reading(path: Path) -> Engine:
+    """An engine whose readers read on, and whose writers are told why nothing can be written."""
+    address, copied = _readable(path)
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(
+            address, uri=True, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None
+        )
+
+    engine = sa.create_engine(
+        f"sqlite:///{path}", creator=connect, execution_options={"read_only": True}
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def _prepare(connection: sqlite3.Connection, record: Any) -> None:
+        record.info["copied"] = copied  # a folder that goes with whoever reads from it last
+        for pragma in ("query_only=ON", "cache_size=-65536", "temp_store=MEMORY"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        if connection.get_execution_options().get("write"):
+            raise Unavailable(_READ_ONLY.format(where=path))
+        connection.exec_driver_sql("BEGIN")
+
+    return engine
+
+
+def _readable(path: Path) -> tuple[str, TemporaryDirectory[str] | None]:
+    """The address under which all of a database is read, and the folder of a copy that had to be made.
+
+    What was written last may be in the log alone, which cannot be read without an index beside it that
+    somebody has to be able to make. Raises Unavailable when there is no room for a copy.
+    """
+    plain = f"file:{in_address(str(path.absolute()))}?mode=ro"
+    try:
+        with closing(sqlite3.connect(plain, uri=True)) as tried:
+            tried.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        return plain, None
+    except sqlite3.OperationalError:
+        pass
+    except sqlite3.DatabaseError:
+        return plain, None  # it is none, or damaged: its first reader hears so
+    log_file = path.with_name(f"{path.name}-wal")
+    if not (log_file.exists() and log_file.stat().st_size):
+        return f"{plain}&immutable=1", None
+    try:
+        folder = TemporaryDirectory(prefix="cerebro-read-")
+        for file in (path, log_file):
+            shutil.copyfile(file, Path(folder.name) / file.name)
+    except OSError as error:
+        raise Unavailable(
+            f"{path} cannot be written, and what was written to it last is in its log ({log_file.name}), "
+            f"which is read by a copy of both alone: {error.strerror or error} in {gettempdir()}. Name "
+            "a folder with room in TMPDIR, or copy both files to a disk that can be written."
+        ) from error
+    log.warning("%s cannot be written: it is read from a copy in %s", path, folder.name)
+    return f"file:{in_address(str(Path(folder.name) / path.name))}", folder
+
+
+def is_read_only(engine: Engine) -> bool:
+    """Whether the database was found to be one that can be read alone, when it was opened."""
+    return bool(engine.get_execution_options().get("read_only"))
 
 
 def _begin_writing(connection: Connection, turns: _Turns) -> None:
@@ -348,9 +424,10 @@ def _has_no_room(path: Path) -> bool:
 
 _FULL = "The disk is full: nothing was saved. Free some space and try again."
 _DISK_ERROR = "The disk reported an error: nothing was saved."
+_READ_ONLY = "{where} cannot be written: the file or its folder is read-only."
 _SIGNS = (
     ("disk is full", _FULL),
-    ("readonly", "{where} cannot be written: the file or its folder is read-only."),
+    ("readonly", _READ_ONLY),
     ("locked", "Another program holds {where}. Close it, or try again in a moment."),
     ("unable to open", "{where} cannot be opened: check that its folder can be read and written."),
     ("disk i/o", _DISK_ERROR),

@@ -6,7 +6,7 @@ they were is kept as plain values by table, in the order in which they can be pu
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -101,16 +101,25 @@ def take_identifiers(session: Session, page_ids: Collection[int]) -> dict[int, R
     return found
 
 
-def take_items(session: Session, item_ids: Collection[int]) -> Rows:
-    """Delete items, with what they say of papers."""
+def take_said(session: Session, item_ids: Iterable[int]) -> Rows:
+    """Delete what items say of papers."""
     found: Rows = {}
     for some in chunks(sorted(item_ids)):
         for table in (LooseMention, Mention):
             column: Any = table.item_id
             for row in remembered.take_rows(session, table, column.in_(some)):
                 _add(found, table, row)
+    session.expire_all()
+    return found
+
+
+def take_items(session: Session, items: Mapping[int, tuple[int | None, int | None]]) -> Rows:
+    """Delete items that say nothing any more, by id with the paper and the page that each was."""
+    found: Rows = {}
+    for some in chunks(sorted(items)):
         for row in remembered.take_rows(session, Item, col(Item.id).in_(some)):
-            _add(found, Item, row)
+            paper_id, page_id = items[row["id"]]
+            _add(found, Item, {**row, "paper_id": paper_id, "page_id": page_id})
     session.expire_all()
     return found
 

@@ -95,7 +95,7 @@ def _name(table: type[SQLModel]) -> str:
 
 @cache
 def _columns(table: Any) -> frozenset[str]:
-    every = frozenset(each.name for each in table.__table__.columns)  # type: ignore[attr-defined]
+    every = frozenset(each.name for each in table.__table__.columns)
     return every & _ONLY[table] if table in _ONLY else every - _TABLES[table]
 
 
@@ -159,7 +159,7 @@ def _of_new(row: Any, made: Made) -> Iterator[Entry]:
 
 
 def _of_dirty(row: Any, made: Made) -> Entry | None:
-    table = type(row)
+    table: Any = type(row)
     if table not in _TABLES and table not in _ONLY:
         return None
     if _is_of_text(row) or (_name(table), *_key(row)) in made:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import date, datetime, tzinfo
 from enum import StrEnum
 from typing import Any
 from urllib.parse import urlencode
@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
+from app.domain.asof import end_of
 from app.domain.live_claims import Claim, Filled, Noun, Verb, day_before, named, noun_of, written
 from app.domain.markdown import link_keys, name_key
 from app.domain.records import (
@@ -33,9 +34,10 @@ from app.domain.records import (
     Role,
     Topic,
 )
-from app.store import pages
+from app.store import pages, past
 from app.store.links import stood
 from app.store.pages import PageRef
+from app.store.past import Past
 from app.store.questions import stands
 
 TABLES = ("alias", "link", "page", "paper", "prediction", "question")
@@ -52,6 +54,7 @@ class Found:
     pages: tuple[int, ...]
     topic: str
     titles: Mapping[str, str]
+    then: Past | None = None  # of a claim as of a day
 
 
 @dataclass(frozen=True)
@@ -69,12 +72,19 @@ class Row:
 # ---------------------------------------------------------------- names
 
 
-def find(session: Session, claims: Collection[Claim]) -> dict[Claim, Found | str]:
-    """Each claim with the pages it names, or a sentence that says which name leads nowhere."""
+def find(
+    session: Session, claims: Collection[Claim], zone: tzinfo | None = None
+) -> dict[Claim, Found | str]:
+    """Each claim with the pages it names, or a sentence that says which name leads nowhere.
+
+    The day of `asof:` ends where the reader is (`zone`; None: the system's).
+    """
     keys = {key for claim in claims for name, _ in claim.names() for key in link_keys(name)}
     known = pages.resolve(session, keys) if keys else {}
     topics = _topics(session) if any(claim.topic for claim in claims) else {}
-    return {claim: _found(claim, known, topics) for claim in claims}
+    days = {claim.asof for claim in claims if claim.asof}
+    pasts = {day: past.before(session, _after(day, zone)) for day in days}
+    return {claim: _found(claim, known, topics, pasts.get(claim.asof)) for claim in claims}
 
 
 def _topics(session: Session) -> dict[str, tuple[str, str]]:
@@ -87,7 +97,10 @@ def _topics(session: Session) -> dict[str, tuple[str, str]]:
 
 
 def _found(
-    claim: Claim, known: Mapping[str, PageRef], topics: Mapping[str, tuple[str, str]]
+    claim: Claim,
+    known: Mapping[str, PageRef],
+    topics: Mapping[str, tuple[str, str]],
+    then: Past | None,
 ) -> Found | str:
     ids: dict[str, list[int]] = {"thread": [], "concept": [], "": []}
     titles: dict[str, str] = {}
@@ -107,8 +120,8 @@ def _found(
             return f"No topic is called “{claim.topic}”. The Topics screen lists them."
         topic, topic_name = topics[name_key(claim.topic)]
         titles["topic:" + claim.topic] = topic_name
-    found = Found(claim, tuple(ids["thread"]), tuple(ids["concept"]), tuple(ids[""]), topic, titles)
-    return found
+    pages_of = (tuple(ids["thread"]), tuple(ids["concept"]), tuple(ids[""]))
+    return Found(claim, *pages_of, topic, titles, then)
 
 
 # ---------------------------------------------------------------- the rows of a claim
@@ -142,7 +155,8 @@ def _dated(statement: sa.Select[Any], claim: Claim) -> sa.Select[Any]:
 
 def _pages(found: Found) -> sa.Select[Any]:
     claim = found.claim
-    anchor: Any = aliased(Link)
+    then = None if found.then is None else _as_then(found.then)
+    anchor, row = _link(then)
     first = _first(found)
     statement: sa.Select[Any]
     if first is None:
@@ -153,34 +167,30 @@ def _pages(found: Found) -> sa.Select[Any]:
         statement = (
             source.select_from(Page)
             .outerjoin(Paper, col(Paper.page_id) == page_id)
-            .where(col(Page.kind).not_in(GONE))
+            .where(*_there(found.then))
         )
-        if claim.asof:
-            statement = statement.where(col(Page.created_at) < _after(claim.asof))
     else:
-        page_id = col(anchor.source_id)
-        day = sa.func.coalesce(sa.func.nullif(col(anchor.day), ""), col(Paper.published), "")
+        page_id = row.source_id
+        day = sa.func.coalesce(sa.func.nullif(row.day, ""), col(Paper.published), "")
         statement = (
             sa.select(page_id.label("id"), day.label("day"))
             .select_from(anchor)
             .outerjoin(Paper, col(Paper.page_id) == page_id)
-            .where(*_standing(anchor, first[0], first[1], claim))
+            .where(*_standing(row, first[0], first[1], found))
         )
         if claim.kind:
             statement = statement.join(Page, col(Page.id) == page_id)
     for target, relation in _targets(found)[0 if first is None else 1 :]:
-        link: Any = aliased(Link)
+        _, link = _link(then)
         statement = statement.where(
-            page_id.in_(
-                sa.select(col(link.source_id)).where(*_standing(link, target, relation, claim))
-            )
+            page_id.in_(sa.select(link.source_id).where(*_standing(link, target, relation, found)))
         )
     if claim.role and not found.threads:
-        link = aliased(Link)
+        _, link = _link(then)
         statement = statement.where(
             page_id.in_(
-                sa.select(col(link.source_id)).where(
-                    *_standing(link, None, Relation.PART_OF, claim), col(link.role) == claim.role
+                sa.select(link.source_id).where(
+                    *_standing(link, None, Relation.PART_OF, found), link.role == claim.role
                 )
             )
         )
@@ -213,24 +223,70 @@ def _first(found: Found) -> tuple[int, Relation] | None:
     return targets[0][0], targets[0][1]
 
 
-def _standing(link: Any, target: int | None, relation: Relation | None, claim: Claim) -> list[Any]:
-    accepted = [col(link.status) == _literal(LinkStatus.ACCEPTED)]
-    if claim.asof:
-        accepted = stood(LinkStatus.ACCEPTED, before=_after(claim.asof), link=link)
-    conditions: list[Any] = accepted
+def _standing(link: Any, target: int | None, relation: Relation | None, found: Found) -> list[Any]:
+    claim = found.claim
+    conditions: list[Any] = []
+    if found.then is None:  # those of then are accepted ones
+        conditions.append(link.status == _literal(LinkStatus.ACCEPTED))
     if target is not None:
-        conditions.append(col(link.target_id) == target)
+        conditions.append(link.target_id == target)
     if relation is not None:
-        conditions.append(col(link.relation) == _literal(relation))
+        conditions.append(link.relation == _literal(relation))
     if claim.role and target is not None and relation is Relation.PART_OF:
-        conditions.append(col(link.role) == Role(claim.role))
+        conditions.append(link.role == Role(claim.role))
     return conditions
 
 
-def _after(day: str) -> datetime:
-    """The end of a day, by UTC."""
-    begin = datetime.fromisoformat(day).replace(tzinfo=UTC)
-    return begin + timedelta(days=1) if day < "9999-12-31" else begin
+def _link(then: Any) -> tuple[Any, Any]:
+    """Links to read from, and their columns: those of today, or of a day."""
+    link: Any = aliased(Link) if then is None else then.alias()
+    return link, link if then is None else link.c
+
+
+_LINKED = ("source_id", "target_id", "relation", "role", "day")
+
+
+def _as_then(then: Past) -> Any:
+    """The accepted links of a moment, with the columns that a claim asks for."""
+    link: Any = aliased(Link)
+    statement: Any = sa.select(*(getattr(link, name) for name in _LINKED)).where(
+        *stood(LinkStatus.ACCEPTED, before=then.moment, link=link),
+        col(link.id).not_in(_numbers_of(then.replaced)),
+        col(link.source_id).not_in(_numbers_of(then.gone)),
+        col(link.target_id).not_in(_numbers_of(then.gone)),
+    )
+    rows = [
+        (each.source_id, each.target_id, each.relation.value, each.role, each.day)
+        for each in then.links
+        if each.status == LinkStatus.ACCEPTED
+    ]
+    if rows:
+        kinds = (sa.Integer, sa.Integer, sa.String, sa.String, sa.String)
+        columns = (sa.column(name, kind()) for name, kind in zip(_LINKED, kinds, strict=True))
+        table = sa.values(*columns, name="otherwise", literal_binds=True).data(
+            [(*row[:3], row[3].value if row[3] else None, row[4]) for row in rows]
+        )
+        statement = sa.union_all(statement, sa.select(*table.c))
+    return statement.subquery()
+
+
+def _numbers_of(ids: Iterable[int]) -> Any:
+    """Numbers as they stand in a statement: there may be more than it can have parameters."""
+    return [sa.literal(each, sa.Integer(), literal_execute=True) for each in ids]
+
+
+def _there(then: Past | None) -> list[Any]:
+    """Conditions on pages that are there, or were."""
+    if then is None:
+        return [col(Page.kind).not_in(GONE)]
+    back = [page_id for page_id in then.pages if page_id not in then.gone]
+    there = col(Page.kind).not_in(GONE) & col(Page.id).not_in(_numbers_of(then.gone))
+    return [col(Page.created_at) < then.moment, there | col(Page.id).in_(_numbers_of(back))]
+
+
+def _after(day: str, zone: tzinfo | None) -> datetime:
+    """The end of a day where the reader is."""
+    return end_of(min(date.fromisoformat(day), date(2999, 12, 31)), zone)
 
 
 def _of_pages(found: Found, owner: Any) -> list[Any]:
@@ -276,12 +332,14 @@ def _predictions(found: Found) -> sa.Select[Any]:
 # ---------------------------------------------------------------- evaluating
 
 
-def fill(session: Session, claims: Collection[Claim]) -> dict[Claim, Filled]:
+def fill(
+    session: Session, claims: Collection[Claim], zone: tzinfo | None = None
+) -> dict[Claim, Filled]:
     """What each claim says now. A handful of statements, however many claims there are.
 
     One that names what is not there has no words, and says so in its title.
     """
-    found = find(session, claims)
+    found = find(session, claims, zone)
     sound = [each for each in found.values() if isinstance(each, Found)]
     numbers = _numbers(session, sound)
     shown = rows_by_id(

@@ -713,16 +713,18 @@ def revise(
     now: datetime,
     note: str = "",
     reworded: bool = False,
+    keep_title: bool = True,
 ) -> bool:
     """Make `content` the newest revision of the page; whether there was anything to change.
 
-    The title that a page gives up stays an alias, so that links by the old name still arrive.
+    The title that a page gives up stays an alias, so that links by the old name still arrive; not
+    without `keep_title`, where the title itself is taken back.
     `reworded`: only links are written otherwise; the page and its sections stay whose they were.
     """
     content = content.cleaned()
     _keep_standing(page)
     before = content_of(session, page)
-    if name_key(before.title) != name_key(content.title):
+    if keep_title and name_key(before.title) != name_key(content.title):
         content = replace(content, aliases=(*content.aliases, before.title)).cleaned()
     if content == before:
         return False
@@ -795,7 +797,7 @@ def rename(session: Session, page: Page, slug: str, *, now: datetime) -> None:
     session.add(
         Alias(page_id=page.id, name=page.slug, key=name_key(page.slug), kind=AliasKind.REDIRECT)
     )
-    gave_up = [*page.extra.get(FORMER, []), [page.slug, now.isoformat(), lost or 0]]
+    gave_up = [*page.extra.get(FORMER, []), [page.slug, slug, now.isoformat(), lost or 0]]
     page.extra = {**page.extra, FORMER: gave_up}
     page.slug = slug
     session.add(page)
@@ -806,8 +808,8 @@ def rename(session: Session, page: Page, slug: str, *, now: datetime) -> None:
     bump(session)
 
 
-# In `Page.extra`, the first one first: [address, when it was given up, the page that the address taken
-# instead had led to until then, or 0].
+# In `Page.extra`, the first one first: [address, the one it was given up for, when, the page that this one
+# had led to until then, or 0].
 FORMER = "former addresses"
 
 
@@ -1138,7 +1140,8 @@ def _adopt_links(
     values = {"bare": list(bare), "keys": list(keys), "page": page.id}
     found = session.connection().execute(_TOUCHED, values).all()
     sources = {page_id for what, page_id in found if what == "red"}
-    sources |= linked_to(session, [page_id for what, page_id in found if what == "rival"])
+    rivals = {page_id for what, page_id in found if what == "rival"}
+    sources |= rivals | linked_to(session, rivals)  # a rival may have named itself so
     relink_all(session, sources - {page.id}, now=now)
 
 

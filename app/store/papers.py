@@ -371,15 +371,11 @@ def give_page(
     return page
 
 
-def take_page(session: Session, paper: Paper) -> bool:
-    """Take away the page that keeping a paper made; False when somebody has worked on it.
+def is_untouched(session: Session, page: Page) -> bool:
+    """Whether nobody has worked on the page of a paper.
 
-    Work is an edit, a decided link, a question. The machine's waiting proposals go with the page, and
-    that an episode or article covers or recommends the paper is remembered without it.
+    Work is an edit, a decided link, a question.
     """
-    page = session.get(Page, paper.page_id) if paper.page_id else None
-    if page is None:
-        return True
     assert page.id is not None
     linked = sa.exists().where(
         (col(Link.source_id) == page.id) | (col(Link.target_id) == page.id),
@@ -387,7 +383,20 @@ def take_page(session: Session, paper: Paper) -> bool:
         ~joining.is_said(page.id),
     )
     asked = sa.exists().where(col(Question.page_id) == page.id)
-    if page.version > 1 or session.scalar(sa.select(linked | asked)):
+    return page.version == 1 and not session.scalar(sa.select(linked | asked))
+
+
+def take_page(session: Session, paper: Paper) -> bool:
+    """Take away the page that keeping a paper made; False when somebody has worked on it.
+
+    The machine's waiting proposals go with the page, and that an episode or article covers or
+    recommends the paper is remembered without it.
+    """
+    page = session.get(Page, paper.page_id) if paper.page_id else None
+    if page is None:
+        return True
+    assert page.id is not None
+    if not is_untouched(session, page):
         return False
     vectors.make_way(session)
     paper.page_id = None

@@ -390,21 +390,16 @@ def _moves(session: Session, moment: datetime) -> list[_Move]:
     while conditions:
         lost: set[int] = set()
         for condition in conditions:
-            asked = sa.select(col(Page.id), col(Page.slug), col(Page.extra)).where(
+            asked = sa.select(col(Page.id), col(Page.extra)).where(
                 condition, col(Page.extra)[pages.FORMER].as_string().is_not(None)
             )
-            for page_id, slug, extra in session.connection().execute(asked):
+            for page_id, extra in session.connection().execute(asked):
                 seen.add(page_id)
                 moves = [
-                    _Move(datetime.fromisoformat(at), page_id, old, "", other)
-                    for old, at, other in extra[pages.FORMER]
+                    _Move(datetime.fromisoformat(at), page_id, old, new, other)
+                    for old, new, at, other in extra[pages.FORMER]
                 ]
-                came = [*(move.old for move in moves[1:]), slug]
-                found += [
-                    replace(move, new=new)
-                    for move, new in zip(moves, came, strict=True)
-                    if move.at >= moment
-                ]
+                found += [move for move in moves if move.at >= moment]
                 lost |= {move.lost for move in moves}
         # One that lost the last address that led to it is known by the page that took it.
         conditions = [col(Page.id).in_(some) for some in _chunks(lost - seen)]
@@ -532,8 +527,10 @@ def _linked_by_name(session: Session, moment: datetime, states: Mapping[int, _St
     )
     names = {key for state in renamed.values() for key in state.ranked()}
     bare = {each for key in names for each in link_keys(key)}
-    rivals = {ref.id for _, _, ref in pages.holders(session, names)}
-    for some in _chunks(renamed.keys() | rivals):
+    # Themselves too: what names its own page is no link now.
+    rivals = renamed.keys() | {ref.id for _, _, ref in pages.holders(session, names)}
+    found |= rivals
+    for some in _chunks(rivals):
         found |= pages.linked_to(session, some)
     for start in range(0, len(bare), _SOME):
         asked = sa.select(col(RedLink.page_id)).where(

@@ -132,3 +132,43 @@ def set_sample_day(session: Session, day: str | None) -> None:
     """On which day the sample papers stand; None when they are gone."""
     _put(session, SAMPLE_DAY, day)
     session.flush()
+
+
+_BACKUPS, _BACKED_UP, _BACKUP_TROUBLE = "backups", "backups_done", "backups_trouble"
+
+
+def backups_wanted(session: Session) -> bool:
+    """Whether a backup a day is made; it is unless somebody chose otherwise."""
+    found = session.get(Preference, _BACKUPS)
+    return found is None or found.value != "off"
+
+
+def set_backups_wanted(session: Session, wanted: bool) -> None:
+    """Choose it. The backups that are there stay."""
+    _put(session, _BACKUPS, None if wanted else "off")
+
+
+def backed_up(session: Session) -> tuple[str, int]:
+    """Of the last daily backup: its day, and what its maker counted as changes until then."""
+    found = session.get(Preference, _BACKED_UP)
+    parts = found.value.split() if found else []
+    if len(parts) != 2 or not parts[1].isdecimal() or len(parts[1]) > 18:
+        return "", -1
+    return parts[0], int(parts[1])
+
+
+def set_backed_up(session: Session, day: str, changes: int) -> None:
+    """Remember a daily backup."""
+    _put(session, _BACKED_UP, f"{day} {changes}")
+
+
+def backup_trouble(session: Session) -> tuple[float, str]:
+    """When the last daily backup failed (seconds since 1970), and why in words; (0, "") if it did not."""
+    found = session.get(Preference, _BACKUP_TROUBLE)
+    at, _, why = found.value.partition(" ") if found else ("", "", "")
+    return (float(at), why) if at.isdecimal() and len(at) < 12 else (0.0, "")
+
+
+def set_backup_trouble(session: Session, at: float, why: str) -> None:
+    """Keep why it failed; "" when it did not."""
+    _put(session, _BACKUP_TROUBLE, f"{int(at)} {why}" if why else None)

@@ -87,8 +87,7 @@ def write(
     digest.ledger, digest.framing = dict(document.ledger), framing(document)
     digest.teller, digest.struck = teller, struck
     session.add(digest)
-    body = pages.by_file_names(session, as_markdown(document))
-    content = replace(pages.content_of(session, page), body=body)
+    content = replace(pages.content_of(session, page), body=as_markdown(document))
     pages.revise(
         session, page, content, author=author, now=now, note="written from the day's facts"
     )

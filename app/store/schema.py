@@ -92,3 +92,12 @@ def make(engine: Engine, revision: str | None) -> None:
     with migrating(engine) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, revision or "base")
+
+
+def make_beside(connection: Connection, name: str) -> None:
+    """Give a schema of a PostgreSQL database, new and the first to be looked into, today's tables."""
+    from alembic import command
+
+    config = _config()
+    config.attributes.update(connection=connection, schema=name)
+    command.upgrade(config, NEWEST)

@@ -119,21 +119,36 @@ def _forget_workers(copy: Engine) -> None:
 
 
 def lacking(engine: Engine, *, mend: bool) -> list[str]:
-    """Triggers and indexes of today's schema that are not in the database; made again with `mend`.
+    """Triggers, functions and indexes of today's schema that are not in the database; made with `mend`.
 
-    Of a SQLite file alone, which any program may write to.
+    Raises Unavailable where a user of a server may not make a schema to compare with.
     """
-    if on_postgresql(engine):
-        return []
+    server = on_postgresql(engine)
     with reading(engine) as session:
-        there = _made_by_hand(session)
-    wanted = _wanted()
+        there = _made_on_server(session) if server else _made_by_hand(session)
+    wanted = _wanted_on_server(engine) if server else _wanted()
     lost = [name for name in wanted if name not in there]
     if mend and lost:
         with writing(engine) as session:
             for name in lost:
                 session.connection().exec_driver_sql(wanted[name])
     return lost
+
+
+_BESIDE = "cerebro_doctor"
+
+
+def _wanted_on_server(engine: Engine) -> dict[str, str]:
+    """The statements that make them, from a schema that is made beside the wiki's and taken back."""
+    with in_words(engine), engine.connect() as connection:
+        first = connection.exec_driver_sql("SELECT current_schema()").scalar_one()
+        quote = connection.dialect.identifier_preparer.quote
+        connection.exec_driver_sql(f"CREATE SCHEMA {_BESIDE}")
+        connection.exec_driver_sql(f"SET LOCAL search_path TO {_BESIDE}, {quote(first)}")
+        schema.make_beside(connection, _BESIDE)
+        made = connection.execute(_MADE_BY_SERVER).all()
+        connection.rollback()
+    return {name: statement.replace(f"{_BESIDE}.", "") for name, statement in made}
 
 
 @cache
@@ -152,6 +167,29 @@ def _made_by_hand(session: Session) -> dict[str, str]:
 _MADE = sa.text(
     "SELECT name, sql FROM sqlite_master WHERE type IN ('index', 'trigger') AND sql IS NOT NULL "
     "ORDER BY type, name"
+)
+
+
+def _made_on_server(session: Session) -> dict[str, str]:
+    return dict(session.connection().execute(_MADE_BY_SERVER).all())
+
+
+# Those of constraints, and of extensions, are not made by hand.
+_MADE_BY_SERVER = sa.text(
+    """SELECT name, statement FROM (
+        SELECT 1 AS place, 'function ' || proname AS name, pg_get_functiondef(oid) AS statement
+        FROM pg_proc WHERE pronamespace = current_schema()::regnamespace AND prokind = 'f'
+            AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_proc.oid AND deptype = 'e')
+        UNION ALL
+        SELECT 2, class.relname, pg_get_indexdef(class.oid) FROM pg_index
+        JOIN pg_class AS class ON class.oid = pg_index.indexrelid
+        WHERE class.relnamespace = current_schema()::regnamespace
+            AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = class.oid)
+        UNION ALL
+        SELECT 3, tgname || ' on ' || class.relname, pg_get_triggerdef(pg_trigger.oid) FROM pg_trigger
+        JOIN pg_class AS class ON class.oid = pg_trigger.tgrelid
+        WHERE class.relnamespace = current_schema()::regnamespace AND NOT tgisinternal
+    ) AS made ORDER BY place, name"""
 )
 
 

@@ -92,6 +92,7 @@ def record(
     try:
         if not os.path.lexists(root / ".git"):
             _begin(root)
+        _check_own(root)
         with closing(Repo(str(root))) as repo:
             return _record(repo, root, say, now=now, patience=patience)
     except CerebroError:
@@ -129,6 +130,34 @@ def _begin(root: Path) -> None:
         exclude.write_text(".cerebro/replaced/\n.cerebro/git.new/\n*.tmp\n", encoding="utf-8")
     os.rename(beside / ".git", root / ".git")
     shutil.rmtree(beside, ignore_errors=True)
+
+
+def _check_own(root: Path) -> None:
+    """Raises Conflict unless the repository is all within the vault, where nothing leads out of it.
+
+    A `.git` that is a file or a link names a repository elsewhere, and so may what is in it: a vault
+    that came from somebody else would have commits made wherever it likes.
+    """
+    control = root / ".git"
+    if not stat.S_ISDIR(os.lstat(control).st_mode):
+        raise Conflict(
+            "The vault's .git is a file or a link that leads to a repository elsewhere, which is not "
+            "cere-bro's to commit to. Nothing was committed. Make the vault a repository of its own: "
+            "move .git away, then it is made."
+        )
+    for name in ("commondir", "objects/info/alternates"):
+        if os.path.lexists(control / name):
+            raise Conflict(
+                f"The vault's git repository keeps a part of itself elsewhere (.git/{name}). Nothing "
+                "was committed. Make a clone of it that is whole (git clone --no-hardlinks), and let "
+                "the vault be that."
+            )
+    for name in ("", "objects", "refs", "refs/heads", "index", "HEAD", "logs"):
+        if os.path.islink(control / name):
+            raise Conflict(
+                f"In the vault's git repository .git/{name} is a link that leads elsewhere. Nothing was "
+                "committed. Put what it leads to in its place."
+            )
 
 
 def _check_around(root: Path) -> None:

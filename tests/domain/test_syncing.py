@@ -178,6 +178,22 @@ def test_a_file_keeps_its_words() -> None:
     assert worded(note, said, by_folder=PageKind.CONCEPT).kind is PageKind.NOTE
 
 
+def test_tags_of_the_text_join_like_those_of_front_matter_and_are_not_said_twice() -> None:
+    base = Note(id="t", title="T", tags=("front",), body="On #moon and #tide.\n")
+    page = replace(base, tags=("front", "tide", "wiki"))  # the reader took `moon` off the page
+    file = replace(base, body="On #moon and #shore.\n")
+    assert join(base, page, file).note.tags == ("front", "wiki", "shore")
+    bare = Note(body="On #moon, #tide and #shore.\n")
+    assert join(base, page, bare).note.tags == ("front", "tide", "wiki", "shore")
+
+    said = Note(id="t", tags=("front",))
+    told = replace(page, body=file.body, tags=("front", "shore", "wiki"))
+    assert worded(told, said, by_folder=PageKind.NOTE).tags == ("front", "wiki")
+    assert worded(told, replace(said, tags=("shore",)), by_folder=PageKind.NOTE).tags == (
+        *("front", "shore", "wiki"),
+    )
+
+
 NAMES = st.lists(st.sampled_from("abcdef"), unique=True).map(tuple)
 
 

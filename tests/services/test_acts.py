@@ -152,7 +152,10 @@ def test_an_import_is_undone_as_a_whole_and_can_come_again(app: App, tmp_path: P
     before = state(app)
     done = undone(app, act)
     assert done.stays == []
-    assert list(done.in_words()) == ["Undone: 3 pages removed, 2 papers gone, 1 entry forgotten."]
+    assert list(done.in_words()) == [
+        "Undone, Import of a.jsonl: 3 pages removed, 2 papers gone, 1 entry forgotten "
+        "(KV cache, Paging, Paged keys)."
+    ]
     with reading(app.engine) as session:
         assert standing(session) == []
         for table in (Paper, Item, Identifier, Assessment, Mention, Listing):
@@ -457,7 +460,7 @@ def test_one_that_was_partly_undone_is_undone_with_what_is_left(app: App, tmp_pa
     assert act.id is not None
     done = undone(app, act.id)
     assert (done.counts, done.stays) == ({}, [])
-    assert list(done.in_words()) == ["There was nothing left to take back."]
+    assert list(done.in_words()) == ["Undone, The vault: there was nothing left to do."]
     with reading(app.engine) as session:
         assert standing(session) == ["kv-cache", "paged-keys", "paging"]
 

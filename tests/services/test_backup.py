@@ -12,6 +12,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,12 @@ import sqlalchemy as sa
 from alembic import command
 from sqlmodel import SQLModel, select
 
+from app.domain.queries import parse_query
 from app.domain.records import Decision, Hold, Item, Lease, Page, PageKind, Relation, Verdict
 from app.errors import CerebroError, Conflict, Invalid, Unavailable, Unreadable
 from app.services import backup as backups
 from app.services.backup import BEFORE, Place, backup, before_migration, finish, restore
-from app.store import items, runs, schema, snapshots
+from app.store import items, preferences, runs, schema, search, snapshots
 from app.store.db import migrating, open_engine, reading, writing
 from tests import databases
 from tests.factories import THEN, make_engine, make_link, make_page
@@ -739,7 +741,7 @@ def test_the_copy_of_an_old_schema_is_restored_beside_the_files_that_are_there(
     with reading(empty.engine) as session:
         assert {page.slug: (page.title, page.body) for page in session.exec(select(Page))} == before
         assert session.exec(select(Decision.verdict)).all() == [Verdict.ACCEPT]
-        assert [ref.slug for ref in found(session, "moon")] == ["żółć"]
+        assert len(search.match(session, parse_query("moon"), search.Filters()).ranked) == 1
     assert copy.read_bytes() == was
     assert files(empty.vault) == {"mine.md": b"Mine."}
     assert not list(empty.data.glob(".restore*"))
@@ -780,7 +782,7 @@ def test_a_copy_that_is_killed_leaves_the_database_and_is_swept_by_the_next(plac
     )
     assert killed.returncode == -9, killed.stderr
     folder = place.data / "backups"
-    assert [each.name[:8] for each in folder.iterdir()][0] == ".before-"
+    assert {each.name[:8] for each in folder.iterdir()} == {".before-"}
     assert schema.current(place.engine) == "0010"
 
     def before(to: str) -> None:
@@ -810,3 +812,91 @@ def before(to):
 
 schema.upgrade(engine, before=before)
 """
+
+
+# ---------------------------------------------------------------- one a day
+
+
+def dailies(place: Place) -> list[str]:
+    folder = place.data / "backups"
+    return sorted(each.name for each in folder.iterdir()) if folder.is_dir() else []
+
+
+def daily(place: Place, day: date, *, change: bool = True) -> backups.Backup | None:
+    if change:
+        with writing(place.engine) as session:
+            make_page(session, f"Of {day}, {time.monotonic_ns()}")
+    now = datetime(day.year, day.month, day.day, 9, tzinfo=UTC)
+    return backups.keep_daily(place, now=now, today=day.isoformat())
+
+
+def stands(place: Place) -> backups.Kept:
+    with reading(place.engine) as session:
+        return backups.kept(session, place.data)
+
+
+def test_a_day_with_changes_has_one_backup_that_is_restored(place: Place, other: Place) -> None:
+    first = date(2026, 5, 8)
+    assert stands(place).says.startswith("none was made yet")
+    assert daily(place, first) is not None
+    assert daily(place, date(2026, 5, 9), change=False) is None, "nothing changed"
+    assert daily(place, first) is None, "the day has one"
+    assert dailies(place) == ["daily-2026-05-08.zip"]
+    assert (stands(place).day, stands(place).count) == ("2026-05-08", 1)
+    assert "cerebro restore" in stands(place).says
+    assert daily(place, date(2026, 5, 10)) is not None
+    restore(other, place.data / "backups" / "daily-2026-05-10.zip")
+    assert files(other.vault) == VAULT
+    (place.data / "backups" / "daily-2026-05-08.zip").unlink()
+    (place.data / "backups" / "daily-2026-05-10.zip").unlink()
+    assert daily(place, date(2026, 5, 11), change=False) is not None, "there was none left"
+
+
+def test_seven_days_and_a_week_each_of_four_before_are_kept(place: Place) -> None:
+    folder = place.data / "backups"
+    folder.mkdir()
+    days = [date(2026, 3, 1) + timedelta(days=number) for number in range(68)]
+    for day in days:
+        (folder / f"daily-{day}.zip").write_bytes(b"a backup")
+    mine = ["before-0011-2026-05-08-090000.db", "daily-mine.zip", "daily-2026-99-99.zip"]
+    for name in mine:
+        (folder / name).write_bytes(b"mine")
+    assert daily(place, date(2026, 5, 8)) is not None
+    sundays = ["2026-04-12", "2026-04-19", "2026-04-26"]
+    last = [str(date(2026, 5, 2) + timedelta(days=number)) for number in range(7)]
+    kept = [f"daily-{day}.zip" for day in (*sundays, "2026-05-01", *last)]
+    assert dailies(place) == sorted([*kept, *mine])
+
+
+def test_without_room_none_is_made_which_is_told_and_tried_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = shutil.disk_usage
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: real(path)._replace(free=1 << 20))
+    with pytest.raises(
+        Unavailable, match=r"No backup was made on 2026-05-08: .* has room for 1 MB"
+    ):
+        daily(place, date(2026, 5, 8))
+    assert dailies(place) == []
+    assert stands(place).trouble.startswith("No backup was made on 2026-05-08")
+    monkeypatch.undo()
+    assert daily(place, date(2026, 5, 8)) is None, "not again within the hour"
+    assert daily(place, date(2026, 5, 9)) is not None
+    assert stands(place).trouble == ""
+
+
+def test_a_folder_that_is_none_is_told(place: Place) -> None:
+    (place.data / "backups").write_bytes(b"no folder")
+    with pytest.raises(Unavailable, match="No backup was made on 2026-05-08"):
+        daily(place, date(2026, 5, 8))
+    assert "backups cannot be written" in stands(place).trouble
+
+
+def test_switched_off_none_is_made(place: Place) -> None:
+    with writing(place.engine) as session:
+        preferences.set_backups_wanted(session, False)
+    assert daily(place, date(2026, 5, 8)) is None
+    assert "switched off" in stands(place).says
+    with writing(place.engine) as session:
+        preferences.set_backups_wanted(session, True)
+    assert daily(place, date(2026, 5, 8)) is not None

@@ -32,7 +32,7 @@ from app.domain.records import (
 )
 from app.services.doctor import Finding, Patient, examine
 from app.services.vault.sync import Sync
-from app.store import derived, items, pages, runs, vectors
+from app.store import derived, items, pages, runs, snapshots, vectors
 from app.store.db import SHOWN, generation, open_engine, reading, writing
 from app.store.pages import PERSON, Author, Content
 from app.vault.folder import Vault
@@ -441,6 +441,35 @@ def test_triggers_and_indexes_that_were_dropped_are_made_again(patient: Patient)
     assert (found.ok, found.wrong) == (True, 2)
     assert "ix_page_title_key, page_text_update" in found.says
     assert _made(patient.engine) == before
+
+
+@pytest.mark.postgresql_only
+def test_each_function_trigger_and_index_that_was_dropped_on_a_server_is_made_again(
+    patient: Patient,
+) -> None:
+    with reading(patient.engine) as session:
+        before = snapshots._made_on_server(session)
+    functions = [name.split()[1] for name in before if name.startswith("function ")]
+    triggers = [name.split(" on ") for name in before if " on " in name]
+    indexes = [name for name in before if " " not in name]
+    assert len(functions) > 5 and len(triggers) > 5 and len(indexes) > 50
+    assert doctor(patient)["schema"].wrong == 0
+    dropped = [
+        *(f'DROP TRIGGER "{name}" ON "{table}"' for name, table in triggers),
+        *(f"DROP FUNCTION {name} CASCADE" for name in functions),
+        *(f'DROP INDEX "{name}"' for name in indexes),
+    ]
+    sql(patient, *dropped)
+    assert doctor(patient, dry_run=True)["schema"].wrong == len(before)
+    found = doctor(patient)["schema"]
+    assert (found.ok, found.wrong, found.mended) == (True, len(before), True)
+    with reading(patient.engine) as session:
+        made = snapshots._made_on_server(session)
+        assert set(made) == set(before)
+        # PostgreSQL words the condition of this one otherwise when it reads its own words.
+        assert {name for name in made if made[name] != before[name]} <= {"ix_revision_of_people"}
+        beside = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'cerebro%'"
+        assert session.connection().exec_driver_sql(beside).scalar() == 0
 
 
 def _made(engine: Engine) -> set[tuple[str, str]]:

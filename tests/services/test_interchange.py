@@ -625,6 +625,30 @@ def test_hostile_lines_are_refused_with_their_number(
     assert said.startswith("Line ") and said.endswith("Nothing was imported.")
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("link", "source"),
+        ("link", "target"),
+        ("decision", "paper"),
+        ("paper", "id"),
+        ("question", "page"),
+        ("assessment", "paper"),
+    ],
+)
+def test_a_name_that_its_row_does_not_say_is_refused(
+    file: bytes, empty: Engine, kind: str, name: str
+) -> None:
+    def damage(lines: list[dict[str, Any]]) -> None:
+        first(lines, kind)[name] += "x"
+
+    lines = [json.loads(each) for each in file.splitlines()]
+    number = lines.index(first(lines, kind)) + 1
+    said = refused(empty, edited(file, damage))
+    assert said.startswith(f"Line {number:,}: ") and f'"{name}"' in said
+    assert "was changed or damaged" in said
+
+
 def test_how_far_another_vault_is_comes_with_no_file(file: bytes, target: Engine) -> None:
     """A file says what it likes: nothing of it may keep the vault or the settings from working."""
     said = {

@@ -26,7 +26,6 @@ from app.domain.records import (
     Verdict,
 )
 from app.errors import CerebroError
-from app.services import history as told
 from app.services import pages as editing
 from app.services import removal, review
 from app.store import graph, history, links, pages, past
@@ -134,9 +133,11 @@ class Reader:
 
     def something(self) -> None:
         act: Callable[[], object] = self.random.choice(
-            [self.write, self.write, self.write, self.add, self.move, self.call, self.propose]
-            + [self.propose, self.decide, self.decide, self.correct, self.merge, self.remove]
-            + [self.undo, self.undo, self.restore, self.split]
+            [
+                *(self.write, self.write, self.write, self.add, self.move, self.call),
+                *(self.propose, self.propose, self.decide, self.decide, self.correct),
+                *(self.merge, self.remove, self.undo, self.undo, self.restore, self.split),
+            ]
         )
         try:
             with self.session.begin_nested():

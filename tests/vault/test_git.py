@@ -293,10 +293,33 @@ def test_a_repository_that_cannot_be_read_is_told(vault: Path) -> None:
     with pytest.raises(Unavailable, match="cannot be read"):
         commit(vault)
     assert not (vault / ".git/index.lock").exists()
-    shutil.rmtree(vault / ".git")
-    (vault / ".git").write_text("gitdir: /nowhere\n")
-    with pytest.raises((Unavailable, Conflict)):
+
+
+@pytest.mark.parametrize(
+    "leads", ["a file", "a link", "a part is a link", "commondir", "objects/info/alternates"]
+)
+def test_a_repository_elsewhere_is_not_followed(vault: Path, tmp_path: Path, leads: str) -> None:
+    other, own = tmp_path / "other", vault / ".git"
+    other.mkdir()
+    write(other, "concepts/Sea.md", "Salt.\n")
+    commit(other)
+    was = tree(other)
+    if leads == "a file":
+        own.write_text(f"gitdir: {other / '.git'}\n")
+    elif leads == "a link":
+        own.symlink_to(other / ".git", target_is_directory=True)
+    else:
         commit(vault)
+        if leads == "a part is a link":
+            shutil.rmtree(own / "refs/heads")
+            (own / "refs/heads").symlink_to(other / ".git/refs/heads", target_is_directory=True)
+        else:
+            (own / leads).parent.mkdir(parents=True, exist_ok=True)
+            (own / leads).write_text(f"{other / '.git'}\n")
+    write(vault, "concepts/Tea.md", "Tea.\n")
+    with pytest.raises(Conflict, match="elsewhere"):
+        commit(vault)
+    assert tree(other) == was
 
 
 def test_many_files_go_in_as_packs_and_what_stands_is_not_read_again(

@@ -18,6 +18,7 @@ from app.domain.records import KINDS, ChangeKind, Page, PageKind, QuestionState,
 from app.errors import Conflict, EditConflict, Invalid, NotFound
 from app.services import (
     acts,
+    backup,
     costs,
     health,
     linker,
@@ -1224,6 +1225,8 @@ def checks(session: Reads, app: TheApp) -> dict[str, object]:
     `ok` is of what is stored; `texts` lists what wants a hand, each with its fix.
     """
     findings = health.check(session, raw_folder=app.raw_folder)
+    kept = backup.kept(session, app.settings.data)
+    findings.append(health.Finding("backups", not (kept.on and kept.trouble), kept.says))
     return {
         "ok": all(finding.ok for finding in findings),
         "checks": [{"check": f.check, "ok": f.ok, "says": f.says} for f in findings],

@@ -11,9 +11,9 @@ from sqlmodel import Session
 
 from app.domain.typed_counters import made_live
 from app.errors import Conflict
+from app.services import backup, wording
 from app.services import health as service
 from app.services import pages as editing
-from app.services import wording
 from app.services.health import Check
 from app.store import live_claims, mirror, pages
 from app.web.deps import Form, Reads, TheApp, UnlessKnown, Writes, facts, text, whole
@@ -27,7 +27,12 @@ PER_PAGE = 50
 
 @router.get("/health", dependencies=[UnlessKnown])
 def overview(
-    request: Request, session: Reads, check: str = "", page: str = "", fixed: str = ""
+    request: Request,
+    session: Reads,
+    app: TheApp,
+    check: str = "",
+    page: str = "",
+    fixed: str = "",
 ) -> Response:
     """Every check with the first it found, or all that one of them found, a page at a time."""
     every = _checks(request, session)
@@ -43,6 +48,7 @@ def overview(
             fixed=fixed,
             conflicts=[(slug, title) for _, slug, title in mirror.conflicts(session)],
             problems=len(mirror.problems(session)),
+            kept=backup.kept(session, app.settings.data),
         )
     last = max(1, -(-len(chosen.doubts) // PER_PAGE))
     number = whole(page, 1, least=1, most=last)

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from app.domain.live_claims import Claim, Noun, Unread, named, noun_of, read, written
 from app.store import live_claims as store
-from app.web.deps import Reads, UnlessKnown, facts
+from app.web.deps import Reads, TheApp, UnlessKnown, facts
 from app.web.templating import page as screen
 from app.web.templating import plural
 
@@ -20,7 +20,7 @@ PER_PAGE = 100
 
 
 @router.get("/live", dependencies=[UnlessKnown])
-def live(request: Request, session: Reads, q: str = "", after: str = "") -> Response:
+def live(request: Request, session: Reads, app: TheApp, q: str = "", after: str = "") -> Response:
     """The rows of a claim, newest first, and how many there are."""
     reading = read(q.strip().removeprefix("{{").removesuffix("}}"))
     context: dict[str, Any] = {
@@ -32,7 +32,7 @@ def live(request: Request, session: Reads, q: str = "", after: str = "") -> Resp
     }
     if isinstance(reading, Unread):
         return screen(request, "live/page.html", **context | {"wrong": reading.why if q else ""})
-    found = store.find(session, [reading])[reading]
+    found = store.find(session, [reading], app.zone)[reading]
     if isinstance(found, str):
         return screen(request, "live/page.html", **context | {"wrong": found})
     total = facts(request).get(

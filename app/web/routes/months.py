@@ -39,7 +39,7 @@ def month(request: Request, session: Reads, app: TheApp, month: str) -> Response
 
     def made() -> tuple[Told, Rendered]:
         told = months.shown(session, month, today=today, zone=app.zone)
-        return told, rendered(session, told.body)
+        return told, rendered(session, told.body, app.zone)
 
     try:
         told, text = facts(request).get(session, ("month", month, today), made, of=_SHOWN)

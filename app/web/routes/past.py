@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
 from fastapi import Request
@@ -15,7 +15,7 @@ from app.domain.asof import as_of, end_of
 from app.domain.records import Origin, PageKind, Revision
 from app.domain.summaries import MARK
 from app.errors import Invalid
-from app.reading import resolver
+from app.reading import filler, resolver
 from app.rendering import render_body
 from app.store import history as stored
 from app.store import past
@@ -54,7 +54,7 @@ def read(request: Request, session: Session, page: Any, head: Any, app: App) -> 
     elif found is None:
         first = stored.first_at(session, page.id)
         return screen(request, "pages/asof.html", status_code=404, wrong="", first=first, **known)
-    known |= _text(session, found, page, head)
+    known |= _text(session, found, page, head, app.zone, day.isoformat())
     if page.kind == PageKind.THREAD:
         return screen(request, "threads/thread.html", **known)
     then = past_of(request, session, moment)
@@ -63,7 +63,14 @@ def read(request: Request, session: Session, page: Any, head: Any, app: App) -> 
     return screen(request, "pages/asof.html", wrong="", **known)
 
 
-def _text(session: Session, found: Revision | None, page: Any, head: Any) -> dict[str, Any]:
+def _text(
+    session: Session,
+    found: Revision | None,
+    page: Any,
+    head: Any,
+    zone: tzinfo | None,
+    asof: str,
+) -> dict[str, Any]:
     """What a revision says, as a page's screen shows it; without one, that there is no text of then."""
     if found is None:
         return {
@@ -75,7 +82,8 @@ def _text(session: Session, found: Revision | None, page: Any, head: Any) -> dic
             "contents": [],
             "facts": [],
         }
-    shown = render_body(found.body.removeprefix(MARK), resolver(session))
+    fill = filler(session, zone, asof)
+    shown = render_body(found.body.removeprefix(MARK), resolver(session), fill)
     return {
         "page": replace(
             head,

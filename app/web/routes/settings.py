@@ -22,7 +22,7 @@ from app.domain.money import LLMSettings
 from app.domain.records import VaultProblem
 from app.errors import Conflict, Invalid
 from app.mail.smtp import Sent
-from app.services import commits, costs, sending
+from app.services import backup, commits, costs, sending
 from app.settings import Settings
 from app.store import editions, preferences
 from app.store.db import reading
@@ -92,6 +92,7 @@ def _page(
         facts=facts(app, chosen, preferences.floor(session)),
         mail=_mail(session, app),
         git=_git(session, app),
+        kept=backup.kept(session, app.settings.data),
         mailed=mailed,
         unsent=unsent,
     )
@@ -117,6 +118,16 @@ def save_git(form: Form, session: Writes) -> Response:
         raise Invalid("The vault is committed never, after each change, or once a day: choose one.")
     preferences.set_commits(session, Commits(when))
     return RedirectResponse("/settings?saved=1#git", 303)
+
+
+@router.post("/settings/backups")
+def save_backups(form: Form, session: Writes) -> Response:
+    """Choose whether a backup a day is made. Raises Invalid for no such choice."""
+    when = text(form, "when").strip().lower()
+    if when not in ("daily", "off"):
+        raise Invalid("A backup is made once a day or never by itself: choose one.")
+    preferences.set_backups_wanted(session, when == "daily")
+    return RedirectResponse("/settings?saved=1#backups", 303)
 
 
 def _mail(session: Session, app: App) -> dict[str, object]:
