@@ -349,9 +349,9 @@ def test_the_commands_of_a_day(run: Run, tmp_path: Path) -> None:
     assert decided.json["verdict"] == "accept"
     refused(run("decide", str(proposal["id"]), "reject"), 1, "decided already")
     assert run("review", "--json").out == ""
-    assert run("undo", str(decided.json["decision"]), "--json").json == {
-        "undone": [decided.json["decision"]]
-    }
+    undone = run("undo", str(decided.json["decision"]), "--json").json
+    assert undone["undone"] == [decided.json["decision"]]
+    assert undone["words"][0].startswith("accepted Paged keys") and "KV cache" in undone["words"][0]
     refused(run("decide", "c7", "accept"), 1, "no proposal c7")
     refused(run("decide", "7c", "accept"), 2, "names no proposal")
     refused(run("undo"), 1, "no decision to undo")
@@ -550,6 +550,13 @@ def test_a_page_is_removed_and_an_import_undone_as_a_whole(run: Run, tmp_path: P
     undone = run("undo", "--act", act)
     assert undone.code == 0 and "3 pages removed" in undone.out
     refused(run("undo", "--act", act), 1, "undone already")
+    lines = [
+        json.loads(line) for line in run("activity", "--kind", "act", "--json").out.splitlines()
+    ]
+    assert "Undone, Import of" in undone.out and "KV cache" in undone.out
+    whole = run("undo")
+    assert "Brought back, Import of" in whole.out and "3 pages put back" in whole.out
+    run("undo", "--act", act)
     lines = [
         json.loads(line) for line in run("activity", "--kind", "act", "--json").out.splitlines()
     ]
@@ -1081,3 +1088,23 @@ def test_what_is_no_source_is_refused_in_one_line(
     run: Run, words: tuple[str, ...], code: int, says: str
 ) -> None:
     refused(run(*words), code, says)
+
+
+def test_what_was_is_read_and_brought_back(run: Run, tmp_path: Path) -> None:
+    run("import", write(tmp_path, WIKI))
+    [first] = run("history", "kv-cache", "--json").json["revisions"]
+    assert first["number"] == 1 and first["author_kind"] == "import"
+    assert "1  " in run("history", "KV cache").out
+    assert run("show", "kv-cache").out.startswith("# KV cache")
+    assert run("blame", "kv-cache").code == 0
+    assert run("diff", "kv-cache").out.startswith("--- version 0\n+++ version 1")
+    assert "nothing was changed" in run("revert", "kv-cache", "1").out
+    refused(run("revert", "kv-cache", "9"), 1, "they go from 1 to 1")
+    refused(run("revert", "kv-cache", "1", "--base", "7"), 1, "not at 7")
+    refused(run("history", "nowhere"), 1, "There is no page 'nowhere'")
+    refused(run("history"), 2, "Name a page")
+    refused(run("history", "--link", "9999"), 1, "There is no link 9999")
+    refused(run("show", "kv-cache", "--as-of", "2026-13-40"), 2, "is no day that has been")
+    refused(run("show", "kv-cache", "--as-of", "2999-01-01"), 2, "is no day that has been")
+    refused(run("show", "kv-cache", "--as-of", "1999-01-01"), 1, "was not there yet")
+    refused(run("show", "kv-cache", "--version", "99999999999"), 1, "no revision")

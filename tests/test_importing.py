@@ -319,3 +319,64 @@ def test_into_the_wiki_that_wrote_it_it_changes_nothing(app: App, tmp_path: Path
     done = import_paths(app, [file])
     assert (done.report.total(Outcome.NEW), done.report.total(Outcome.CHANGED)) == (0, 0)
     assert done.refused == []
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.zip", b"PK\x03\x04 cut off"),
+        ("a.jsonl", b'{"type":"paper"}\n'),
+        ("a.bib", b"@article{x, title={"),
+        ("b.bib", b"no entry at all"),
+        ("a.json", b'[{"id":1,"type":"book"}]'),
+        ("a.ris", b"TY  - JOUR\nER  -\n"),
+        ("a.opml", b"<opml><body>"),
+        ("a.pdf", b"%PDF-1.4 cut off"),
+        ("a.xml", b"<rss><channel><item>"),
+        ("a.eml", b"no mail"),
+        ("a.md", b""),
+    ],
+)
+def test_a_bad_file_fails_alone_and_beside_a_good_one_in_part(
+    app: App, tmp_path: Path, name: str, data: bytes
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    alone = import_paths(app, [tmp_path / name])
+    assert alone.failed and len(alone.refused) == 1, shown(alone)
+    (tmp_path / "good.md").write_text("# Good\n\nText.\n")
+    both = import_paths(app, [tmp_path / name, tmp_path / "good.md"])
+    assert not both.failed and len(both.refused) == 1
+    assert next(both.in_words()).endswith("1 rejected (below, with the reasons)")
+
+
+@pytest.mark.parametrize("vault", [False, True], ids=["folder", "vault"])
+def test_two_notes_of_one_id_are_not_one_page(app: App, tmp_path: Path, vault: bool) -> None:
+    notes = tmp_path / "notes"
+    (notes / "a").mkdir(parents=True)
+    if vault:
+        (notes / ".obsidian").mkdir()
+    (notes / "One.md").write_text("---\nid: mine\n---\n\nThe first.\n")
+    (notes / "a" / "Two.md").write_text("---\nid: mine\n---\n\nThe second.\n")
+    (notes / "Topic.md").write_text("Upper.\n")
+    (notes / "topic.md").write_text("Lower.\n")
+    done = import_paths(app, [notes])
+    with reading(app.engine) as session:
+        texts = {page.body.strip() for page in session.exec(sa.select(Page)).scalars()}
+    said = "\n".join(shown(done))
+    for file, other, text in (
+        ("a/Two.md", "One.md", "The second."),
+        ("topic.md", "Topic.md", "Lower."),
+    ):
+        assert text in texts or (
+            file in said and other in said and "would be the same page" in said
+        )
+    assert {"The first.", "Upper."} <= texts
+    assert "would be the same page as One.md" in said
+
+
+def test_what_an_import_changed_is_named(app: App, tmp_path: Path) -> None:
+    note = tmp_path / "Tea.md"
+    note.write_text("First.\n")
+    import_paths(app, [note])
+    note.write_text("Second.\n")
+    assert "  changed: Tea" in list(import_paths(app, [note]).in_words())

@@ -303,7 +303,9 @@ def _line_placer(source: str, lines: list[tuple[int, int]], number: int, content
     at = 0
     parts = content.split("\n")
     # A paragraph may begin with lines of blanks that are no spaces to Markdown: they are taken off.
-    while number + len(parts) < len(lines) and parts[0].strip() not in source[slice(*lines[number])]:
+    while (
+        number + len(parts) < len(lines) and parts[0].strip() not in source[slice(*lines[number])]
+    ):
         number += 1
     for each, part in enumerate(parts, number):
         start, end = lines[each]

@@ -215,6 +215,12 @@ def is_read_only(engine: Engine) -> bool:
     return bool(engine.get_execution_options().get("read_only"))
 
 
+def must_be_writable(engine: Engine) -> None:
+    """Raises Unavailable for a database that was opened as one that can be read alone."""
+    if is_read_only(engine):
+        raise Unavailable(_READ_ONLY.format(where=engine.url.database))
+
+
 def _begin_writing(connection: Connection, turns: _Turns) -> None:
     """Begin as the one writer, in the order in which the writers of this process came.
 

@@ -59,7 +59,13 @@ _TABLES: dict[type[SQLModel], frozenset[str]] = {
     Paper: frozenset(("page_id", "state", "score", "topic_id", "came", "act_id")),
     Item: frozenset(("act_id",)),
     Link: frozenset(("status", "decided_at", "reason", "confidence", "act_id")),
-    Subscription: frozenset(("due_at", "cursor", "tried_at", "succeeded_at", "failures")),
+    # What the fetching of it writes; the rest a person does.
+    Subscription: frozenset(
+        (
+            *("due_at", "cursor", "tried_at", "succeeded_at", "failures"),
+            *("stopped", "last_error", "moved_to", "moved_times"),
+        )
+    ),
     **dict.fromkeys(
         (
             *(Identifier, Mention, LooseMention, LooseLink, Assessment, AssessmentTopic, Alias),
@@ -83,7 +89,8 @@ _OWNERS: dict[type[SQLModel], tuple[tuple[str, str], ...]] = {
 }
 # What others build on: it comes back first, and goes last.
 GROUND = ("source", "subscription", "topic", "listing")
-_CHANGED_SINCE = ("topic", "question", "prediction", "thread")  # people change these
+# People change these.
+_CHANGED_SINCE = ("topic", "question", "prediction", "thread", "subscription")
 _EVERY: tuple[type[SQLModel], ...] = (*_TABLES, *_ONLY)
 _BY_NAME = {str(table.__tablename__): table for table in _EVERY}
 _LONG = 80
@@ -375,7 +382,9 @@ _IN_USE = "in use"  # which goes without saying
 
 
 def _source_stays(session: Session, row: Source) -> str:
-    used = ((col(Item.source_id), row.id), (col(Episode.source_id), row.id))
+    # A subscription would go with it.
+    tables = (Item, Episode, Subscription)
+    used = [(col(table.source_id), row.id) for table in tables]
     return _IN_USE if _any(session, *used) else ""
 
 

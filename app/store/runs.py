@@ -24,7 +24,7 @@ from sqlmodel import Session, col, select
 from app.domain.records import Attempt, Hold, Lease, Run, RunState
 from app.errors import NotFound
 from app.store import lives
-from app.store.db import LARGEST_ID, writing
+from app.store.db import LARGEST_ID, must_be_writable, writing
 
 log = logging.getLogger("cerebro.worker")
 
@@ -233,8 +233,10 @@ def at_work(engine: Engine, *, beat: Callable[[str], None] = lambda owner: None)
 
     `beat(owner)` is called at each renewal, from the thread that renews. What cannot be renewed
     (the database is away, say) runs out, and what was done meanwhile is not stored. What one held that
-    was killed on this machine is anybody's as soon as another begins (see `lives`).
+    was killed on this machine is anybody's as soon as another begins (see `lives`). Raises Unavailable
+    for a database that can be read alone.
     """
+    must_be_writable(engine)
     owner = uuid4().hex
     ended, signed_on = Event(), Event()
     life = lives.begin(engine, owner)

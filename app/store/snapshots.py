@@ -148,7 +148,10 @@ def _wanted_on_server(engine: Engine) -> dict[str, str]:
         schema.make_beside(connection, _BESIDE)
         made = connection.execute(_MADE_BY_SERVER).all()
         connection.rollback()
-    return {name: statement.replace(f"{_BESIDE}.", "") for name, statement in made}
+    # The driver takes a % for the beginning of a value.
+    return {
+        name: statement.replace(f"{_BESIDE}.", "").replace("%", "%%") for name, statement in made
+    }
 
 
 @cache

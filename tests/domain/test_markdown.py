@@ -265,9 +265,9 @@ def test_a_link_by_another_name_shows_what_it_is_told_to(
 
 
 def test_a_bar_that_would_make_a_table_of_a_line_is_not_written() -> None:
-    body = "- [[Old]] and\n  more\n\n**[[Old]]**<b>[[Old|x]]\n|---|---|---|\n\ntext"
-    written = reword_wikilinks(body, lambda link: Wording("New", "old"))
-    assert [link.target for link in wikilinks(written)].count("New") in (0, 3)
+    body = "[[Old]]\n|---|---|\n\n[[Old]]"
+    assert reword_wikilinks(body, lambda link: Wording("New", "old")) == body
+    assert reword_wikilinks(body, lambda link: Wording("New")) == body.replace("Old", "New")
 
 
 def test_a_name_no_wikilink_can_hold_leaves_its_links_alone() -> None:

@@ -468,7 +468,7 @@ def test_each_function_trigger_and_index_that_was_dropped_on_a_server_is_made_ag
         assert set(made) == set(before)
         # PostgreSQL words the condition of this one otherwise when it reads its own words.
         assert {name for name in made if made[name] != before[name]} <= {"ix_revision_of_people"}
-        beside = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'cerebro%'"
+        beside = "SELECT count(*) FROM pg_namespace WHERE nspname = 'cerebro_doctor'"
         assert session.connection().exec_driver_sql(beside).scalar() == 0
 
 

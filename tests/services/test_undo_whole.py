@@ -13,16 +13,17 @@ import pytest
 from sqlmodel import col, select
 
 from app.bootstrap import App
-from app.domain.records import Act, ActKind, Item, Link, Page, Paper, Topic
+from app.domain.records import Act, ActKind, Item, Link, Page, Paper, Source, Subscription, Topic
 from app.importing import import_paths
 from app.services import acts as undoing
-from app.services import interchange
+from app.services import interchange, subscriptions
 from app.services import pages as editing
 from app.services.acts import Undone
 from app.services.ingest import store_delivery
 from app.services.linker import shipped_weights
 from app.settings import Settings
 from app.sources.base import File, reader_for
+from app.sources.connectors import Found
 from app.store import acts, items, pages
 from app.store.db import reading, writing
 from tests.factories import THEN, make_engine
@@ -318,6 +319,40 @@ def test_what_a_person_changed_in_between_stays_and_is_told(app: App, tmp_path: 
         assert session.get_one(Topic, "cups").keep == "My cups."
         paper = session.exec(select(Paper).where(Paper.title == "Leaves in water")).one()
         assert (paper.venue, paper.abstract) == ("Mine", "")
+
+
+def test_a_source_that_a_person_chose_or_changed_since_stays(app: App, tmp_path: Path) -> None:
+    act = put(app, tmp_path / "list", {"a.opml": OPML})
+    with writing(app.engine) as session:
+        tea, cup = (
+            session.exec(select(Source).where(Source.name == name)).one()
+            for name in ("Tea news", "Cup news")
+        )
+        subscriptions.pause(session, tea.id or 0)
+        subscription = session.get_one(Subscription, cup.id)
+        subscription.failures, subscription.last_error = 3, "It did not answer."  # by the fetching
+        session.add(subscription)
+    first = undone(app, act)
+    assert [(each.title, each.why) for each in first.stays] == [
+        ("Tea news", "it was changed since")
+    ]
+    with reading(app.engine) as session:
+        assert session.exec(select(Source).where(Source.name == "Cup news")).first() is None
+        assert session.exec(select(Subscription)).one().paused
+
+
+def test_a_source_that_is_subscribed_to_since_stays_with_its_subscription(
+    app: App, tmp_path: Path
+) -> None:
+    act = put(app, tmp_path / "feed", {"a.xml": FEED})
+    with writing(app.engine) as session:
+        source = session.exec(select(Source)).one()
+        found = Found(source.key, "feed", "https://tea.example/feed.xml", "Tea")
+        subscriptions.add(session, found, connectors=app.connectors, now=LATER)
+    undone(app, act)
+    with reading(app.engine) as session:
+        assert session.exec(select(Item)).all() == []
+        assert session.exec(select(Subscription)).one().connector == "feed"
 
 
 def _delivered(app: App, text: str) -> int:

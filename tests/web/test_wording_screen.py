@@ -52,7 +52,9 @@ def test_the_editor_offers_to_write_a_new_title_into_the_pages_that_link_here(
     app: App, client: TestClient
 ) -> None:
     page = parsed(client.get("/w/kv-cache/edit"))
-    assert "write the new one where the 3 pages that link here say the old one" in words(page.select_one("#editor"))
+    assert "write the new one where the 3 pages that link here say the old one" in words(
+        page.select_one("#editor")
+    )
     assert parsed(client.get("/w/one/edit")).select_one("input[name=links]") is None
     assert parsed(client.get("/new")).select_one("input[name=links]") is None
     fields = fields_of(client, "kv-cache", title="Key-value store")
