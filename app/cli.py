@@ -986,7 +986,9 @@ def digest(
                 "A month that is not over has no page yet. It is read at /digest/" + month
             )
         with reading(app.engine) as session:
-            page = as_file(told.edition, rendered(session, told.edition.body, app.zone).html, base=app.home)
+            page = as_file(
+                told.edition, rendered(session, told.edition.body, app.zone).html, base=app.home
+            )
         with _written(None if to_output else html) as write:
             write(page)
     if mail:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -25,9 +26,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     databases.choose(config.getoption("--database"))
     databases.share_compiled_statements()
-    # Tests start the program some hundred times: without compiled files each start takes 2 s more.
+    # Tests start the program some hundred times: without compiled files each start takes longer.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
+    # Of what tests make, little is garbage: looking for it often took a tenth of the whole.
+    gc.set_threshold(50_000)
     # No test speaks to a real service, whatever the machine's environment says.
     for name in [name for name in os.environ if name.startswith("ANTHROPIC_")]:
         del os.environ[name]

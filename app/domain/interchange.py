@@ -209,6 +209,7 @@ TYPES: tuple[LineType, ...] = (
     _like("assessment_topic", records.AssessmentTopic),
     _like("rule", records.Rule),
     _like("act", records.Act),
+    _like("undo_log", records.UndoLog),
     _like("preference", records.Preference),
 )
 """Every type of line, in the order of the file."""

@@ -303,6 +303,16 @@ class Act(SQLModel, table=True):
     taken: dict[str, Any] = json_column(dict)
 
 
+class UndoLog(SQLModel, table=True):
+    """What one transaction of an act changed in rows that were there before (store/undo_log.py)."""
+
+    __tablename__ = "undo_log"
+
+    id: int | None = Field(default=None, primary_key=True)
+    act_id: int = Field(foreign_key="act.id", index=True)
+    entries: list[Any] = json_column()
+
+
 def _of_an_act() -> Any:
     """The act that made a row; null of what a person did by itself, and of what is older."""
     return Field(default=None)

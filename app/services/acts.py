@@ -43,11 +43,11 @@ from app.store import (
     assessments,
     decisions,
     forgetting,
-    journal,
     links,
     pages,
     removal,
     touched,
+    undo_log,
     undoing,
 )
 from app.store.acts import Doing
@@ -224,7 +224,7 @@ def _note(
 def _take_back(session: Session, act: Act, done: Undone, *, now: datetime) -> dict[str, Any]:
     """Undo all of an act that is no undo; the rows that went, and what undoes the rest."""
     act_id = act.id or 0
-    entries = act.taken.get(acts.JOURNAL, [])
+    entries = undo_log.of_act(session, act_id)
     # First: what had waited for its papers waits again, and tells of them no more.
     facts = _as_before(session, entries, done, ground=False)
     made = touched.made_by(session, act_id)
@@ -247,18 +247,18 @@ def _take_back(session: Session, act: Act, done: Undone, *, now: datetime) -> di
         )
     )
     ground = _as_before(session, entries, done, ground=True)
-    return {**forgetting.joined(*taken), acts.JOURNAL: facts, acts.GROUND: ground}
+    return {**forgetting.joined(*taken), acts.UNDO_LOG: facts, acts.GROUND: ground}
 
 
 def _as_before(
-    session: Session, entries: Sequence[journal.Entry], done: Undone, *, ground: bool
-) -> list[journal.Entry]:
+    session: Session, entries: Sequence[undo_log.Entry], done: Undone, *, ground: bool
+) -> list[undo_log.Entry]:
     """Rows that were there before an import, as they were before it; the entries that undo this."""
-    back = journal.back(session, entries, ground=ground)
+    back = undo_log.back(session, entries, ground=ground)
     # Where something came from, and days that list papers, nobody misses.
     done.counts["facts"] += sum(each[0] not in ("source", "listing") for each in back.entries)
     for left in back.left:
-        title, slug = journal.called(session, left)
+        title, slug = undo_log.called(session, left)
         done.stays.append(Stays(title, left.why, slug))
     assessments.tier_anew(session, back.papers)
     touched_pages = set(back.pages)
@@ -624,8 +624,8 @@ def _put_again(session: Session, act: Act, done: Undone, *, now: datetime) -> di
     done.counts["rows"] += sum(map(len, rows.values()))
     forgetting.put(session, rows)
     _decide_again(session, act, done, now=now)
-    facts = _as_before(session, act.taken.get(acts.JOURNAL, []), done, ground=False)
-    return {acts.JOURNAL: facts, acts.GROUND: ground}
+    facts = _as_before(session, act.taken.get(acts.UNDO_LOG, []), done, ground=False)
+    return {acts.UNDO_LOG: facts, acts.GROUND: ground}
 
 
 def _decide_again(session: Session, act: Act, done: Undone, *, now: datetime) -> None:

@@ -70,7 +70,8 @@ def edit(
         wrong = f"A thread is {', '.join(each.value for each in ThreadStatus)}: choose one of them."
         raise Invalid(wrong, fields={"status": wrong})
     thread = session.get(Thread, page.id, with_for_update=True) or Thread(page_id=page.id or 0)
-    if base and base != base_of(thread):
+    stands = (words, status) == (thread.claim, thread.status.value)  # a second click on the button
+    if base and base != base_of(thread) and not stands:
         raise Conflict("The claim was changed elsewhere since you began.")
     if thread.claim and not words:
         wrong = "A thread needs a claim: say in one sentence what its papers say together."

@@ -34,18 +34,18 @@ from app.domain.records import (
     Revision,
 )
 from app.errors import CerebroError, NotFound
-from app.store import journal
+from app.store import undo_log
 from app.store.db import LARGEST_ID, writing
 
 log = logging.getLogger("cerebro.acts")
 
 MARKED = (Revision, Link, Change, Decision, Item, Paper)
 # In `Act.taken`, beside the rows that an undo took: what it left, and why; what it, or an import,
-# changed in rows that were there before, and in those that others build on (store/journal.py).
-STAYS, JOURNAL, GROUND = "stays", "journal", "ground"
+# changed in rows that were there before, and in those that others build on (store/undo_log.py).
+STAYS, UNDO_LOG, GROUND = "stays", "undo_log", "ground"
 ADDRESS = "address"  # likewise of a rename: the page, the address that it had and the one it got
-BESIDE = (STAYS, JOURNAL, GROUND, ADDRESS)
-_JOURNALED = (ActKind.IMPORT, ActKind.DELIVERY)
+BESIDE = (STAYS, UNDO_LOG, GROUND, ADDRESS)
+_LOGGED = (ActKind.IMPORT, ActKind.DELIVERY)
 _ON_SESSION = "act"
 
 
@@ -58,7 +58,7 @@ class Doing:
     at: datetime
     run_id: int | None = None
     id: int | None = None
-    made: journal.Made = field(default_factory=set, repr=False)
+    made: undo_log.Made = field(default_factory=set, repr=False)
     _sure_in: object = None  # the transaction in which the row was seen
 
     def row(self, session: Session) -> int:
@@ -162,24 +162,18 @@ def _mark(session: Session, _context: object, _instances: object) -> None:
 def _note(session: Session, _context: object) -> None:
     """What an import changes in rows that were there before is kept with its act."""
     act = current(session)
-    if act is not None and act.kind in _JOURNALED:
-        journal.note(session, act.made)
+    if act is not None and act.kind in _LOGGED:
+        undo_log.note(session, act.made)
 
 
 def _keep_notes(session: Session) -> None:
-    """Write what was noted in this transaction into the row of the act."""
+    """Write what was noted in this transaction."""
     act = current(session)
-    if act is None or act.kind not in _JOURNALED or session.in_nested_transaction():
+    if act is None or act.kind not in _LOGGED or session.in_nested_transaction():
         return
     session.flush()
-    if entries := journal.taken(session):
-        act_id = act.row(session)
-        kept = session.connection().execute(sa.select(col(Act.taken)).where(col(Act.id) == act_id))
-        taken = dict(kept.scalar_one())
-        taken[JOURNAL] = [*taken.get(JOURNAL, []), *entries]
-        session.connection().execute(
-            sa.update(Act).where(col(Act.id) == act_id).values(taken=taken)
-        )
+    if entries := undo_log.taken(session):
+        undo_log.keep(session, act.row(session), entries)
 
 
 # Before the counters of changes are raised: it writes too.
@@ -189,7 +183,7 @@ sa.event.listen(Session, "before_commit", _keep_notes, insert=True)
 @sa.event.listens_for(Session, "after_soft_rollback")
 def _look_again(session: Session, gone: SessionTransaction) -> None:
     """What was rolled back may have been the row of the act."""
-    journal.drop(session, gone)
+    undo_log.drop(session, gone)
     act = current(session)
     if act is not None:
         act._sure_in = None

@@ -119,7 +119,10 @@ def merge(session: Session, source: Page, target: Page, *, author: Author, now: 
     before = _watched(session, source.id, target.id, writers)
     was_source, was_target = pages.content_of(session, source), pages.content_of(session, target)
     memory: Memory = {
-        "pages": [source.id, target.id],  # a change of a merge that was undone is not of them for good
+        "pages": [
+            source.id,
+            target.id,
+        ],  # a change of a merge that was undone is not of them for good
         "claim": _take_claim(session, source, target),
         "source": {
             "slug": source.slug,

@@ -720,6 +720,7 @@ _UNSEEN = {
     *("delivery", "source_fetch", "subscription"),
     # What file says what of a page; nothing of it is on a screen.
     *("mirror", "unmirrored"),
+    "undo_log",  # what an act found is only read to take it back
 }
 # Tables with a counter of their own, for what is counted over a few of them.
 COUNTED = frozenset(

@@ -443,12 +443,16 @@ def has_hand(session: Session, page_id: int) -> bool:
 
 
 def by_people(page_id: Any) -> Any:
-    """The condition that a person wrote a revision of this page: more than its links otherwise."""
+    """The condition that a person wrote a revision of this page."""
+    return sa.exists().where(col(Revision.page_id) == page_id, *written_by_people())
+
+
+def written_by_people() -> tuple[Any, ...]:
+    """The conditions that a person wrote a revision: more than its links otherwise."""
     links_alone = sa.exists().where(
         col(Act.id) == col(Revision.act_id), col(Act.kind).in_((ActKind.RENAME, ActKind.WORDING))
     )
-    return sa.exists().where(
-        col(Revision.page_id) == page_id,
+    return (
         col(Revision.author_kind).in_(sorted(PEOPLE)),
         col(Revision.note).not_in((TO_RENAMED, BY_FILES)) | ~links_alone.correlate(Revision),
     )
@@ -797,8 +801,8 @@ def rename(session: Session, page: Page, slug: str, *, now: datetime) -> None:
     session.add(
         Alias(page_id=page.id, name=page.slug, key=name_key(page.slug), kind=AliasKind.REDIRECT)
     )
-    gave_up = [*page.extra.get(FORMER, []), [page.slug, slug, now.isoformat(), lost or 0]]
-    page.extra = {**page.extra, FORMER: gave_up}
+    gave_up = (page.slug, slug, now.isoformat(), lost or 0)
+    page.extra = {**page.extra, FORMER: list(map(list, [*former_addresses(page.extra), gave_up]))}
     page.slug = slug
     session.add(page)
     session.flush()
@@ -811,6 +815,21 @@ def rename(session: Session, page: Page, slug: str, *, now: datetime) -> None:
 # In `Page.extra`, the first one first: [address, the one it was given up for, when, the page that this one
 # had led to until then, or 0].
 FORMER = "former addresses"
+
+
+def former_addresses(extra: Mapping[str, Any]) -> list[tuple[str, str, str, int]]:
+    """What `rename` kept in the `extra` of a page; not what an import brought under that name."""
+    kept = extra.get(FORMER)
+    return [tuple(each) for each in kept if _is_given_up(each)] if isinstance(kept, list) else []
+
+
+def _is_given_up(entry: Any) -> bool:
+    if not isinstance(entry, list) or list(map(type, entry)) != [str, str, str, int]:
+        return False
+    try:
+        return datetime.fromisoformat(entry[2]).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def lead(session: Session, page: Page, slug: str) -> None:

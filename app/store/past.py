@@ -397,7 +397,7 @@ def _moves(session: Session, moment: datetime) -> list[_Move]:
                 seen.add(page_id)
                 moves = [
                     _Move(datetime.fromisoformat(at), page_id, old, new, other)
-                    for old, new, at, other in extra[pages.FORMER]
+                    for old, new, at, other in pages.former_addresses(extra)
                 ]
                 found += [move for move in moves if move.at >= moment]
                 lost |= {move.lost for move in moves}

@@ -19,7 +19,7 @@ from app.store.db import hold_still, in_words, is_there, migrating
 if TYPE_CHECKING:
     from alembic.config import Config
 
-NEWEST = "0011"
+NEWEST = "0012"
 """The revision this version works with: the last one in migrations/."""
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 

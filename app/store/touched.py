@@ -9,7 +9,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Session, col
 
-from app.domain.ownership import PEOPLE
 from app.domain.records import (
     GONE,
     Act,
@@ -37,6 +36,7 @@ from app.domain.records import (
     ThreadStatus,
     VaultConflict,
 )
+from app.store import pages
 from app.store.remembered import chunks
 
 
@@ -101,7 +101,7 @@ def _signs(act_id: int, some: Sequence[int]) -> Iterator[tuple[Why, sa.Select[An
         sa.select(col(Revision.page_id)).where(
             col(Revision.page_id).in_(some),
             *_written(act_id),
-            col(Revision.author_kind).in_(PEOPLE),
+            *pages.written_by_people(),
         ),
     )
     for table, condition in (

@@ -690,10 +690,10 @@ def test_before_a_migration_the_database_is_kept_as_it_was(place: Place) -> None
         command.downgrade(config_on(connection), "0010")
     said: list[str] = []
     for _ in range(BEFORE + 3):
-        before_migration(place.engine, place.data, to="0011", now=THEN, say=said.append)
+        before_migration(place.engine, place.data, to="0012", now=THEN, say=said.append)
     kept = sorted((place.data / "backups").iterdir())
     assert len(kept) == BEFORE
-    assert all(each.name.startswith("before-0011-2026-05-08-") for each in kept)
+    assert all(each.name.startswith("before-0012-2026-05-08-") for each in kept)
     assert "copied to" in said[0]
     copy = open_engine(f"sqlite:///{kept[0]}")
     assert schema.current(copy) == "0010"
@@ -721,7 +721,7 @@ def kept_before(place: Place) -> Path:
     """The copy that is kept before the migration of a database of revision 0010."""
     with migrating(place.engine) as connection:
         command.downgrade(config_on(connection), "0010")
-    before_migration(place.engine, place.data, to="0011", now=THEN, say=lambda words: None)
+    before_migration(place.engine, place.data, to="0012", now=THEN, say=lambda words: None)
     return next((place.data / "backups").iterdir())
 
 
@@ -789,7 +789,7 @@ def test_a_copy_that_is_killed_leaves_the_database_and_is_swept_by_the_next(plac
         before_migration(place.engine, place.data, to=to, now=THEN, say=lambda words: None)
 
     assert schema.upgrade(place.engine, before=before)
-    assert [each.name[:12] for each in folder.iterdir()] == ["before-0011-"]
+    assert [each.name[:12] for each in folder.iterdir()] == ["before-0012-"]
 
 
 _KILLED_COPY = """

@@ -24,7 +24,7 @@ from app.services.linker import shipped_weights
 from app.settings import Settings
 from app.sources.base import File, reader_for
 from app.sources.connectors import Found
-from app.store import acts, items, pages
+from app.store import acts, items, pages, undo_log
 from app.store.db import reading, writing
 from tests.factories import THEN, make_engine
 
@@ -221,7 +221,7 @@ def undone(app: App, act_id: int) -> Undone:
         return undoing.undo(session, act_id, now=LATER)
 
 
-_HISTORY = ("act", "decision", "other_decision", "revision", "raw", "end", "change")
+_HISTORY = ("act", "undo_log", "decision", "other_decision", "revision", "raw", "end", "change")
 _OF_A_TEXT = ("version", "updated_at", "author_kind", "author")  # a text put back is a new version
 
 
@@ -341,6 +341,20 @@ def test_a_source_that_a_person_chose_or_changed_since_stays(app: App, tmp_path:
         assert session.exec(select(Subscription)).one().paused
 
 
+def test_links_that_follow_a_rename_are_no_edit_of_an_imported_page(
+    app: App, tmp_path: Path
+) -> None:
+    put(app, tmp_path, {"base.jsonl": _jsonl(BASE)})
+    line = {"type": "concept", "id": "lid", "title": "Lid", "text": "On a [[Kettle]]."}
+    act = put(app, tmp_path / "files", {"a.jsonl": _jsonl([line])})
+    with writing(app.engine) as session:
+        editing.rename(session, "kettle", "kettle", title="Pot", links=True, now=LATER)
+        assert pages.get(session, "lid").body == "On a [[Pot]]."
+    assert undone(app, act).stays == []
+    with reading(app.engine) as session:
+        assert pages.by_slug(session, "lid") is None
+
+
 def test_a_source_that_is_subscribed_to_since_stays_with_its_subscription(
     app: App, tmp_path: Path
 ) -> None:
@@ -406,8 +420,8 @@ def test_what_was_rolled_back_is_no_part_of_it(app: App, tmp_path: Path) -> None
         session.add(kettle)
     with reading(app.engine) as session:
         newest = session.exec(select(Act).order_by(col(Act.id).desc())).first()
-        assert newest is not None
-        entries = newest.taken[acts.JOURNAL]
+        assert newest is not None and newest.id is not None
+        entries = undo_log.of_act(session, newest.id)
     assert entries == [["topic", ["tea"], {"keep": "Tea."}, {"keep": "Kept."}]]
 
 

@@ -252,7 +252,10 @@ class Reader:
 DAYS = 18
 
 
-@pytest.mark.parametrize("seed", [0, 4, 9, 16, 18, 24])
+@pytest.mark.parametrize(
+    "seed",
+    [0, 18, *(pytest.param(seed, marks=pytest.mark.soak) for seed in (4, 9, 16, 17, 24, 28))],
+)
 def test_every_evening_is_told_as_it_was(engine: Engine, seed: int) -> None:
     random, taken = Random(seed), dict[datetime, Photo]()
     for number in range(DAYS):
@@ -270,3 +273,21 @@ def test_every_evening_is_told_as_it_was(engine: Engine, seed: int) -> None:
             found = developed(session, moment)
             assert found.pages == shot.pages, moment
             assert found.links == shot.links, moment
+
+
+@pytest.mark.parametrize(
+    "brought", ["abc", 7, {"a": 1}, [1], [["a", "b", "no time", 0]], [["a", "b", "2026-05-08", 0]]]
+)
+def test_what_an_import_brought_by_the_name_of_former_addresses_is_none(
+    engine: Engine, brought: object
+) -> None:
+    with writing(engine) as session:
+        content = Content(title="Cup", kind=PageKind.CONCEPT, body="Of [[Cup]].")
+        page = pages.create(session, content, author=PERSON, now=THEN)
+        page.extra = {pages.FORMER: brought}
+        session.add(page)
+        editing.rename(session, "cup", "mug", now=THEN + timedelta(days=1))
+        assert len(pages.former_addresses(page.extra)) == 1
+    with reading(engine) as session:
+        then = past.before(session, THEN + timedelta(hours=1))
+        assert [each.slug for each in then.pages.values()] == ["cup"]

@@ -317,7 +317,7 @@ def test_two_starts_at_once_make_one_upgrade_and_one_copy(tmp_path: Path) -> Non
     said = [each.communicate(timeout=120)[1] for each in started]
     assert [each.returncode for each in started] == [0, 0, 0], said
     copies = list((data / "backups").iterdir())
-    assert [each.name[:12] for each in copies] == ["before-0011-"]
+    assert [each.name[:12] for each in copies] == ["before-0012-"]
     assert sum("was copied to" in each for each in said) == 1
     copy = open_engine(f"sqlite:///{copies[0]}")
     assert (schema.current(copy), rows(copy)) == ("0010", before)

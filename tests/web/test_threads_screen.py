@@ -392,6 +392,7 @@ def test_of_two_who_change_a_claim_at_once_the_second_sees_both(
     base = form.select_one("[name=base]")["value"]
     first = {"claim": "It grows.", "status": "open", "base": base}
     assert client.post(url, data=first).status_code == 303
+    assert client.post(url, data=first).status_code == 303, "the same again is no other edit"
     second = {"claim": "It shrinks.", "status": "closed", "base": base}
     answer = client.post(url, data=second)
     assert answer.status_code == 409

@@ -196,6 +196,7 @@ def _is_of(row: Identifier, page: Page, paper: Paper | None) -> bool:
 
 
 def one(value: str | tuple[str, ...]) -> str:
+    """A fact as one text: of a list its parts, apart by commas."""
     return value.strip() if isinstance(value, str) else ", ".join(value)
 
 

@@ -61,6 +61,7 @@ class Looks:
         self._looks.pop(path, None)
 
     def forget_all(self) -> None:
+        """Begin anew: no file counts as seen."""
         self._looks.clear()
 
     def changes(self, paths: Iterable[str] | None) -> tuple[dict[str, Seen | None], int]:

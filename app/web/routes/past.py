@@ -105,14 +105,23 @@ def _text(
     }
 
 
+_DAYS_KEPT = 8
+
+
 def past_of(request: Request, session: Session, moment: datetime) -> Past:
-    """What was otherwise before a moment; worked out once for each change of the wiki."""
-    return facts(request).get(
-        session,
-        ("past", moment),
-        lambda: past.before(session, moment),
-        of=("alias", "change", "decision", "link", "page", "red_link"),
+    """What was otherwise before a moment; worked out once for each change of the wiki.
+
+    Of the days that were asked for last: in a large wiki each may be large.
+    """
+    known: dict[datetime, Past] = facts(request).get(
+        session, "past", dict, of=("alias", "change", "decision", "link", "page", "red_link")
     )
+    found = known.get(moment)
+    if found is None:
+        found = known[moment] = past.before(session, moment)
+        for older in list(known)[:-_DAYS_KEPT]:
+            known.pop(older, None)
+    return found
 
 
 def _links(session: Session, page_id: int, then: Past, *, outgoing: bool) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What an import changed in rows that were there before, kept with its act, so that it can be taken back.
+"""The undo log: what an import changed in rows that were there before, so that it can be taken back.
 
 What an act makes names it (store/acts.py). This is the rest: facts it filled in, identifiers, topics,
 sources and listings it added, what had waited for a paper and joined it. An entry is
@@ -47,12 +47,13 @@ from app.domain.records import (
     Subscription,
     Thread,
     Topic,
+    UndoLog,
 )
 from app.store.remembered import chunks, typed
 
 Entry = list[Any]
 Made = set[tuple[str, Any]]
-KEY = "journal"  # in `Session.info`
+KEY = "undo_log"  # in `Session.info`
 
 # Each with the columns that are another's to take back: of decisions, of triggers, of the text.
 _TABLES: dict[type[SQLModel], frozenset[str]] = {
@@ -210,6 +211,18 @@ def _is_within(inner: SessionTransaction | None, outer: SessionTransaction) -> b
 def taken(session: Session) -> list[Entry]:
     """What was noted in this transaction, and is noted no more."""
     return [entry for _, entry in session.info.pop(KEY, [])]
+
+
+def keep(session: Session, act_id: int, entries: list[Entry]) -> None:
+    """Write the entries of this transaction, as a row of their own."""
+    session.connection().execute(sa.insert(UndoLog).values(act_id=act_id, entries=entries))
+
+
+def of_act(session: Session, act_id: int) -> list[Entry]:
+    """All that an act changed, in the order in which it did."""
+    rows = sa.select(col(UndoLog.entries)).where(col(UndoLog.act_id) == act_id)
+    found = session.connection().execute(rows.order_by(col(UndoLog.id))).scalars()
+    return [entry for entries in found for entry in entries]
 
 
 # ---------------------------------------------------------------- taking back
