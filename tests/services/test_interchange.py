@@ -70,6 +70,7 @@ from app.domain.records import (
     Subscription,
     Thread,
     Topic,
+    UndoLog,
     VaultConflict,
     Verdict,
 )
@@ -360,7 +361,12 @@ def _rest(
     run = Run(trigger="person", state=RunState.DONE, started_at=THEN)
     session.add(run)
     session.flush()
-    session.add(Act(kind=ActKind.IMPORT, at=THEN, words="Imported.", counts={"pages": 2}))
+    act = Act(kind=ActKind.IMPORT, at=THEN, words="Imported.", counts={"pages": 2})
+    session.add(act)
+    session.flush()
+    session.add(
+        UndoLog(act_id=act.id or 0, entries=[["paper", [1], {"venue": ""}, {"venue": "A"}]])
+    )
     session.add(Preference(name="linker_floor", value="0.4"))
 
 
