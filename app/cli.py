@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TextIO
 
 import typer
 
@@ -49,10 +49,12 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a sign shows "?"
             stream.reconfigure(errors="replace")
+    if sys.stdout.isatty():
+        sys.stdout = _Terminal(sys.stdout)  # type: ignore[assignment]
     try:
         cli()
     except CerebroError as error:
-        print(f"cerebro: {' '.join(str(error).split())}", file=sys.stderr)
+        _say(f"cerebro: {' '.join(str(error).split())}")
         raise SystemExit(2 if isinstance(error, Invalid) else 1) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
@@ -77,7 +79,33 @@ def _log() -> None:
 
 
 def _say(words: str) -> None:
-    print(words, file=sys.stderr)
+    print(_harmless(words), file=sys.stderr)
+
+
+# Fetched titles and texts may hold what a terminal would take as an order.
+_ORDERS = {
+    code: "\N{REPLACEMENT CHARACTER}"
+    for code in (*range(32), *range(127, 160))
+    if chr(code) not in "\t\n"
+}
+
+
+def _harmless(words: str) -> str:
+    return words.translate(_ORDERS)
+
+
+class _Terminal:
+    """Standard output where it is a terminal: no text that is printed can act on it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, words: str) -> int:
+        self._stream.write(_harmless(words))
+        return len(words)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _out(value: object) -> None:

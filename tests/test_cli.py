@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -590,6 +591,25 @@ def test_a_file_that_nobody_can_read_is_code_1(
     assert says in done.json["rejected"][0]["reason"]
     assert done.err.count("odd.bin") == 1
     assert "Traceback" not in done.err
+
+
+@pytest.mark.sqlite_only
+def test_no_text_acts_on_the_terminal(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "note.md").write_text("# Red\n\n\x1b]0;owned\x07 \x1b[31mred\x9b2J\tend\n")
+    assert run("import", tmp_path / "note.md").code == 0
+    leader, follower = pty.openpty()
+    settings = SETTINGS | {"CEREBRO_DATA": str(tmp_path / "data")}
+    subprocess.run(
+        [sys.executable, "-m", "app.cli", "show", "red"],
+        env=os.environ | settings,
+        stdout=follower,
+        check=True,
+    )
+    os.close(follower)
+    said = os.read(leader, 1 << 16).decode()
+    os.close(leader)
+    assert "\ufffd[31mred\ufffd2J" in said and "end" in said
+    assert not {"\x1b", "\x07", "\x9b"} & set(said)
 
 
 @pytest.mark.parametrize("name", ["nowhere.jsonl", "empty-folder"])

@@ -183,8 +183,8 @@ sa.event.listen(Session, "before_commit", _keep_notes, insert=True)
 @sa.event.listens_for(Session, "after_soft_rollback")
 def _look_again(session: Session, gone: SessionTransaction) -> None:
     """What was rolled back may have been the row of the act."""
-    undo_log.drop(session, gone)
     act = current(session)
+    undo_log.drop(session, gone, set() if act is None else act.made)
     if act is not None:
         act._sure_in = None
 

@@ -532,8 +532,12 @@ def hold_still(connection: Connection) -> None:
     Of SQLite it is the only writer anyway; on a server those that take no turns would go on.
     """
     if on_postgresql(connection):
-        quote = connection.dialect.identifier_preparer.quote
-        names = ", ".join(map(quote, sorted(sa.inspect(connection).get_table_names())))
+        # Not those of other programs: of them we may have no right to lock any.
+        own = connection.exec_driver_sql(
+            "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
+            " AND has_table_privilege(format('%I.%I', schemaname, tablename), 'UPDATE')"
+        ).scalars()
+        names = ", ".join(map(connection.dialect.identifier_preparer.quote, sorted(own)))
         connection.exec_driver_sql(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE")
 
 

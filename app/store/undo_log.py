@@ -53,7 +53,7 @@ from app.store.remembered import chunks, typed
 
 Entry = list[Any]
 Made = set[tuple[str, Any]]
-KEY = "undo_log"  # in `Session.info`
+KEY, MADE = "undo_log", "made by the act"  # in `Session.info`, each with its transaction
 
 # Each with the columns that are another's to take back: of decisions, of triggers, of the text.
 _TABLES: dict[type[SQLModel], frozenset[str]] = {
@@ -129,9 +129,12 @@ def _short(value: Any) -> Any:
 
 def note(session: Session, made: Made) -> None:
     """Keep what this flush changes, for `taken`. `made` are the rows of the act, and grows."""
+    where = session.get_nested_transaction() or session.get_transaction()
     found: list[Entry] = []
+    new: Made = set()
     for row in session.new:
-        found += _of_new(row, made)
+        found += _of_new(row, made, new)
+    made |= new
     for row in session.dirty:
         if (entry := _of_dirty(row, made)) is not None:
             found.append(entry)
@@ -144,23 +147,21 @@ def note(session: Session, made: Made) -> None:
             table: Any = type(row).__table__
             whole = {each.name: _plain(getattr(row, each.name)) for each in table.columns}
             found.append([_name(type(row)), _key(row), whole, None])
-    if found:
-        where = session.get_nested_transaction() or session.get_transaction()
-        kept = session.info.setdefault(KEY, [])
-        kept += [(where, entry) for entry in found]
+    session.info.setdefault(KEY, []).extend((where, entry) for entry in found)
+    session.info.setdefault(MADE, []).extend((where, row) for row in new)
 
 
-def _of_new(row: Any, made: Made) -> Iterator[Entry]:
+def _of_new(row: Any, made: Made, new: Made) -> Iterator[Entry]:
     table = type(row)
     name = str(getattr(table, "__tablename__", ""))
     if isinstance(row, Page | Paper | Item | Link):
-        made.add((name, *_key(row)))
+        new.add((name, *_key(row)))
         return
     if table not in _TABLES or _is_of_text(row):
         return
     owners = [(owner, getattr(row, column)) for column, owner in _OWNERS.get(table, ())]
-    if any(each in made for each in owners):
-        made.add((name, *_key(row)))
+    if any(each in made or each in new for each in owners):
+        new.add((name, *_key(row)))
         return
     after = {each: _short(getattr(row, each)) for each in _columns(table)}
     yield [name, _key(row), None, after if name in _CHANGED_SINCE else {}]
@@ -193,11 +194,16 @@ def _is_of_text(row: Any) -> bool:
     return False
 
 
-def drop(session: Session, gone: SessionTransaction) -> None:
-    """Forget what was noted in a transaction, or within it: it was rolled back."""
-    kept = session.info.get(KEY)
-    if kept:
-        session.info[KEY] = [each for each in kept if not _is_within(each[0], gone)]
+def drop(session: Session, gone: SessionTransaction, made: Made) -> None:
+    """Forget what was noted in a transaction, or within it: it was rolled back.
+
+    Rows that it made are taken out of `made`: their ids are free for another's.
+    """
+    for name in (KEY, MADE):
+        if kept := session.info.get(name):
+            session.info[name] = [each for each in kept if not _is_within(each[0], gone)]
+            if name == MADE:
+                made -= {row for where, row in kept if _is_within(where, gone)}
 
 
 def _is_within(inner: SessionTransaction | None, outer: SessionTransaction) -> bool:
@@ -210,6 +216,7 @@ def _is_within(inner: SessionTransaction | None, outer: SessionTransaction) -> b
 
 def taken(session: Session) -> list[Entry]:
     """What was noted in this transaction, and is noted no more."""
+    session.info.pop(MADE, None)
     return [entry for _, entry in session.info.pop(KEY, [])]
 
 

@@ -13,7 +13,18 @@ import pytest
 from sqlmodel import col, select
 
 from app.bootstrap import App
-from app.domain.records import Act, ActKind, Item, Link, Page, Paper, Source, Subscription, Topic
+from app.domain.records import (
+    Act,
+    ActKind,
+    Item,
+    Link,
+    Page,
+    Paper,
+    PaperState,
+    Source,
+    Subscription,
+    Topic,
+)
 from app.importing import import_paths
 from app.services import acts as undoing
 from app.services import interchange, subscriptions
@@ -406,7 +417,7 @@ def test_what_a_feed_brought_stays_undone_when_it_comes_again(app: App, tmp_path
 def test_what_was_rolled_back_is_no_part_of_it(app: App, tmp_path: Path) -> None:
     put(app, tmp_path, {"base.jsonl": _jsonl(BASE)})
     with (
-        acts.doing(app.engine, ActKind.IMPORT, "Mine", clock=app.clock),
+        acts.doing(app.engine, ActKind.IMPORT, "Mine", clock=app.clock) as act,
         writing(app.engine) as session,
     ):
         kettle = session.get_one(Topic, "tea")
@@ -414,7 +425,12 @@ def test_what_was_rolled_back_is_no_part_of_it(app: App, tmp_path: Path) -> None
         kettle.name = "Gone"
         session.add(kettle)
         session.flush()
+        session.add(
+            Paper(title="Gone", title_key="gone", state=PaperState.WAITING, created_at=THEN)
+        )
+        session.flush()
         nested.rollback()
+        assert not act.made, "its id is free for another's"
         session.refresh(kettle)
         kettle.keep = "Kept."
         session.add(kettle)
