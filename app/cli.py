@@ -50,7 +50,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a sign shows "?"
             stream.reconfigure(errors="replace")
     if sys.stdout.isatty():
-        sys.stdout = _Terminal(sys.stdout)  # type: ignore[assignment]
+        sys.stdout = _Terminal(sys.stdout)
     try:
         cli()
     except CerebroError as error:
@@ -433,7 +433,7 @@ def sync(
     if as_json:
         _out({"vault": app.vault_folder, **report.as_json(problems), "conflicts": conflicts})
     else:
-        for words, paths in report.lines():
+        for words, paths in report.lines(but="conflicts"):
             for path in paths:
                 called = report.renamed.get(path) if words == "moved" else None
                 print(f"{words:>18}  {path}" + (f" (now called {called})" if called else ""))
@@ -443,7 +443,10 @@ def sync(
             print(f"{'in conflict':>18}  /w/{slug}/conflict")
         left = {"not taken up": len(problems), "in conflict": len(conflicts)}
         left["still waiting"] = report.waiting
-        said = [report.in_words, *(f"{number:,} {what}" for what, number in left.items() if number)]
+        said = [
+            report.words_but("conflicts"),
+            *(f"{number:,} {what}" for what, number in left.items() if number),
+        ]
         _say(f"{', '.join(filter(None, said)) or 'In step'}.")
     if problems or conflicts or report.waiting:
         raise typer.Exit(3)
@@ -500,6 +503,7 @@ def health_(
     from app.services import wording
     from app.services.health import as_json as told
     from app.services.health import lint
+    from app.store import mirror
     from app.store.db import reading, writing
 
     app = _open()
@@ -514,10 +518,15 @@ def health_(
             print(f"Undo it with `cerebro undo --act {done.act}`.")
         return
     with reading(app.engine) as session:
-        checks = lint(session)
+        checks = lint(session, app.zone)
+        conflicts = mirror.conflicts(session)
     if as_json:
         _out(told(checks))
         return
+    if conflicts:
+        print(f"Pages whose file says something else: {len(conflicts):,}")
+    for _, slug, title in conflicts:
+        print(f"    {title}: put both together at /w/{slug}/conflict")
     for check in checks:
         print(f"{check.title}: {check.total:,}")
         for doubt in check.doubts[:_SHOWN]:
@@ -612,7 +621,7 @@ def export(
     app = _open()
     if format in FOLDERS and file is not None:
         with _bar("writing", None) as at:
-            into_folder(app.engine, format, file, progress=at)
+            into_folder(app.engine, format, file, zone=app.zone, progress=at)
         return
     if format == "jsonl":
         with (
@@ -642,8 +651,13 @@ def _written(file: Path | None) -> Iterator[Callable[[bytes], object]]:
         return
     if file.is_dir():
         raise Unavailable(f"{file} cannot be written: it is a folder. Name a file in it.")
+    file = file.resolve()  # a link goes on leading there
     part = file.with_name(f"{file.name}.part")
     try:
+        if file.exists() and not file.is_file():  # a pipe or a device, such as /dev/null
+            with file.open("wb") as stream:
+                yield stream.write
+            return
         with part.open("wb") as stream:
             yield stream.write
         part.replace(file)
@@ -1229,7 +1243,7 @@ def history(
     from app.store.db import LARGEST_ID, reading
 
     if (link is None) == (not page.strip()):
-        raise Invalid("Name a page, as in `cerebro history kv-cache`, or a link with --link 7.")
+        raise Invalid("Name one: a page, as in `cerebro history kv-cache`, or a link, as --link 7.")
     app = _open()
     before = min(before, LARGEST_ID)
     with reading(app.engine) as session:

@@ -9,6 +9,7 @@ import shutil
 import stat
 import zipfile
 from collections.abc import Callable, Iterable
+from datetime import tzinfo
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -21,8 +22,16 @@ from app.services.vault import files as vaultfiles
 from app.store.db import reading
 
 File = tuple[str, Iterable[bytes]]
+
+
+def _markdown(
+    session: Session, *, zone: tzinfo | None, progress: Callable[[int], None]
+) -> Iterable[File]:
+    return vaultfiles.files(session, progress=progress)  # claims stay as they are written
+
+
 FOLDERS: dict[str, Callable[..., Iterable[File]]] = {
-    "markdown": vaultfiles.files,
+    "markdown": _markdown,
     "site": site.files,
 }
 """The formats that are many files, and what writes them."""
@@ -31,9 +40,14 @@ _SAME_DAY = (1980, 1, 1, 0, 0, 0)  # of every file of an archive: the same wiki 
 
 
 def into_folder(
-    engine: Engine, format: str, folder: Path, *, progress: Callable[[int], None] = lambda at: None
+    engine: Engine,
+    format: str,
+    folder: Path,
+    *,
+    zone: tzinfo | None = None,
+    progress: Callable[[int], None] = lambda at: None,
 ) -> None:
-    """Write the wiki into a folder that is empty or not there.
+    """Write the wiki into a folder that is empty or not there; `zone` is the reader's (None: the system's).
 
     Raises Conflict when it is not empty, Unavailable when it cannot be written.
     """
@@ -48,7 +62,7 @@ def into_folder(
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         with reading(engine) as session:
-            for path, pieces in _files(session, format, progress):
+            for path, pieces in _files(session, format, zone, progress):
                 place = part.joinpath(*PurePosixPath(path).parts)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 with place.open("xb") as file:
@@ -67,14 +81,15 @@ def into_archive(
     format: str,
     file: IO[bytes],
     *,
+    zone: tzinfo | None = None,
     progress: Callable[[int], None] = lambda at: None,
 ) -> None:
-    """Write the wiki as a zip archive."""
+    """Write the wiki as a zip archive; `zone` is the reader's (None: the system's)."""
     with (
         zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive,
         reading(engine) as session,
     ):
-        for path, pieces in _files(session, format, progress):
+        for path, pieces in _files(session, format, zone, progress):
             entry = zipfile.ZipInfo(path, _SAME_DAY)
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = (stat.S_IFREG | 0o644) << 16
@@ -83,7 +98,9 @@ def into_archive(
                     packed.write(piece)
 
 
-def _files(session: Session, format: str, progress: Callable[[int], None]) -> Iterable[File]:
+def _files(
+    session: Session, format: str, zone: tzinfo | None, progress: Callable[[int], None]
+) -> Iterable[File]:
     if format not in FOLDERS:
         raise Invalid(f"There is no format {format[:40]!r} of many files: {', '.join(FOLDERS)}.")
-    return FOLDERS[format](session, progress=progress)
+    return FOLDERS[format](session, zone=zone, progress=progress)

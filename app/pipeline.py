@@ -625,7 +625,7 @@ def _posted(
     """Hand over a digest that was taken up, and write down what came of it."""
     now = tools.clock()
     with reading(tools.engine) as session:
-        html = rendered(session, edition.body).html
+        html = rendered(session, edition.body, tools.zone).html
     letter = sending.compose(edition, html, post, base=tools.home, now=now, again=again)
     came = post.send(letter)
     with writing(tools.engine) as session:

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -136,6 +137,10 @@ class _Nothing:
     def __exit__(self, *_: object) -> None: ...
 
 
+_LIVED_SECONDS = 60.0  # after which a worker that ends is not one that cannot be started
+_LONGEST_PAUSE = 15.0  # a disk that has room again is noticed soon
+
+
 class _WorkerProcess:
     """A `cerebro worker` that lives as long as the server, started again when it dies."""
 
@@ -169,8 +174,11 @@ class _WorkerProcess:
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, "CEREBRO_PARENT": str(os.getpid())},
             )
+            began = time.monotonic()
             code = self._process.wait()
+            if time.monotonic() - began >= _LIVED_SECONDS:
+                pause = 1.0  # it worked: what ended it is new
             if self._stopping.wait(pause):
                 return
             log.warning("the worker ended with code %s and is started again", code)
-            pause = min(pause * 2, 60.0)
+            pause = min(pause * 2, _LONGEST_PAUSE)

@@ -17,7 +17,7 @@ from email.headerregistry import Address
 from email.utils import getaddresses
 from ipaddress import IPv6Address
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -309,7 +309,9 @@ class Settings(BaseSettings):
     @property
     def url(self) -> str:
         """The database URL in force."""
-        return self.database_url or f"sqlite:///{(self.data / 'cerebro.sqlite3').absolute()}"
+        # Quoted: at a `?` in a folder's name the address would end, and the database lie elsewhere.
+        file = quote(str((self.data / "cerebro.sqlite3").absolute()))
+        return self.database_url or f"sqlite:///{file}"
 
     @property
     def zone(self) -> ZoneInfo | None:

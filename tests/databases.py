@@ -55,8 +55,20 @@ def share_compiled_statements() -> None:
     compiled: LRUCache[Any, Any] = LRUCache(3000)
     begin = Engine.__init__
 
-    def begin_with_what_is_known(engine: Engine, *arguments: Any, **options: Any) -> None:
-        begin(engine, *arguments, **options)
+    # By its names: create_engine asks for them.
+    def begin_with_what_is_known(
+        engine: Engine,
+        pool: Any,
+        dialect: Any,
+        url: Any,
+        logging_name: Any = None,
+        echo: Any = None,
+        query_cache_size: int = 500,
+        execution_options: Any = None,
+        hide_parameters: bool = False,
+    ) -> None:
+        options = (logging_name, echo, query_cache_size, execution_options, hide_parameters)
+        begin(engine, pool, dialect, url, *options)
         engine._compiled_cache = compiled
 
     patched: Any = DefaultDialect  # it is a part of every key

@@ -594,6 +594,23 @@ def test_a_file_that_nobody_can_read_is_code_1(
 
 
 @pytest.mark.sqlite_only
+def test_an_export_goes_into_a_pipe_and_through_a_link(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "note.md").write_text("# Red\n\nText.\n")
+    run("import", tmp_path / "note.md")
+    pipe, link, file = tmp_path / "pipe", tmp_path / "link.jsonl", tmp_path / "file.jsonl"
+    os.mkfifo(pipe)
+    read = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    assert run("export", "--format", "jsonl", "-o", pipe).code == 0
+    said = os.read(read, 1 << 16)
+    os.close(read)
+    assert pipe.is_fifo() and b'"title":"Red"' in said
+    file.write_text("before")
+    link.symlink_to(file)
+    assert run("export", "--format", "jsonl", "-o", link).code == 0
+    assert link.is_symlink() and file.read_bytes() == said
+
+
+@pytest.mark.sqlite_only
 def test_no_text_acts_on_the_terminal(run: Run, tmp_path: Path) -> None:
     (tmp_path / "note.md").write_text("# Red\n\n\x1b]0;owned\x07 \x1b[31mred\x9b2J\tend\n")
     assert run("import", tmp_path / "note.md").code == 0
@@ -1127,4 +1144,4 @@ def test_what_was_is_read_and_brought_back(run: Run, tmp_path: Path) -> None:
     refused(run("show", "kv-cache", "--as-of", "2026-13-40"), 2, "is no day that has been")
     refused(run("show", "kv-cache", "--as-of", "2999-01-01"), 2, "is no day that has been")
     refused(run("show", "kv-cache", "--as-of", "1999-01-01"), 1, "was not there yet")
-    refused(run("show", "kv-cache", "--version", "99999999999"), 1, "no revision")
+    refused(run("show", "kv-cache", "--version", "99999999999"), 1, "no version")

@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from urllib.parse import quote
 
 from markdown_it.token import Token
@@ -158,13 +159,22 @@ def _references(document: Document) -> Iterator[tuple[Token, PageRef]]:
                 yield block, reference
 
 
+def _read(body: str) -> Document:
+    """A body for who asks several things of one text in turn: the last few short ones are kept."""
+    return _kept(body) if len(body) <= _SHORT else parse(body)
+
+
+_SHORT = 20_000  # characters
+_kept = lru_cache(maxsize=4)(parse)
+
+
 def wikilinks(body: str) -> list[WikiLink]:
     """All links to pages, in the order they stand in the body: exactly those the renderer shows.
 
     Nothing in code, formulas or comments counts; `![[Page]]` does, a picture or file does not.
     A link within the page itself (`[[#Heading]]`) has no target and is left out.
     """
-    return [link for link, _, _ in _located_links(parse(body))]
+    return [link for link, _, _ in _located_links(_read(body))]
 
 
 _Place = Callable[[int], int]
@@ -339,7 +349,7 @@ def reword_wikilinks(body: str, wording: Callable[[WikiLink], Wording | None]) -
     """
     parts: list[str] = []
     done = 0
-    document = parse(body)
+    document = _read(body)
     tables = _table_spans(document)
     links = _located_links(document)
     for link, reference, place in links:
@@ -425,7 +435,7 @@ def sections(body: str) -> list[tuple[Heading | None, str]]:
 
 def plain_text(body: str) -> str:
     """The visible words, without markup; blocks apart by a blank line, formulas as their source."""
-    return "\n\n".join(block.text for block in _blocks(parse(body)))
+    return "\n\n".join(block.text for block in _blocks(_read(body)))
 
 
 def first_words(body: str, count: int) -> str:

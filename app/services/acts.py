@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -109,7 +109,7 @@ class Undone:
         }
 
 
-_UNDO = "Undo: "
+_UNDO, _BACK = "Undo: ", "Brought back: "
 _WORDS = {
     "removed": ("page removed", "pages removed"),
     "back": ("page put back", "pages put back"),
@@ -154,7 +154,8 @@ def undo(session: Session, act_id: int, *, now: datetime) -> Undone:
     """Take back an act as a whole, in this transaction. Raises NotFound, or Conflict in words."""
     act = acts.get(session, act_id)
     _check(session, act)
-    words = f"{_UNDO}{act.words}"
+    of = act.words.removeprefix(_UNDO)
+    words = f"{_BACK if act.kind == ActKind.UNDO else _UNDO}{of}"
     doing = acts.begin(session, ActKind.UNDO, words, now=now)
     done = Undone(doing.row(session), act.words)
     taken: dict[str, Any] = {}
@@ -229,6 +230,9 @@ def _take_back(session: Session, act: Act, done: Undone, *, now: datetime) -> di
     facts = _as_before(session, entries, done, ground=False)
     made = touched.made_by(session, act_id)
     why = touched.since(session, act_id, made)
+    if act.kind == ActKind.VAULT:
+        # Somebody wrote these files: with its page, a file would go.
+        why |= {page_id: touched.Why.A_FILE for page_id in made if page_id not in why}
     gone = [page_id for page_id in made if page_id not in why]
     for page in _pages(session, list(why)):
         done.stays.append(Stays(page.title, _STAY[why[page.id or 0]], page.slug))
@@ -275,6 +279,7 @@ _STAY = {
     touched.Why.EDITED: "you edited them since",
     touched.Why.DECIDED: "you decided about them since",
     touched.Why.TOLD: "something else tells of them as well",
+    touched.Why.A_FILE: "their files are yours: whoever deletes one removes its page",
 }
 
 
@@ -382,12 +387,16 @@ def _earlier_texts(
     revised = select(Revision.page_id).where(Revision.act_id == act_id, Revision.number > 1)
     page_ids = sorted(set(session.exec(revised)) - set(gone))
     links_alone = _writes_links(session, act_id)
-    for page in _pages(session, page_ids):
-        if page.kind in GONE or page.id is None:
-            continue
-        content = _without(session, page, act_id)
+    reworded: list[tuple[Page, str, Author]] = []
+    texts = _texts_since(session, act_id, page_ids)
+    for page, rows, now_has in texts:
+        content = _without(rows, now_has, act_id)
         if content is None:
             done.stays.append(Stays(page.title, "its text was edited at the same place", page.slug))
+            continue
+        only_text = replace(now_has, body=content[0].body) == content[0]
+        if links_alone and only_text and len(content[0].body) <= pages.MAX_BODY:
+            reworded.append((page, content[0].body, content[1]))
             continue
         try:
             with session.begin_nested():
@@ -398,7 +407,6 @@ def _earlier_texts(
                     author=content[1],
                     now=now,
                     note=_NOTE,
-                    reworded=links_alone and content[0].title == page.title,
                     keep_title=not came_in,  # no link was written by the title that it brought
                 )
         except CerebroError as error:
@@ -407,6 +415,33 @@ def _earlier_texts(
             done.counts["texts"] += changed
             if changed:
                 done.titles.append(page.title)
+    done.titles += [page.title for page, body, _ in reworded if body != page.body]
+    done.counts["texts"] += pages.reword(session, reworded, now=now, note=_NOTE)
+
+
+def _texts_since(
+    session: Session, act_id: int, page_ids: Sequence[int]
+) -> Iterator[tuple[Page, list[Revision], Content]]:
+    """Pages that stand, each with its revisions from the one before the act on, and as it is now."""
+    begins = (
+        sa.select(col(Revision.page_id), sa.func.min(col(Revision.number)).label("number"))
+        .where(col(Revision.act_id) == act_id)
+        .group_by(col(Revision.page_id))
+        .subquery()
+    )
+    for some in chunks(page_ids):
+        rows: dict[int, list[Revision]] = {}
+        for row in session.exec(
+            select(Revision)
+            .join(begins, col(Revision.page_id) == begins.c.page_id)
+            .where(col(Revision.page_id).in_(some), col(Revision.number) >= begins.c.number - 1)
+            .order_by(col(Revision.page_id), col(Revision.number))
+        ):
+            rows.setdefault(row.page_id, []).append(row)
+        standing = [page for page in _pages(session, some) if page.kind not in GONE]
+        contents = pages.contents_of(session, standing)
+        for page in standing:
+            yield page, rows[page.id or 0], contents[page.id or 0]
 
 
 _NOTE = "what changed it was undone as a whole"
@@ -438,15 +473,15 @@ def _former_address(session: Session, act: Act, done: Undone, *, now: datetime) 
         acts.note_address(session, page, after)
 
 
-def _without(session: Session, page: Page, act_id: int) -> tuple[Content, Author] | None:
+def _without(
+    rows: Sequence[Revision], content: Content, act_id: int
+) -> tuple[Content, Author] | None:
     """The page as it would stand without what an act wrote in it; None where that does not join.
 
-    With who wrote that: where nobody did anything since, whoever wrote the text before.
+    With who wrote that: where nobody did anything since, whoever wrote the text before. `rows` are its
+    revisions from the one before the act on, `content` the page as it is.
     """
-    rows = session.exec(
-        select(Revision).where(Revision.page_id == page.id).order_by(col(Revision.number))
-    ).all()
-    content, author = pages.content_of(session, page), _author(rows[-1])
+    author = _author(rows[-1])
     at = len(rows) - 1
     while at > 0:
         if rows[at].act_id != act_id:

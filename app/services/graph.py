@@ -18,7 +18,7 @@ from xml.sax.saxutils import escape, quoteattr
 import numpy as np
 from sqlmodel import Session
 
-from app.domain.asof import end_of, midnight
+from app.domain.asof import as_of, end_of, midnight
 from app.domain.graph import Array, Ids, distances
 from app.domain.records import KINDS, LinkStatus, Page, PageKind
 from app.errors import Invalid
@@ -81,16 +81,23 @@ class Filters:
 
 
 def filters(
-    *, kind: str = "", thread: str = "", since: str = "", asof: str = "", zone: tzinfo | None
+    *,
+    kind: str = "",
+    thread: str = "",
+    since: str = "",
+    asof: str = "",
+    today: date,
+    zone: tzinfo | None,
 ) -> Filters:
     """Read filters as typed; `since` and `asof` are days of `zone` (None: the system's), both included, "" for any.
 
-    Raises Invalid for a kind or a day that is none.
+    Raises Invalid for a kind or a day that is none, and for an `asof` later than `today`.
     """
     wanted = {each.value: each for each in KINDS}.get(kind.strip().lower())
     if kind.strip() and wanted is None:
         raise Invalid(f"{kind[:40]!r} is no kind of page. Use {', '.join(KINDS)}.")
-    first, last = _day("since", since), _day("asof", asof)
+    first = _day(since)
+    last = as_of(asof, today) if asof.strip() else None
     if first and last and first > last:
         raise Invalid("since is later than asof: no link can be of both.")
     return Filters(
@@ -103,7 +110,7 @@ def filters(
     )
 
 
-def _day(name: str, text: str) -> date | None:
+def _day(text: str) -> date | None:
     if not text.strip():
         return None
     try:
@@ -111,7 +118,7 @@ def _day(name: str, text: str) -> date | None:
     except ValueError:
         found = date.min
     if not 1900 <= found.year < 3000:
-        raise Invalid(f"{name} has to be a day, such as 2026-05-31.")
+        raise Invalid("since has to be a day, such as 2026-05-31.")
     return found
 
 

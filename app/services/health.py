@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import timedelta, tzinfo
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -136,11 +136,14 @@ def as_json(checks: Sequence[Check]) -> list[dict[str, object]]:
     ]
 
 
-def lint(session: Session) -> list[Check]:
-    """Whether the wiki's texts and its graph agree. A fixed number of statements; changes nothing."""
+def lint(session: Session, zone: tzinfo | None = None) -> list[Check]:
+    """Whether the wiki's texts and its graph agree. A fixed number of statements; changes nothing.
+
+    `zone` is the reader's (None: the system's): the day of `asof:` ends there.
+    """
     return [
         _checked("typed-counters", "Typed counters that disagree", typed_counters(session)),
-        _checked("live-claims", "Live claims that do not hold", _live_claims(session)),
+        _checked("live-claims", "Live claims that do not hold", _live_claims(session, zone)),
         *_others(session),
         _astray(session),
     ]
@@ -247,17 +250,17 @@ def _doubt(row: Any, counter: Counter, claim: Claim, filled: Filled) -> Doubt:
     )
 
 
-def _live_claims(session: Session) -> list[Doubt]:
+def _live_claims(session: Session, zone: tzinfo | None) -> list[Doubt]:
     rows = numbers.listed(session, typed=False, limit=MOST)
     read_all = {row.says: read_claim(row.says[2:-2]) for row in rows}
     claims = {each for each in read_all.values() if isinstance(each, Claim)}
     wrong: dict[str, str] = {
         says: each.why for says, each in read_all.items() if isinstance(each, Unread)
     }
-    found = live_claims.find(session, claims)
+    found = live_claims.find(session, claims, zone)
     # Only `none` can turn false: of the others it is enough that their names are there.
     nones = [each for each in claims if each.verb is Verb.NONE and not isinstance(found[each], str)]
-    filled = live_claims.fill(session, nones)
+    filled = live_claims.fill(session, nones, zone)
     for says, each in read_all.items():
         if isinstance(each, Claim):
             why = found[each]

@@ -68,7 +68,7 @@ def revision(session: Session, page: Page, number: int) -> dict[str, Any]:
 def _revision(session: Session, page: Page, number: int) -> Revision:
     assert page.id is not None
     if not 0 < number <= page.version:
-        raise NotFound(f"{page.title} has no revision {number}: they go from 1 to {page.version}.")
+        raise NotFound(f"{page.title} has no version {number}: they go from 1 to {page.version}.")
     return pages.revision(session, page.id, number)
 
 

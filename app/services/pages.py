@@ -108,7 +108,7 @@ def _merged(session: Session, page: Page, mine: Content, base: int, began: Page)
     assert began.id is not None
     theirs = pages.content_of(session, page)
     if not 0 <= base <= began.version:
-        raise Invalid(f"This page has no revision {base} to edit from. Open it again.")
+        raise Invalid(f"This page has no version {base} to edit from. Open it again.")
     if base:
         old = pages.revision(session, began.id, base)
         common = Content(
@@ -144,7 +144,7 @@ def restore(
     page = pages.get(session, slug)
     assert page.id is not None
     if not 0 < number <= page.version:
-        raise NotFound(f"{page.title} has no revision {number}: they go from 1 to {page.version}.")
+        raise NotFound(f"{page.title} has no version {number}: they go from 1 to {page.version}.")
     old = pages.revision(session, page.id, number)
     if base is not None and base != page.version:
         raise EditConflict(
@@ -163,7 +163,7 @@ def restore(
         tags=tuple(old.tags),
     )
     changed = pages.revise(
-        session, page, content, author=PERSON, now=now, note=f"restored revision {number}"
+        session, page, content, author=PERSON, now=now, note=f"restored version {number}"
     )
     return Saved(page, changed=changed)
 

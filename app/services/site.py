@@ -7,6 +7,7 @@ relative. Pages are written by the one renderer, as the wiki stands at one momen
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from datetime import tzinfo
 from functools import cache
 from html import escape
 from importlib.resources import files as resources
@@ -39,9 +40,12 @@ _NAMES = {kind: f"{kind.value}s" for kind in PageKind}
 
 
 def files(
-    session: Session, *, progress: Callable[[int], None] = lambda pages: None
+    session: Session,
+    *,
+    zone: tzinfo | None,
+    progress: Callable[[int], None] = lambda pages: None,
 ) -> Iterator[File]:
-    """Paths, with slashes, and what each file holds. The session sees one moment."""
+    """Paths, with slashes, and what each file holds. The session sees one moment; `zone` is the reader's."""
     yield "style.css", [_stored("standalone.css").encode(), _stored("site.css").encode()]
     index = _Index()
     ids: list[int] = []
@@ -52,7 +56,7 @@ def files(
     known = index.slugs
     for start in range(0, len(ids), _SOME):
         for each in site.shown(session, ids[start : start + _SOME]):
-            yield f"w/{_file(each.page.slug)}", [_page(session, each, known).encode()]
+            yield f"w/{_file(each.page.slug)}", [_page(session, each, known, zone).encode()]
         session.expunge_all()
         progress(min(start + _SOME, len(ids)))
 
@@ -142,14 +146,14 @@ def _shown(letter: str) -> str:
 # ---------------------------------------------------------------- a page
 
 
-def _page(session: Session, each: Shown, known: set[str]) -> str:
+def _page(session: Session, each: Shown, known: set[str], zone: tzinfo | None) -> str:
     page = each.page
     parts = [_facts(each)]
     if each.thread and each.thread.claim:
         parts.append(f"<blockquote><p>{render_title(each.thread.claim)}</p></blockquote>")
     if each.paper and each.paper.abstract:
         parts.append(f"<h2>Abstract</h2>{render_abstract(each.paper.abstract)}")
-    body = str(rendered(session, page.body).html) if page.body else ""
+    body = str(rendered(session, page.body, zone).html) if page.body else ""
     parts.append(outward(body, base="", lead=lambda href: _lead(href, known)))
     if each.questions:
         asked = "".join(f"<li>{render_title(text)}</li>" for text in each.questions)

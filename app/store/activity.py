@@ -449,7 +449,7 @@ _KINDS = {
     ActKind.DELIVERY: "came in",
     ActKind.WORK: "worked",
     ActKind.VAULT: "taken from the vault",
-    ActKind.UNDO: "undone as a whole",
+    ActKind.UNDO: "as a whole",
     ActKind.RENAME: "renamed",
     ActKind.WORDING: "links rewritten",
 }

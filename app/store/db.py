@@ -46,9 +46,12 @@ LARGEST_ID = 2**31 - 1  # PostgreSQL's integer: a number beyond it cannot even b
 # The lock that writers take turns by, one a database: "cere" as a number.
 _TAKE_A_TURN = "SELECT pg_advisory_xact_lock(1667592805)"
 _OLDEST_POSTGRESQL = 15
+_LEAST = (
+    1 << 16
+)  # bytes on the disk without which a database of SQLite cannot be opened to be written
 
 
-def open_engine(url: str, *, named: str = "CEREBRO_DATABASE_URL") -> Engine:
+def open_engine(url: str | URL, *, named: str = "CEREBRO_DATABASE_URL") -> Engine:
     """An engine for `url` whose connections are set up for durable, concurrent use.
 
     `named` is where the address was given, for what is said about it. Raises Misconfigured for an address of no database that is known, Unavailable when its folder
@@ -73,19 +76,29 @@ def open_engine(url: str, *, named: str = "CEREBRO_DATABASE_URL") -> Engine:
         raise Misconfigured(
             f"{named} names no file, and a wiki in memory would be lost. Use sqlite:///file."
         )
+    if parsed.query or "?" in str(url):
+        raise Misconfigured(
+            f"{named} says more than a file's name after its `?`. Of a file's name, write `?` as %3F."
+        )
     return _open_sqlite(Path(parsed.database))
 
 
+def open_file(path: Path) -> Engine:
+    """`open_engine` for a file of SQLite, whatever signs its name has."""
+    return _open_sqlite(path)
+
+
 def _open_sqlite(path: Path) -> Engine:
-    if _cannot_be_written(path):
-        return _open_for_reading(path)
+    if why := _cannot_be_written(path):
+        return _open_for_reading(path, why)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Unavailable(f"The folder {path.parent} cannot be made: {error.strerror}.") from error
     wal = path.with_name(f"{path.name}-wal")
     engine = sa.create_engine(
-        f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False}
+        URL.create("sqlite", database=str(path)),
+        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
     )
     turns = _Turns()
     first: list[object] = []  # what the first connection opened
@@ -143,14 +156,20 @@ def _open_sqlite(path: Path) -> Engine:
     return engine
 
 
-def _cannot_be_written(path: Path) -> bool:
-    """Whether a database is there that may be read, and not written: its file, its folder or its disk."""
-    if not (path.is_file() and os.access(path, os.R_OK)):
-        return False  # whatever else it is, opening it says so
-    return not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
+def _cannot_be_written(path: Path) -> str:
+    """Why a database that is there may be read, and not written, in words; "" for any other.
+
+    Its file, its folder or its disk allows it to nobody, or on the disk is no room for what SQLite keeps
+    beside it, without which it does not even read.
+    """
+    if not (os.path.isfile(path) and os.access(path, os.R_OK)):
+        return ""  # whatever else it is, opening it says so
+    if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        return _READ_ONLY.format(where=path)
+    return _FULL if shutil.disk_usage(path.parent).free < _LEAST else ""
 
 
-def _open_for_reading(path: Path) -> Engine:
+def _open_for_reading(path: Path, why: str) -> Engine:
     """An engine whose readers read on, and whose writers are told why nothing can be written."""
     address, copied = _readable(path)
 
@@ -160,7 +179,9 @@ def _open_for_reading(path: Path) -> Engine:
         )
 
     engine = sa.create_engine(
-        f"sqlite:///{path}", creator=connect, execution_options={"read_only": True}
+        URL.create("sqlite", database=str(path)),
+        creator=connect,
+        execution_options={"read_only": why},
     )
 
     @sa.event.listens_for(engine, "connect")
@@ -172,7 +193,7 @@ def _open_for_reading(path: Path) -> Engine:
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         if connection.get_execution_options().get("write"):
-            raise Unavailable(_READ_ONLY.format(where=path))
+            raise Unavailable(_cannot_be_written(path) or _AS_IT_WAS.format(why=why))
         connection.exec_driver_sql("BEGIN")
 
     return engine
@@ -217,8 +238,8 @@ def is_read_only(engine: Engine) -> bool:
 
 def must_be_writable(engine: Engine) -> None:
     """Raises Unavailable for a database that was opened as one that can be read alone."""
-    if is_read_only(engine):
-        raise Unavailable(_READ_ONLY.format(where=engine.url.database))
+    if why := engine.get_execution_options().get("read_only"):
+        raise Unavailable(why)
 
 
 def _begin_writing(connection: Connection, turns: _Turns) -> None:
@@ -431,6 +452,7 @@ def _has_no_room(path: Path) -> bool:
 _FULL = "The disk is full: nothing was saved. Free some space and try again."
 _DISK_ERROR = "The disk reported an error: nothing was saved."
 _READ_ONLY = "{where} cannot be written: the file or its folder is read-only."
+_AS_IT_WAS = "That is mended, but cere-bro began to read only: start it again. It was: {why}"
 _SIGNS = (
     ("disk is full", _FULL),
     ("readonly", _READ_ONLY),

@@ -342,6 +342,8 @@ def newest_of(session: Session, link_id: int) -> Decision | None:
 def standing_status(session: Session, link_id: int) -> LinkStatus | None:
     """How the newest decision that was not undone leaves a link; None when there is none."""
     newest = newest_of(session, link_id)
+    if newest is not None and newest.before.get("made") is not None:
+        return LinkStatus.REJECTED  # corrected: another link stands in its place
     return STATUS.get(newest.verdict) if newest else None
 
 

@@ -24,29 +24,29 @@ from app.domain.records import (
 from app.domain.typed_counters import counters
 
 
-def note(session: Session, page: Page, *, fresh: bool = False) -> None:
-    """Make the rows of a page agree with its body; a `fresh` page has none yet."""
-    assert page.id is not None
+def note(session: Session, *pages: Page, fresh: bool = False) -> None:
+    """Make the rows of pages agree with their bodies; `fresh` ones have none yet."""
     if not fresh:
-        session.connection().execute(_FORGET, {"page": page.id})
-    found = counters(page.body) if page.kind not in GONE else []
+        session.connection().execute(_FORGET, {"pages": [page.id for page in pages]})
+    found = [
+        {
+            "page_id": page.id,
+            "start": each.start,
+            "counts": each.counts.value,
+            "says": each.says,
+            "around": each.around,
+        }
+        for page in pages
+        if page.kind not in GONE
+        for each in counters(page.body)
+    ]
     if found:
-        session.connection().execute(
-            sa.insert(PageNumber),
-            [
-                {
-                    "page_id": page.id,
-                    "start": each.start,
-                    "counts": each.counts.value,
-                    "says": each.says,
-                    "around": each.around,
-                }
-                for each in found
-            ],
-        )
+        session.connection().execute(sa.insert(PageNumber), found)
 
 
-_FORGET = sa.delete(PageNumber).where(col(PageNumber.page_id) == sa.bindparam("page"))
+_FORGET = sa.delete(PageNumber).where(
+    col(PageNumber.page_id).in_(sa.bindparam("pages", expanding=True))
+)
 
 
 def listed(session: Session, *, typed: bool, limit: int) -> list[Any]:

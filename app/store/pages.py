@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
 from hashlib import sha256
+from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,10 +20,10 @@ from sqlmodel import Session, col, select
 
 from app.domain.file_names import is_file_name, stem
 from app.domain.identifiers import is_slug, slugify
-from app.domain.markdown import is_linkable, link_keys, name_key, plain_text, wikilinks
+from app.domain.markdown import WikiLink, is_linkable, link_keys, name_key, plain_text, wikilinks
 from app.domain.merge import merge3
 from app.domain.ownership import PEOPLE, Owner
-from app.domain.questions import left_open
+from app.domain.questions import left_open, poses
 from app.domain.records import (
     GONE,
     Act,
@@ -218,9 +219,7 @@ def _lookups() -> tuple[Any, ...]:
     page = (col(Page.id), col(Page.slug), col(Page.title), col(Page.kind))
     rank = sa.case((col(Alias.kind) == AliasKind.NAME, 2), else_=3)
     return (
-        sa.select(col(Page.slug), sa.literal(0), *page).where(
-            col(Page.slug).in_(keys), _standing()
-        ),
+        sa.select(col(Page.slug), sa.literal(0), *page).where(col(Page.slug).in_(keys), standing()),
         sa.select(col(Page.title_key), sa.literal(1), *page).where(col(Page.title_key).in_(keys)),
         sa.select(col(Alias.key), rank, *page)
         .join(Page, col(Page.id) == col(Alias.page_id))
@@ -286,7 +285,7 @@ def _chunked(numbers: list[int], size: int) -> Iterable[list[int]]:
         yield numbers[start : start + size]
 
 
-def _standing() -> sa.ColumnElement[bool]:
+def standing() -> sa.ColumnElement[bool]:
     """Pages that went into another are left out; their names have gone there as well."""
     return col(Page.kind).not_in(GONE)
 
@@ -309,12 +308,32 @@ def tags_of(session: Session, page_id: int) -> list[str]:
     return sorted(session.connection().execute(_TAGS, {"page": page_id}).scalars())
 
 
+def _names_of(
+    session: Session, page_ids: Sequence[int]
+) -> tuple[dict[int, list[str]], dict[int, list[str]]]:
+    """`aliases_of` and `tags_of` of several pages."""
+    found: tuple[dict[int, list[str]], dict[int, list[str]]] = ({}, {})
+    for names, statement in zip(found, (_ALIASES_OF, _TAGS_OF), strict=True):
+        for page_id, name in session.connection().execute(statement, {"pages": page_ids}):
+            names.setdefault(page_id, []).append(name)
+    return found[0], {page_id: sorted(tags) for page_id, tags in found[1].items()}
+
+
 _ALIASES = (
     sa.select(col(Alias.name))
     .where(col(Alias.page_id) == sa.bindparam("page"), col(Alias.kind) == AliasKind.NAME)
     .order_by(col(Alias.id))
 )
 _TAGS = sa.select(col(PageTag.name)).where(col(PageTag.page_id) == sa.bindparam("page"))
+_SEVERAL: sa.BindParameter[Any] = sa.bindparam("pages", expanding=True)
+_ALIASES_OF = (
+    sa.select(col(Alias.page_id), col(Alias.name))
+    .where(col(Alias.page_id).in_(_SEVERAL), col(Alias.kind) == AliasKind.NAME)
+    .order_by(col(Alias.id))
+)
+_TAGS_OF = sa.select(col(PageTag.page_id), col(PageTag.name)).where(
+    col(PageTag.page_id).in_(_SEVERAL)
+)
 
 
 def content_of(session: Session, page: Page) -> Content:
@@ -327,6 +346,21 @@ def content_of(session: Session, page: Page) -> Content:
         aliases=tuple(aliases_of(session, page.id)),
         tags=tuple(tags_of(session, page.id)),
     )
+
+
+def contents_of(session: Session, several: Sequence[Page]) -> dict[int, Content]:
+    """`content_of` of a few pages, by id, in two statements."""
+    aliases, tags = _names_of(session, [page.id or 0 for page in several])
+    return {
+        page.id or 0: Content(
+            title=page.title,
+            kind=page.kind,
+            body=page.body,
+            aliases=tuple(aliases.get(page.id or 0, ())),
+            tags=tuple(tags.get(page.id or 0, ())),
+        )
+        for page in several
+    }
 
 
 def joined(common: Content, mine: Content, theirs: Content) -> tuple[Content, bool]:
@@ -401,7 +435,7 @@ def revision(session: Session, page_id: int, number: int) -> Revision:
         select(Revision).where(Revision.page_id == page_id, Revision.number == number)
     ).first()
     if found is None:
-        raise NotFound(f"This page has no revision {number}.")
+        raise NotFound(f"This page has no version {number}.")
     return found
 
 
@@ -582,7 +616,7 @@ _LISTED = sa.select(
 
 
 def _among(kind: PageKind | None, letter: str) -> list[Any]:
-    conditions: list[Any] = [_standing() if kind is None else col(Page.kind) == kind]
+    conditions: list[Any] = [standing() if kind is None else col(Page.kind) == kind]
     if letter:
         conditions.append(col(Page.title_key) >= letter)
         conditions.append(col(Page.title_key) < letter + _LAST_LETTER)
@@ -618,7 +652,7 @@ def kinds(session: Session) -> list[tuple[PageKind, int]]:
     """How many pages there are of each kind that has any."""
     rows = session.connection().execute(
         sa.select(col(Page.kind), sa.func.count())
-        .where(_standing())
+        .where(standing())
         .group_by(col(Page.kind))
         .order_by(col(Page.kind))
     )
@@ -635,7 +669,7 @@ def orphans(session: Session) -> list[int]:
         for side in (Link.target_id, Link.source_id)
     )
     loose = col(Page.kind) != PageKind.DIGEST
-    statement = sa.select(col(Page.id)).where(_standing(), loose, *touched)
+    statement = sa.select(col(Page.id)).where(standing(), loose, *touched)
     ordered = statement.order_by(col(Page.title_key), col(Page.id))
     return [page_id for (page_id,) in session.connection().execute(ordered) if page_id is not None]
 
@@ -716,14 +750,12 @@ def revise(
     author: Author,
     now: datetime,
     note: str = "",
-    reworded: bool = False,
     keep_title: bool = True,
 ) -> bool:
     """Make `content` the newest revision of the page; whether there was anything to change.
 
     The title that a page gives up stays an alias, so that links by the old name still arrive; not
     without `keep_title`, where the title itself is taken back.
-    `reworded`: only links are written otherwise; the page and its sections stay whose they were.
     """
     content = content.cleaned()
     _keep_standing(page)
@@ -734,28 +766,92 @@ def revise(
         return False
     _keep_kind(session, page, content.kind)
     owner = Owner(author.kind, author.name, author.prompt)
-    if reworded:
-        sections.keep(session, page, content.body)
-        questions.reword(session, page.id or 0, before.body, content.body)
-    elif content.body != before.body or (author.kind, author.name) != (
+    if content.body != before.body or (author.kind, author.name) != (
         page.author_kind,
         page.author,
     ):
         sections.note(session, page, content.body, owner, now=now)
-    if not reworded:
-        page.author_kind, page.author = author.kind, author.name
+    page.author_kind, page.author = author.kind, author.name
     page.title, page.title_key = content.title, name_key(content.title)
     page.kind, page.body = content.kind, content.body
     page.version += 1
     page.updated_at = now
     _set_names(session, page, before, content)
     _write(session, page, content, author=author, now=now, note=note)
-    if reworded:
-        return True  # no name of it has changed
     _adopt_links(session, page, content, now=now)
     if not _names(before) <= _names(content):
         relink_all(session, linked_to(session, [page.id]), now=now)
     return True
+
+
+def reword(
+    session: Session, texts: Iterable[tuple[Page, str, Author]], *, now: datetime, note: str
+) -> int:
+    """Make these the newest revisions of pages whose links alone they write otherwise; of how many.
+
+    Whose a page and its sections are stays. A text that is the page's own, or longer than one may be,
+    is left out. Raises Conflict for a page that is none any more.
+    """
+    # All that is read of a text is read of it in turn: it is parsed once.
+    new = (
+        _Reworded(page, body, author, _links_in(page, body), _own_words(page, body))
+        for page, body, author in texts
+        if body != page.body and len(body) <= MAX_BODY
+    )
+    number = 0
+    while some := list(islice(new, _AT_ONCE)):
+        _reword(session, some, now=now, note=note)
+        number += len(some)
+    return number
+
+
+_AT_ONCE = 250
+
+
+@dataclass(frozen=True)
+class _Reworded:
+    """A text that a page is to have, with its links and the words that search reads of it."""
+
+    page: Page
+    body: str
+    author: Author
+    links: list[WikiLink]
+    words: str
+
+
+def _reword(session: Session, texts: Sequence[_Reworded], *, now: datetime, note: str) -> None:
+    every = [each.page for each in texts]
+    ids = [page.id or 0 for page in every]
+    for page in every:
+        _keep_standing(page)
+    contents = contents_of(session, every)
+    sections.keep(session, [(each.page, each.body) for each in texts])
+    asking = questions.asking(session, ids)
+    for each in texts:
+        page, body = each.page, each.body
+        if page.id in asking:
+            questions.reword(session, page.id, page.body, body)
+        page.body = body
+        page.version += 1
+        page.updated_at = now
+        content = replace(contents[page.id or 0], body=body)
+        session.add(page)
+        session.add(_revision(page, content, author=each.author, now=now, note=note))
+    session.flush()
+    relink_several(session, every, now=now, found={each.page.id: each.links for each in texts})
+    numbers.note(session, *every)
+    own = {each.page.id: each.words for each in texts}
+    _index_several(session, every, {i: each.aliases for i, each in contents.items()}, own)
+    for each in texts:
+        if each.page.id in asking or _may_ask(each.page, each.body, each.author):
+            _ask(session, each.page, each.author, fresh=False, paper=None)
+    bump(session)
+
+
+def _may_ask(page: Page, body: str, author: Author) -> bool:
+    """Whether a text may pose questions that its page has not."""
+    extracted = page.kind == PageKind.PAPER and author.kind == AuthorKind.EXTRACT
+    return extracted or poses(body)
 
 
 def _keep_standing(page: Page) -> None:
@@ -807,8 +903,12 @@ def rename(session: Session, page: Page, slug: str, *, now: datetime) -> None:
     session.add(page)
     session.flush()
     _adopt_links(session, page, content_of(session, page), now=now)
-    if lost:  # what linked to another page by the address that it had once
-        relink_all(session, linked_to(session, [lost]), now=now)
+    # Of itself what it linked to by this name. Others linked to another page by the address that it had once,
+    # or to this one by an address to which somebody else has the better claim now.
+    sources = {page.id} | linked_to(session, [lost] if lost else [])
+    if any(ref.id != page.id for _, _, ref in holders(session, [gave_up[0]])):
+        sources |= linked_to(session, [page.id])
+    relink_all(session, sources, now=now)
     bump(session)
 
 
@@ -894,22 +994,7 @@ def _write(
 ) -> None:
     assert page.id is not None
     session.add(page)
-    session.add(
-        Revision(
-            page_id=page.id,
-            number=page.version,
-            title=content.title,
-            kind=content.kind,
-            body=content.body,
-            aliases=list(content.aliases),
-            tags=list(content.tags),
-            author_kind=author.kind,
-            author=author.name,
-            prompt=author.prompt,
-            note=note,
-            at=now,
-        )
-    )
+    session.add(_revision(page, content, author=author, now=now, note=note))
     session.flush()
     if not fresh or _may_link(page.body):
         relink(session, page, now=now)
@@ -917,6 +1002,26 @@ def _write(
     _index(session, page, content.aliases, fresh=fresh, paper=paper)
     _ask(session, page, author, fresh=fresh, paper=paper)
     bump(session)
+
+
+def _revision(
+    page: Page, content: Content, *, author: Author, now: datetime, note: str
+) -> Revision:
+    assert page.id is not None
+    return Revision(
+        page_id=page.id,
+        number=page.version,
+        title=content.title,
+        kind=content.kind,
+        body=content.body,
+        aliases=list(content.aliases),
+        tags=list(content.tags),
+        author_kind=author.kind,
+        author=author.name,
+        prompt=author.prompt,
+        note=note,
+        at=now,
+    )
 
 
 def _ask(session: Session, page: Page, author: Author, *, fresh: bool, paper: Paper | None) -> None:
@@ -964,15 +1069,79 @@ def relink(session: Session, page: Page, *, now: datetime) -> None:
 
     A link that its file in the vault puts in, to a page that nobody had written, is made once it is there.
     """
+    relink_several(session, [page], now=now)
+
+
+def relink_several(
+    session: Session,
+    several: Sequence[Page],
+    *,
+    now: datetime,
+    found: Mapping[int | None, list[WikiLink]] | None = None,
+) -> None:
+    """The same of a few pages, in as many statements as of one. `found` are the links of their bodies."""
+    for page in several:
+        _put_in(session, page, now=now)
+    if found is None:
+        found = {page.id: _links_in(page, page.body) for page in several}
+    links_of = found
+    refs = resolve(
+        session,
+        [key for each in links_of.values() for link in each for key in link_keys(link.target)],
+    )
+    ids = [page.id for page in several]
+    standing: dict[int, dict[tuple[int, Relation], Link]] = {}
+    for link in session.exec(select(Link).where(col(Link.source_id).in_(ids))):
+        standing.setdefault(link.source_id, {})[link.target_id, link.relation] = link
+    red: dict[int, set[tuple[str, str, Relation, str]]] = {}
+    for row in session.connection().execute(_RED, {"pages": ids}):
+        red.setdefault(row.page_id, set()).add((row.key, row.name, row.relation, row.sentence))
+    wanted_of: dict[int, _Wanted] = {}
+    for page in several:
+        assert page.id is not None
+        put_in = page.extra.get(PUT_IN, ()) if page.kind not in GONE else ()
+        wanted_of[page.id] = _wanted_by(page.id, links_of[page.id], refs, put_in)
+    changed = [
+        page_id
+        for page_id, wanted in wanted_of.items()
+        if {(key, *rest) for key, rest in wanted.red.items()} != red.get(page_id, set())
+    ]
+    if changed:
+        session.connection().execute(_FORGET_RED, {"pages": changed})
+    for page in several:
+        assert page.id is not None
+        _relink(session, page, wanted_of[page.id], standing.get(page.id, {}), now=now)
+    for page_id in changed:
+        for key, (name, relation, sentence) in wanted_of[page_id].red.items():
+            session.add(
+                RedLink(page_id=page_id, key=key, name=name, relation=relation, sentence=sentence)
+            )
+    session.flush()
+
+
+_RED = sa.select(
+    col(RedLink.page_id),
+    col(RedLink.key),
+    col(RedLink.name),
+    col(RedLink.relation),
+    col(RedLink.sentence),
+).where(col(RedLink.page_id).in_(_SEVERAL))
+_FORGET_RED = sa.delete(RedLink).where(col(RedLink.page_id).in_(_SEVERAL))
+
+
+def _links_in(page: Page, body: str) -> list[WikiLink]:
+    return wikilinks(body) if page.kind not in GONE and _may_link(body) else []
+
+
+def _relink(
+    session: Session,
+    page: Page,
+    wanted: _Wanted,
+    standing: Mapping[tuple[int, Relation], Link],
+    *,
+    now: datetime,
+) -> None:
     assert page.id is not None
-    _put_in(session, page, now=now)
-    wanted = _Wanted()
-    if page.kind not in GONE:
-        wanted = _wanted(session, page.id, page.body, page.extra.get(PUT_IN, ()))
-    standing = {
-        (link.target_id, link.relation): link
-        for link in session.exec(select(Link).where(Link.source_id == page.id))
-    }
     for (target_id, relation), sentence in wanted.links.items():
         _author_link(
             session,
@@ -986,12 +1155,6 @@ def relink(session: Session, page: Page, *, now: datetime) -> None:
     for pair, link in standing.items():
         if link.origin == Origin.AUTHOR and pair not in wanted.links:
             _withdraw(session, link)
-    session.connection().execute(sa.delete(RedLink).where(col(RedLink.page_id) == page.id))
-    for key, (name, relation, sentence) in wanted.red.items():
-        session.add(
-            RedLink(page_id=page.id, key=key, name=name, relation=relation, sentence=sentence)
-        )
-    session.flush()
 
 
 def red_links(
@@ -1047,9 +1210,16 @@ def _wanted(
     session: Session, page_id: int, body: str, put_in: Iterable[Sequence[str]] = ()
 ) -> _Wanted:
     found = wikilinks(body) if _may_link(body) else []
-    if not found and not put_in:
-        return _Wanted()
-    pages = resolve(session, [key for link in found for key in link_keys(link.target)])
+    refs = resolve(session, [key for link in found for key in link_keys(link.target)])
+    return _wanted_by(page_id, found, refs, put_in)
+
+
+def _wanted_by(
+    page_id: int,
+    found: Iterable[WikiLink],
+    pages: Mapping[str, PageRef],
+    put_in: Iterable[Sequence[str]],
+) -> _Wanted:
     wanted = _Wanted()
     for link in found:
         keys = link_keys(link.target)
@@ -1190,10 +1360,9 @@ def linked_to(session: Session, page_ids: Collection[int | None]) -> set[int]:
 
 
 def relink_all(session: Session, sources: Iterable[int], *, now: datetime) -> None:
-    for source_id in sorted(sources):
-        source = session.get(Page, source_id)
-        if source is not None:
-            relink(session, source, now=now)
+    for some in _chunked(sorted(sources), _AT_ONCE):
+        several = session.exec(select(Page).where(col(Page.id).in_(some)).order_by(col(Page.id)))
+        relink_several(session, several.all(), now=now)
 
 
 def stand_again(session: Session, page: Page, writers: Iterable[int], *, now: datetime) -> None:
@@ -1226,7 +1395,7 @@ def _index(
 ) -> None:
     """`fresh`: the page is new, and nothing stands there yet. `paper`: its own, where it is known."""
     assert page.id is not None
-    names, text = _searchable(session, page, aliases, paper)
+    names, text = _searchable(session, page, aliases, paper, _own_words(page, page.body))
     digest = searched_hash(page.title, names, text)
     values = {"title": page.title, "names": names, "text": text, "hash": digest}
     standing = None if fresh else session.get(PageText, page.id)
@@ -1244,8 +1413,45 @@ def _index(
         bump(session, "concepts")
 
 
+def _index_several(
+    session: Session,
+    several: Sequence[Page],
+    aliases: Mapping[int, Sequence[str]],
+    own: Mapping[int | None, str],
+) -> None:
+    """`_index` of pages whose names are as they were. `own` are the words of their bodies."""
+    ids = [page.id for page in several]
+    standing = {
+        each.page_id: each
+        for each in session.exec(select(PageText).where(col(PageText.page_id).in_(ids)))
+    }
+    held = {
+        each.page_id: each
+        for each in session.exec(select(Paper).where(col(Paper.page_id).in_(ids)))
+    }
+    rows = []
+    for page in several:
+        assert page.id is not None
+        names, text = _searchable(
+            session, page, aliases.get(page.id, ()), held.get(page.id), own[page.id]
+        )
+        digest = searched_hash(page.title, names, text)
+        row = standing.get(page.id) or PageText(
+            page_id=page.id, title="", names="", text="", hash=""
+        )
+        if row.hash != digest:
+            row.title, row.names, row.text, row.hash = page.title, names, text, digest
+            session.add(row)
+            rows.append((page.id, page.title, names, text))
+    session.flush()
+    search.index_all(session, rows, called=())
+    bump(session, TEXTS)
+    if any(page.kind == PageKind.CONCEPT for page in several):
+        bump(session, "concepts")
+
+
 def _searchable(
-    session: Session, page: Page, aliases: Sequence[str], paper: Paper | None
+    session: Session, page: Page, aliases: Sequence[str], paper: Paper | None, own_text: str
 ) -> tuple[str, str]:
     """The other names of a page, one a line, and its text."""
     names, above = list(aliases), ""
@@ -1259,7 +1465,11 @@ def _searchable(
     elif page.kind == PageKind.THREAD:
         thread = session.get(Thread, page.id)
         above = thread.claim if thread else ""
-    return "\n".join(names), searched_text(page.body, page.author_kind, above)
+    return "\n".join(names), "\n\n".join(part for part in (above, own_text) if part)
+
+
+def _own_words(page: Page, body: str) -> str:
+    return searched_text(body, page.author_kind, "")
 
 
 def searched_text(body: str, author: AuthorKind, above: str) -> str:

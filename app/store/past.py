@@ -516,8 +516,9 @@ def _linked_by_name(session: Session, moment: datetime, states: Mapping[int, _St
             .join(target, col(target.id) == col(Link.target_id))
             .join(source, col(source.id) == col(Link.source_id))
             .where(
-                col(target.updated_at) >= moment,
-                col(target.created_at) >= moment,
+                # Made since by no edit of its text: by the name of a page that came, or that went again.
+                (col(Link.created_at) >= moment)
+                | ((col(target.updated_at) >= moment) & (col(target.created_at) >= moment)),
                 col(source.created_at) < moment,
                 col(Link.origin) == Origin.AUTHOR,
             )
@@ -574,7 +575,13 @@ def _rows_since(
             key = _key(row)
             if row["origin"] == Origin.AUTHOR.value or key in said[row["source_id"]]:
                 rows[link_id] = row
-    return rows
+    # What a text says that was not read again stands as its row says. It is here because its number was
+    # once that of another link, which is gone.
+    return {
+        link_id: row
+        for link_id, row in rows.items()
+        if row["origin"] != Origin.AUTHOR.value or row["source_id"] in said
+    }
 
 
 def _turn_back_links(

@@ -293,6 +293,12 @@ def follow(session: Session, page_id: int, body: str, *, fresh: bool = False) ->
     _add(session, page_id, steps.new, in_text=True)
 
 
+def asking(session: Session, page_ids: Sequence[int]) -> set[int]:
+    """Which of these pages have questions."""
+    asked = sa.select(col(Question.page_id)).where(col(Question.page_id).in_(page_ids)).distinct()
+    return set(session.connection().execute(asked).scalars())
+
+
 def reword(session: Session, page_id: int, before: str, body: str) -> None:
     """Let the questions of a text be the same ones in a text that only writes its links otherwise."""
     if not questions.poses(before):

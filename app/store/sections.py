@@ -77,15 +77,28 @@ def note(session: Session, page: Page, body: str, author: Owner, *, now: datetim
     put_back(session, page.id, made)
 
 
-def keep(session: Session, page: Page, body: str) -> None:
-    """Note that the sections of `body` are whose those of the page are, one by one in their order.
+def keep(session: Session, texts: Sequence[tuple[Page, str]]) -> None:
+    """Note that the sections of these texts are whose those of the pages are, one by one in their order.
 
-    `body` differs in how its links are written, and in nothing else.
+    A text differs from its page's in how its links are written, and in nothing else.
     """
+    ids = [page.id or 0 for page, _ in texts]
+    held = set(session.connection().execute(_HELD, {"pages": ids}).scalars())
+    for page, body in texts:
+        if page.id in held or page.author_kind in MACHINES:
+            _keep(session, page, body)
+
+
+_HELD = (
+    sa.select(col(PageSection.page_id))
+    .where(col(PageSection.page_id).in_(sa.bindparam("pages", expanding=True)))
+    .distinct()
+)
+
+
+def _keep(session: Session, page: Page, body: str) -> None:
     assert page.id is not None
     rows = kept(session, page.id)
-    if not rows and page.author_kind not in MACHINES:
-        return
     before, now = of_page(session, page), sections(body)
     if len(before) != len(now):  # more was changed than links: what is new is the page's author's
         held = owners(before, body, Owner(page.author_kind, page.author, _prompt(session, page)))

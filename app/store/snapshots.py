@@ -20,7 +20,15 @@ from sqlmodel import Session, SQLModel
 from app.domain.records import Hold, Lease
 from app.errors import Conflict, Unavailable
 from app.store import schema, transfer
-from app.store.db import in_words, migrating, on_postgresql, open_engine, reading, writing
+from app.store.db import (
+    in_words,
+    migrating,
+    on_postgresql,
+    open_engine,
+    open_file,
+    reading,
+    writing,
+)
 
 _BUSY = (5, 6)  # what a step of a backup says while somebody holds the database, or a table of it
 
@@ -33,7 +41,7 @@ def has_files(engine: Engine) -> bool:
 @contextmanager
 def opened(path: Path) -> Iterator[Engine]:
     """The database in a file, closed at the end with nothing left beside it."""
-    engine = open_engine(f"sqlite:///{path}")
+    engine = open_file(path)
     try:
         yield engine
         with in_words(engine), engine.connect() as connection:
@@ -219,7 +227,7 @@ def first_filled(engine: Engine) -> str:
 @contextmanager
 def _apart(engine: Engine) -> Iterator[Engine]:
     """The same database by connections of its own: those of `engine` would keep a file that is replaced."""
-    own = open_engine(engine.url.render_as_string(hide_password=False))
+    own = open_engine(engine.url)
     try:
         yield own
     finally:

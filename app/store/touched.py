@@ -46,6 +46,7 @@ class Why(StrEnum):
     EDITED = "edited"
     DECIDED = "decided"
     TOLD = "told"
+    A_FILE = "a file"
 
 
 def made_by(session: Session, act_id: int) -> list[int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -101,12 +101,18 @@ def follow(session: Session, page: Page, before: Called, *, author: Author, now:
         old.discard(before.file)
     changed = 0
     for some in chunks(sorted({page.id, *pages.linked_to(session, [page.id])})):
-        for each in session.exec(select(Page).where(col(Page.id).in_(some))).all():
-            if each.kind in GONE:
-                continue
-            body = _with(session, each.body, page.id, lambda key: wording if key in old else None)
-            wrote = _write(session, each, body, author=author, now=now, note=pages.TO_RENAMED)
-            changed += wrote and each.id != page.id
+        several = session.exec(select(Page).where(col(Page.id).in_(some), pages.standing())).all()
+        texts = (
+            (
+                each,
+                _with(session, each.body, page.id, lambda key: wording if key in old else None),
+                author,
+            )
+            for each in several
+        )
+        was = page.version
+        changed += pages.reword(session, texts, now=now, note=pages.TO_RENAMED)
+        changed -= page.version - was  # its own text is not another one
     return changed
 
 
@@ -155,15 +161,6 @@ def _with(
         return wording(keys[0]) if keys else None
 
     return reword_wikilinks(body, of)
-
-
-def _write(
-    session: Session, page: Page, body: str, *, author: Author, now: datetime, note: str
-) -> bool:
-    if body == page.body or len(body) > pages.MAX_BODY:
-        return False
-    content = replace(pages.content_of(session, page), body=body)
-    return pages.revise(session, page, content, author=author, now=now, note=note, reworded=True)
 
 
 # ---------------------------------------------------------------- links that are not followed elsewhere
@@ -287,6 +284,6 @@ def word(
         return 0
     before = page.body
     body = reword_wikilinks(before, lambda link: wordings.get(before[link.start : link.end]))
-    if not _write(session, page, body, author=author, now=now, note=pages.BY_FILES):
+    if not pages.reword(session, [(page, body, author)], now=now, note=pages.BY_FILES):
         return 0
     return sum(before[link.start : link.end] in wordings for link in wikilinks(before))

@@ -51,7 +51,7 @@ from app.services.linker import shipped_weights
 from app.settings import Settings
 from app.store import acts, links, pages
 from app.store.db import reading, writing
-from app.store.pages import IMPORT, Author, Content
+from app.store.pages import IMPORT, PERSON, Author, Content
 from tests.factories import THEN, make_engine
 
 LATER = THEN + timedelta(days=1)
@@ -463,6 +463,44 @@ def test_one_that_was_partly_undone_is_undone_with_what_is_left(app: App, tmp_pa
     assert list(done.in_words()) == ["Undone, The vault: there was nothing left to do."]
     with reading(app.engine) as session:
         assert standing(session) == ["kv-cache", "paged-keys", "paging"]
+
+
+def test_what_somebody_wrote_into_the_vault_stays(app: App) -> None:
+    vault = Author(AuthorKind.VAULT, "vault")
+    with writing(app.engine) as session:
+        old = pages.create(
+            session,
+            Content(title="Old", kind=PageKind.NOTE, body="As it was."),
+            author=PERSON,
+            now=THEN,
+        )
+        old_id = old.id or 0
+    with (
+        acts.doing(app.engine, ActKind.VAULT, "Files of the vault", clock=app.clock) as act,
+        writing(app.engine) as session,
+    ):
+        pages.create(
+            session,
+            Content(title="Mine", kind=PageKind.NOTE, body="My file."),
+            author=vault,
+            now=THEN,
+        )
+        old = session.get_one(Page, old_id)
+        pages.revise(
+            session,
+            old,
+            replace(pages.content_of(session, old), body="As in the file."),
+            author=vault,
+            now=THEN,
+        )
+    assert act.id is not None
+    done = undone(app, act.id)
+    assert [(stays.title, stays.why) for stays in done.stays] == [
+        ("Mine", "their files are yours: whoever deletes one removes its page")
+    ]
+    with reading(app.engine) as session:
+        assert standing(session) == ["mine", "old"]
+        assert session.get_one(Page, old_id).body == "As it was."
 
 
 def test_a_look_at_the_vault_is_undone_with_the_pages_it_removed(app: App, tmp_path: Path) -> None:

@@ -197,7 +197,7 @@ def test_a_page_that_somebody_else_made_meanwhile_is_not_written_over(
 @pytest.mark.parametrize("base", [2, 99, -1, 10**12])
 def test_a_revision_that_never_was_is_no_base(engine: Engine, base: int) -> None:
     save(engine, "tides", POEM)
-    with pytest.raises(Invalid, match="no revision"):
+    with pytest.raises(Invalid, match="no version"):
         save(engine, "tides", "Mine", base=base)
 
 

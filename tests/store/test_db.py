@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -19,7 +20,8 @@ from sqlmodel import Session
 
 from app.domain.records import Preference
 from app.errors import Misconfigured, Unavailable
-from app.store import schema
+from app.settings import Settings
+from app.store import schema, snapshots
 from app.store.db import (
     bump,
     generation,
@@ -266,6 +268,35 @@ def test_an_address_that_is_no_database_file_is_refused_in_one_line(url: str, sa
     assert "CEREBRO_DATABASE_URL" in str(refused.value)
 
 
+def test_an_address_with_more_than_a_name_is_refused_before_a_file_is_made(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="%3F"):
+        open_engine(f"sqlite:///{tmp_path}/notes?/wiki.sqlite3")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["what?", "a?b=c&d", "a#b", "100%41", "a:b", "a@b", "ä ö", "a+b"])
+def test_a_folder_of_any_name_holds_its_own_database_and_copies_of_it(
+    tmp_path: Path, name: str
+) -> None:
+    data = tmp_path / name
+    engine = open_engine(Settings(data=data).url)
+    schema.upgrade(engine)
+    put(engine, "tone", "plain")
+    copy = data / "copy?#%41.sqlite3"
+    snapshots.take(engine, copy)
+    engine.dispose()
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+    assert sorted(each.name for each in data.iterdir()) == ["cerebro.sqlite3", copy.name]
+    new = open_engine(Settings(data=data / name).url)
+    with snapshots.opened(copy):
+        pass
+    snapshots.put(copy, new)
+    with reading(new) as session:
+        assert preference(session, "tone") == "plain"
+    new.dispose()
+    assert (data / name / "cerebro.sqlite3").is_file()
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(Unavailable, match=r"file/data cannot be made"):
@@ -328,6 +359,27 @@ def test_a_full_disk_is_said_so_and_nothing_is_lost(engine: Engine) -> None:
     narrow(1_000_000)
     with writing(engine) as session:
         session.add(Preference(name="a", value="x" * 1_000_000))
+
+
+@pytest.mark.sqlite_only
+def test_a_database_on_a_disk_without_any_room_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = make_engine(tmp_path)
+    with writing(engine) as session:
+        session.add(Preference(name="a", value="kept"))
+    engine.dispose()
+    room = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: room._replace(free=4096))
+    full = open_engine(f"sqlite:///{tmp_path / 'wiki.sqlite3'}")
+    with reading(full) as session:
+        assert preference(session, "a") == "kept"
+    with pytest.raises(Unavailable, match="The disk is full"), writing(full) as session:
+        session.add(Preference(name="b", value=""))
+    monkeypatch.undo()
+    with pytest.raises(Unavailable, match="start it again"), writing(full):
+        pass
+    full.dispose()
 
 
 def test_a_failure_nobody_can_do_anything_about_is_not_made_pretty(engine: Engine) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 from sqlmodel import Session, col, select
 
@@ -400,3 +401,26 @@ def test_revisions_of_an_act_name_it(engine: Engine) -> None:
         named = session.exec(select(Revision.number).where(col(Revision.act_id) == done.act)).all()
         assert named == [2]
         assert PERSON.kind == AuthorKind.PERSON
+
+
+def test_the_statements_of_a_rename_and_its_undo_hardly_grow_with_the_pages(engine: Engine) -> None:
+    seen: list[str] = []
+    sa.event.listen(engine, "before_cursor_execute", lambda *given: seen.append(given[2]))
+    numbers = []
+    for name, count in (("Few", 5), ("Many", 65)):
+        with writing(engine) as session:
+            make_page(session, name)
+            for at in range(count):
+                make_page(session, f"{name} {at}", text=f"See [[{name}]] and [[Nothing {at}]].\n")
+        seen.clear()
+        with writing(engine) as session:
+            old = name.lower()
+            editing.rename(session, old, f"{old}-new", title=f"{name} new", links=True, now=THEN)
+        with writing(engine) as session:
+            done = session.exec(select(Act).order_by(col(Act.id).desc())).first()
+            assert done is not None and done.id is not None
+            undoing.undo(session, done.id, now=THEN)
+            assert f"See [[{name}]] " in pages.get(session, f"{old}-4").body
+        numbers.append(len(seen))
+    # Of each page the new revision, once for the rename and once for its undo.
+    assert numbers[1] - numbers[0] <= 2 * 60 + 10, numbers

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from starlette.testclient import TestClient
 
 from app.bootstrap import App
 from app.domain.records import AuthorKind, LinkStatus, PageKind, Relation, Verdict
+from app.exporting import into_folder
 from app.services import review
 from app.store import pages
 from app.store.db import writing
@@ -311,6 +313,28 @@ def test_the_readers_time_zone_says_when_a_day_ends(wiki: App, client: TestClien
     assert "Late." in words(parsed(client.get("/w/board?asof=2026-05-09")).article)
 
 
+def test_a_claim_of_a_day_says_one_number_on_page_preview_and_export(
+    wiki: App, client: TestClient, tmp_path: Path
+) -> None:
+    claim = "Told: {{count kind:concept asof:2026-05-08}} concepts."
+    with writing(wiki.engine) as session:
+        content = Content(title="Late", kind=PageKind.CONCEPT, body="")
+        pages.create(session, content, author=PERSON, now=day(8, 23))
+        revise(session, "wood", PERSON, day(9), body=claim)
+    for zone, number in (("Asia/Tokyo", 2), ("America/Los_Angeles", 3)):  # 9 May there; 8 May there
+        wiki.settings.timezone = zone
+        with writing(wiki.engine) as session:  # what is kept of a text goes with its version
+            body = f"{claim}\n\n{zone}"
+            revise(session, "wood", PERSON, day(10), body=body)
+        told = f"Told: {number} concepts."
+        assert told in words(parsed(client.get("/w/wood")).article)
+        shown = client.post("/_/preview", data={"body": claim}, headers={"HX-Request": "true"})
+        assert told in words(parsed(shown))
+        folder = tmp_path / zone.replace("/", "-")
+        into_folder(wiki.engine, "site", folder, zone=wiki.zone)
+        assert told in (folder / "w" / "wood.html").read_text()
+
+
 def test_the_history_offers_a_day_and_the_screens_need_no_script(
     wiki: App, client: TestClient
 ) -> None:
@@ -347,13 +371,13 @@ def test_programs_are_told_what_is_wrong_in_a_sentence(wiki: App, client: TestCl
     api = "/api/v1/pages/shelf"
     for path, status, says in (
         ("/api/v1/pages/nowhere/history", 404, "There is no page 'nowhere'."),
-        (f"{api}/history/4", 404, "Shelf has no revision 4: they go from 1 to 3."),
+        (f"{api}/history/4", 404, "Shelf has no version 4: they go from 1 to 3."),
         (f"{api}/diff?from=1&to=99999999", 404, "they go from 1 to 3"),
         (f"{api}/asof/2026-13-40", 422, "'2026-13-40' is no day that has been."),
         (f"{api}/asof/2999-01-01", 422, "is no day that has been: it is"),
         (f"{api}/asof/2026-05-03", 404, "was not there yet on 2026-05-03. It is here since"),
         ("/api/v1/links/99999999999999999999/history", 404, "There is no link"),
-        ("/api/v1/graph?asof=2026-13-40", 422, "has to be a day"),
+        ("/api/v1/graph?asof=2026-13-40", 422, "no day that has been"),
     ):
         answer = client.get(path)
         assert answer.status_code == status, path

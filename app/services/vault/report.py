@@ -57,14 +57,22 @@ class Report:
         """Such as "3 written, 1 edited outside"; "" when nothing was done."""
         return _told(self.counts())
 
+    def words_but(self, *names: str) -> str:
+        """The same without some kinds."""
+        return _told({name: n for name, n in self.counts().items() if name not in names})
+
     @property
     def taken_up(self) -> str:
         """The same of what files changed in the wiki."""
-        return _told({k: n for k, n in self.counts().items() if k not in ("written", "deleted")})
+        return self.words_but("written", "deleted")
 
-    def lines(self) -> list[tuple[str, list[str]]]:
-        """What was done, in words, with the paths."""
-        return [(_WORDS[name].removeprefix("{:,} "), getattr(self, name)) for name in self.counts()]
+    def lines(self, *, but: str = "") -> list[tuple[str, list[str]]]:
+        """What was done, in words, with the paths; but for one kind."""
+        return [
+            (_WORDS[name].removeprefix("{:,} "), getattr(self, name))
+            for name in self.counts()
+            if name != but
+        ]
 
     def as_json(self, refused: Mapping[str, str]) -> dict[str, Any]:
         """As programs get it, with what stands refused by paths."""

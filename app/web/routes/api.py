@@ -1176,7 +1176,7 @@ def graph(
     from then on, and links as they stood at the end of that day.
     """
     wanted = graphs.filters(
-        kind=kind, thread=thread, since=since, asof=asof, zone=app.settings.zone
+        kind=kind, thread=thread, since=since, asof=asof, today=app.today(), zone=app.zone
     )
     if focus.strip():
         page = _page(session, focus)
@@ -1230,5 +1230,5 @@ def checks(session: Reads, app: TheApp) -> dict[str, object]:
     return {
         "ok": all(finding.ok for finding in findings),
         "checks": [{"check": f.check, "ok": f.ok, "says": f.says} for f in findings],
-        "texts": health.as_json(health.lint(session)),
+        "texts": health.as_json(health.lint(session, app.zone)),
     }

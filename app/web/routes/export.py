@@ -54,7 +54,7 @@ def _graph(app: App, file: IO[bytes]) -> None:
 
 
 def _archive(format: str) -> Callable[[App, IO[bytes]], None]:
-    return lambda app, file: into_archive(app.engine, format, file)
+    return lambda app, file: into_archive(app.engine, format, file, zone=app.zone)
 
 
 _WHOLE = {

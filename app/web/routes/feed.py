@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from functools import partial
 from hashlib import sha256
 from xml.etree import ElementTree
@@ -39,7 +39,7 @@ def feed(request: Request, session: Reads, app: TheApp) -> Response:
     text, tag = facts(request).get(
         session,
         ("feed", base, app.today()),
-        lambda: _feed(request, session, base),
+        lambda: _feed(request, session, base, app.zone),
         of=_SHOWN_IN_BODIES,
     )
     headers = {"ETag": tag, "Cache-Control": CACHING}
@@ -54,7 +54,7 @@ def feed(request: Request, session: Reads, app: TheApp) -> Response:
 _SHOWN_IN_BODIES = ("alias", "digest", "link", "page", "paper", "prediction", "question")
 
 
-def _feed(request: Request, session: Session, base: str) -> tuple[bytes, str]:
+def _feed(request: Request, session: Session, base: str, zone: tzinfo | None) -> tuple[bytes, str]:
     """The feed, and a tag that names this text."""
     found = editions.newest(session, limit=ENTRIES)
     root = ElementTree.Element("feed", {"xmlns": ATOM, "xml:lang": "en"})
@@ -68,8 +68,8 @@ def _feed(request: Request, session: Session, base: str) -> tuple[bytes, str]:
     add("generator", {"version": __version__}).text = "cere-bro"
     ElementTree.SubElement(add("author"), "name").text = "cere-bro"
     for each in found:
-        summary = _summary(session, each)
-        root.append(_entry(each, summary, _html(request, session, each), base))
+        summary = _summary(session, each, zone)
+        root.append(_entry(each, summary, _html(request, session, each, zone), base))
     text = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
     return text, f'"{sha256(text).hexdigest()[:32]}"'
 
@@ -90,14 +90,14 @@ def _entry(edition: Edition, summary: str, html: str, base: str) -> ElementTree.
     return entry
 
 
-def _summary(session: Session, edition: Edition) -> str:
+def _summary(session: Session, edition: Edition, zone: tzinfo | None) -> str:
     """What the digest says of itself; of a text that a person edited, how it begins."""
     if edition.author_kind in PEOPLE or not edition.framing:
-        return plain_title(first_words(told(session, edition.body), SUMMARY))
+        return plain_title(first_words(told(session, edition.body, zone), SUMMARY))
     return plain_title(plain_text(edition.framing))
 
 
-def _html(request: Request, session: Session, edition: Edition) -> str:
+def _html(request: Request, session: Session, edition: Edition, zone: tzinfo | None) -> str:
     """The text of a digest as its page shows it, kept as long as that stands."""
     return (
         bodies(request)
@@ -106,7 +106,7 @@ def _html(request: Request, session: Session, edition: Edition) -> str:
             (edition.page_id, edition.version),
             lambda: edition.body,
             resolver(session),
-            filler(session),
+            filler(session, zone),
         )
         .html
     )
@@ -121,7 +121,7 @@ def _moment(value: datetime) -> str:
 def file(request: Request, session: Reads, app: TheApp, day: str) -> Response:
     """The digest of a day or month as one HTML file to keep. Raises Invalid or NotFound."""
     edition = editions.of_day(session, day)
-    told = as_file(edition, _html(request, session, edition), base=base_of(request, app))
+    told = as_file(edition, _html(request, session, edition, app.zone), base=base_of(request, app))
     return Response(
         told,
         media_type="text/html; charset=utf-8",

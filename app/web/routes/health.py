@@ -16,7 +16,7 @@ from app.services import health as service
 from app.services import pages as editing
 from app.services.health import Check
 from app.store import live_claims, mirror, pages
-from app.web.deps import Form, Reads, TheApp, UnlessKnown, Writes, facts, text, whole
+from app.web.deps import Form, Reads, TheApp, UnlessKnown, Writes, facts, text, the_app, whole
 from app.web.templating import page as screen
 
 router = APIRouter(include_in_schema=False)
@@ -68,7 +68,7 @@ def _checks(request: Request, session: Session) -> list[Check]:
     return facts(request).get(
         session,
         "health",
-        lambda: service.lint(session),
+        lambda: service.lint(session, the_app(request).zone),
         of=(*live_claims.TABLES, "change", "digest", "red_link"),
     )
 

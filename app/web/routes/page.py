@@ -76,6 +76,7 @@ from app.web.deps import (
     lines,
     sent,
     text,
+    the_app,
     whole,
 )
 from app.web.memory import Facts
@@ -237,7 +238,7 @@ def page_context(request: Request, session: Session, page: Any) -> dict[str, Any
         (page.id, page.version),
         lambda: _shown_body(session, page),
         resolver(session),
-        filler(session),
+        filler(session, the_app(request).zone),
     )
     backlinks = _one_a_page(
         [_backlink(row, (page.title, *aliases)) for row in links.backlinks(session, page.id)]
@@ -808,7 +809,7 @@ def save(
         slug = pages.free_slug(session, slugify(fields.title))
     fields.kind = fields.kind or _kind_of(session, slug)
     if "preview" in form:
-        shown = rendered(session, fields.body)
+        shown = rendered(session, fields.body, app.zone)
         return _editor(request, slug, fields, new=not fields.base_rev.strip(), preview=shown.html)
     again = sent(request).again(fields.sent, slug, fields)
     try:
@@ -865,8 +866,8 @@ def _base(value: str) -> int:
 
 
 @router.post("/_/preview")
-def preview(request: Request, form: Form, session: Reads) -> Response:
-    shown = rendered(session, text(form, "body"))
+def preview(request: Request, form: Form, session: Reads, app: TheApp) -> Response:
+    shown = rendered(session, text(form, "body"), app.zone)
     return screen(request, "pages/_preview.html", preview=shown.html)
 
 
