@@ -557,7 +557,8 @@ def hold_still(connection: Connection) -> None:
         # Not those of other programs: of them we may have no right to lock any.
         own = connection.exec_driver_sql(
             "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
-            " AND has_table_privilege(format('%I.%I', schemaname, tablename), 'UPDATE')"
+            " AND has_table_privilege("
+            "quote_ident(schemaname) || '.' || quote_ident(tablename), 'UPDATE')"
         ).scalars()
         names = ", ".join(map(connection.dialect.identifier_preparer.quote, sorted(own)))
         connection.exec_driver_sql(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE")
