@@ -115,7 +115,10 @@ def test_only_the_edge_commits() -> None:
 SQL = re.compile(r"\s*(?:select|insert|update|delete|create|drop|alter|with|replace)\b", re.I)
 
 
-NAMED = ("PRAGMA ", "ALTER TABLE ", "DROP TRIGGER ", "CREATE INDEX ", "DROP INDEX ", "LOCK TABLE ")
+NAMED = (
+    *("PRAGMA ", "ALTER TABLE ", "DROP TRIGGER ", "CREATE INDEX ", "DROP INDEX ", "LOCK TABLE "),
+    *("CREATE SCHEMA ", "SET LOCAL search_path TO "),
+)
 
 
 def test_no_statement_is_put_together_from_strings() -> None:
