@@ -1139,7 +1139,7 @@ def test_what_was_is_read_and_brought_back(run: Run, tmp_path: Path) -> None:
     refused(run("revert", "kv-cache", "9"), 1, "they go from 1 to 1")
     refused(run("revert", "kv-cache", "1", "--base", "7"), 1, "not at 7")
     refused(run("history", "nowhere"), 1, "There is no page 'nowhere'")
-    refused(run("history"), 2, "Name a page")
+    refused(run("history"), 2, "Name one: a page")
     refused(run("history", "--link", "9999"), 1, "There is no link 9999")
     refused(run("show", "kv-cache", "--as-of", "2026-13-40"), 2, "is no day that has been")
     refused(run("show", "kv-cache", "--as-of", "2999-01-01"), 2, "is no day that has been")

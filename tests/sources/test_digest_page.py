@@ -1,5 +1,4 @@
 from collections import Counter
-from datetime import UTC, datetime
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -20,11 +19,8 @@ from app.domain.items import (
 )
 from app.domain.records import PageKind, Role
 from app.errors import Unreadable
-from app.services.ingest import import_files
 from app.sources.base import File
 from app.sources.digest_page import DigestPage
-from app.store.db import writing
-from tests.factories import make_engine
 
 OWN = Path(__file__).parent / "data" / "digest-page.txt"
 SEEDS = Path(__file__).parents[3] / "shared" / "data" / "seeds"
@@ -490,26 +486,6 @@ def test_damage_never_raises_anything_but_unreadable(
         return
     found = list(document.arrivals)
     assert Counter(type(arrival) for arrival in found)[DigestArrival] == 1
-
-
-def test_everything_finds_its_place_in_the_wiki_and_twice_changes_nothing(tmp_path: Path) -> None:
-    engine = make_engine(tmp_path)
-    file = File(name="pond.txt", data=POND.encode())
-    reports = []
-    for _ in range(2):
-        with writing(engine) as session:
-            now = datetime(2031, 3, 3, 12, tzinfo=UTC)
-            (result,) = import_files(session, [file], [READER], raw_folder=None, now=now)
-        reports.append(result[1])
-
-    first, second = reports
-    assert not isinstance(first, Exception)
-    assert not isinstance(second, Exception)
-    assert [rejected.where for rejected in first.rejected] == [
-        f"line {POND.split(chr(10)).index('... nothing') + 1} (Quick Hits)"
-    ]
-    assert first.by_kind()["link"] == {"new": 12}
-    assert {outcome for counts in second.by_kind().values() for outcome in counts} == {"same"}
 
 
 # ---------------------------------------------------------------- the real page
