@@ -11,21 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlmodel import select
 
-from app.bootstrap import READERS, App
+from app.bootstrap import READERS
 from app.domain.items import Document, PaperArrival, Rejected
-from app.domain.records import Identifier, Paper
 from app.errors import Invalid, NotFetched, Unreadable
-from app.services.ingest import store_delivery
 from app.sources.base import File, reader_for
 from app.sources.connectors import Fetched, Response, Wanted
 from app.sources.http import Transport
 from app.sources.semantic_scholar import AT_ONCE, SemanticScholar, SemanticScholarConnector
-from app.store import items
-from app.store.db import reading, writing
 from tests.servers.pages import Page, Site
-from tests.web.conftest import app, client, load  # noqa: F401
 
 RECORDINGS = (
     Path(__file__).resolve().parents[3] / "shared" / "data" / "formats" / "semantic_scholar"
@@ -210,22 +204,6 @@ def test_how_it_is_named() -> None:
     assert connector.finds("https://notsemanticscholar.org") is None
     with pytest.raises(Invalid, match="one paper"):
         connector.finds("https://www.semanticscholar.org/paper/Tides/abc")
-
-
-def test_references_and_the_tldr_reach_the_paper_and_its_page(app: App, client: Any) -> None:  # noqa: F811
-    load(app, [{"type": "paper", "id": "arxiv:2605.00001", "title": "Tides of a bay"}])
-    bundle = SemanticScholar().read(File("a", json.dumps(ANSWER).encode()))
-    with writing(app.engine) as session:
-        source = items.source(session, bundle.source, now=app.clock())
-        store_delivery(session, bundle, source, raw_sha256="0" * 64, size=1, now=app.clock())
-    with reading(app.engine) as session:
-        [paper] = session.exec(select(Paper)).all()
-        assert paper.references == ["arxiv:2101.00001", "doi:10.1000/y", f"s2:{'d' * 40}"]
-        schemes = {row.scheme for row in session.exec(select(Identifier)).all()}
-        assert schemes == {"arxiv", "s2"}
-    shown = client.get("/w/tides-of-a-bay").text
-    assert "The bay has tides." in shown
-    assert "Semantic Scholar" in shown
 
 
 @pytest.mark.skipif(not RECORDINGS.is_dir(), reason="the recordings are not there")
