@@ -262,7 +262,7 @@ def test_the_index_needs_as_many_statements_for_many_pages_as_for_few(
                     "type": "concept",
                     "id": f"c-{n}",
                     "title": f"Concept {n}",
-                    "text": "[[c-0]]" if n else "",
+                    "text": f"[[c-0]] [[Unwritten {start}]]" if n else "",
                 }
                 for n in range(start, start + count)
             ],
