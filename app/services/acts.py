@@ -657,7 +657,8 @@ def _put_again(session: Session, act: Act, done: Undone, *, now: datetime) -> di
             done.titles.append(change.title)
     rows = {name: some for name, some in act.taken.items() if name not in acts.BESIDE}
     done.counts["rows"] += sum(map(len, rows.values()))
-    forgetting.put(session, rows)
+    gone = act.taken.get(acts.GROUND, [])
+    forgetting.put(session, rows, sources=undo_log.sources_now(session, gone))
     _decide_again(session, act, done, now=now)
     facts = _as_before(session, act.taken.get(acts.UNDO_LOG, []), done, ground=False)
     return {acts.UNDO_LOG: facts, acts.GROUND: ground}

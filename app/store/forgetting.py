@@ -28,6 +28,7 @@ from app.domain.records import (
     ModelCall,
     Page,
     Paper,
+    Source,
     Topic,
 )
 from app.store import remembered
@@ -215,14 +216,20 @@ def _came_again(session: Session, rows: Mapping[str, list[Memory]]) -> set[int]:
     return found
 
 
-def put(session: Session, rows: Mapping[str, list[Memory]]) -> None:
-    """Insert taken rows again. What refers to something that is gone, or came anew, is left out."""
+def put(
+    session: Session, rows: Mapping[str, list[Memory]], *, sources: Mapping[int, int] | None = None
+) -> None:
+    """Insert taken rows again. What refers to something that is gone, or came anew, is left out.
+
+    sources: the numbers that sources have now, by those they had.
+    """
     placed: dict[Any, dict[int, int]] = {}
     anew = _came_again(session, rows)
     for table, refers in _TABLES:
         found = [dict(row) for row in rows.get(table.__name__, [])]
         if table is Item:
             _forget_again(session, found)
+            found = _led(session, found, (Item, "source_id"), Source, sources or {}, ())
         if table is Paper:
             found = [row for row in found if row["id"] not in anew]
         for column, other in refers.items():

@@ -307,9 +307,12 @@ def _back(session: Session, entry: Entry, result: Back) -> None:
 
 def _again(session: Session, table: Any, values: dict[str, Any], row: Any, result: Back) -> None:
     """Put a row again that was deleted."""
-    if row is not None:
+    values = typed(table.__table__, values)
+    if isinstance(row, Source) and row.key != values["key"]:
+        del values["id"]  # another source has that number by now
+    elif row is not None:
         return
-    new = table(**typed(table.__table__, values))
+    new = table(**values)
     try:
         with session.begin_nested():
             session.add(new)
@@ -318,6 +321,17 @@ def _again(session: Session, table: Any, values: dict[str, Any], row: Any, resul
         return  # what it was about is there in another row, or is gone
     result.entries.append([_name(table), _key(new), None, {}])
     _touch(new, result)
+
+
+def sources_now(session: Session, entries: Iterable[Entry]) -> dict[int, int]:
+    """Of sources that were deleted and are there again, their numbers now by those they had."""
+    found: dict[int, int] = {}
+    for name, key, before, after in entries:
+        if name == "source" and before and after is None:
+            by_key = select(Source.id).where(Source.key == before["key"])
+            if (now := session.exec(by_key).first()) is not None:
+                found[key[0]] = now
+    return found
 
 
 def _unmake(session: Session, table: Any, row: Any, after: dict[str, Any], result: Back) -> None:
