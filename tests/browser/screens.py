@@ -108,6 +108,7 @@ def _topic_conflict(page: Page) -> None:
 def _claim_conflict(page: Page) -> None:
     page.locator("details:has(#claim) > summary").click()
     page.locator("form:has(#claim) [name=base]").evaluate("field => { field.value = 'another' }")
+    page.fill("#claim", "Noise tells the time, and so does its absence.")
     page.locator("form:has(#claim) .choices button").first.click()
     page.locator(".problem").wait_for()
 
