@@ -224,7 +224,6 @@ def as_markdown(summary: Summary) -> str:
 
 
 def literal(text: str) -> str:
-    """Words as Markdown that shows them as they are: no sign in them means anything but itself."""
     """Plain text on one line as Markdown: its signs mean themselves, formulas stay formulas."""
     kept = sorted(
         [(each.start, each.end) for each in formulas(text)]

@@ -6,7 +6,6 @@ such as `[[uses::Page]]`, stay as they are: there is no way to write one in a te
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,7 +14,6 @@ from sqlmodel import Session
 from app.domain.records import ActKind
 from app.store import acts, wording
 from app.store.pages import PERSON
-from app.store.wording import Astray
 
 
 @dataclass(frozen=True)
@@ -38,17 +36,11 @@ class Worded:
         return {"pages": self.pages, "links": self.links, "stay": self.stay, "act": self.act}
 
 
-def astray(session: Session) -> list[Astray]:
-    """Every link that Obsidian does not follow, by page, the newest first. All texts are read."""
-    return [each for _, links in wording.astray(session) for each in links]
-
-
 def word(session: Session, *, now: datetime) -> Worded:
     """Write all that can be written so that both follow it, as one act of the person who asks."""
     doing = acts.begin(session, ActKind.WORDING, "Links by the names of files", now=now)
     written, links, stay = 0, 0, 0
-    found: Iterable[tuple[int, list[Astray]]] = list(wording.astray(session))
-    for page_id, some in found:
+    for page_id, some in list(wording.astray(session)):  # all are found before one is written
         done = wording.word(session, page_id, some, author=PERSON, now=now)
         written, links = written + bool(done), links + done
         stay += sum(each.wording is None for each in some)

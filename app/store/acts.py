@@ -40,8 +40,8 @@ from app.store.db import LARGEST_ID, writing
 log = logging.getLogger("cerebro.acts")
 
 MARKED = (Revision, Link, Change, Decision, Item, Paper)
-# In `Act.taken`, beside the rows that an undo took: what it left, and why; what it, or an import,
-# changed in rows that were there before, and in those that others build on (store/undo_log.py).
+# In `Act.taken`, beside the rows that an undo took: what it left, and why; what it changed in rows that
+# were there before, and in those that others build on (store/undo_log.py has the same of an import).
 STAYS, UNDO_LOG, GROUND = "stays", "undo_log", "ground"
 ADDRESS = "address"  # likewise of a rename: the page, the address that it had and the one it got
 BESIDE = (STAYS, UNDO_LOG, GROUND, ADDRESS)

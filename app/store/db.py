@@ -46,16 +46,14 @@ LARGEST_ID = 2**31 - 1  # PostgreSQL's integer: a number beyond it cannot even b
 # The lock that writers take turns by, one a database: "cere" as a number.
 _TAKE_A_TURN = "SELECT pg_advisory_xact_lock(1667592805)"
 _OLDEST_POSTGRESQL = 15
-_LEAST = (
-    1 << 16
-)  # bytes on the disk without which a database of SQLite cannot be opened to be written
+_LEAST = 1 << 16  # bytes free on the disk without which SQLite cannot open a database to write
 
 
 def open_engine(url: str | URL, *, named: str = "CEREBRO_DATABASE_URL") -> Engine:
     """An engine for `url` whose connections are set up for durable, concurrent use.
 
-    `named` is where the address was given, for what is said about it. Raises Misconfigured for an address of no database that is known, Unavailable when its folder
-    cannot be made.
+    `named` is where the address was given, for what is said about it. Raises Misconfigured for an
+    address of no database that is known, Unavailable when its folder cannot be made.
     """
     try:
         parsed = make_url(url)

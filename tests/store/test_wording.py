@@ -38,6 +38,10 @@ from tests.factories import THEN, make_engine, make_link
 MODEL = Author(AuthorKind.MODEL, "a-model", "concept@1")
 
 
+def astray(session: Session) -> list[stored.Astray]:
+    return [each for _, links in stored.astray(session) for each in links]
+
+
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
     made = make_engine(tmp_path)
@@ -331,7 +335,7 @@ def test_links_that_obsidian_would_not_follow_are_found_and_written(engine: Engi
             "| [[KVC]] |\n|---|\n\n[[uses::KVC]] [[about::KV cache]]"
         )
         make_page(session, "Spoke", PageKind.NOTE, text=text)
-        found = wording.astray(session)
+        found = astray(session)
         assert [each.says for each in found if each.wording] == [
             *("[[KVC]]", "[[KVC|shown]]", "[[kv-cache]]", "[[KVC#Part]]", "![[KVC]]"),
             *("[[What is it?]]", "[[mine/KV cache]]", "[[KVC]]"),
@@ -348,7 +352,7 @@ def test_links_that_obsidian_would_not_follow_are_found_and_written(engine: Engi
             "![[KV cache]] [[what-is-it|What is it?]] [[KV cache|mine/KV cache]]\n\n"
             "| [[KV cache\\|KVC]] |\n|---|\n\n[[uses::KVC]] [[about::KV cache]]"
         )
-        assert [each.says for each in wording.astray(session)] == [
+        assert [each.says for each in astray(session)] == [
             "[[uses::KVC]]",
             "[[about::KV cache]]",
         ]
@@ -367,7 +371,7 @@ def test_a_name_of_one_page_that_is_anothers_file_is_astray(engine: Engine) -> N
         make_file(session, one, "concepts/KV cache.md")
         make_file(session, other, "mine/kv-cache.md")
         make_page(session, "Spoke", PageKind.NOTE, text="[[kv-cache]]")
-        [found] = wording.astray(session)
+        [found] = astray(session)
         assert found.target.slug == "kv-cache"
         wording.word(session, now=THEN)
         assert body_of(session, "spoke") == "[[KV cache|kv-cache]]"
